@@ -1,0 +1,57 @@
+"""The engine protocol: prompts with token ids in, finished generations out, as they finish.
+
+An engine is built from an `EngineRequest`, says who it is with `info`, and is closed. It renders no template and
+parses no call. Failures of one prompt come back as `Generation(status="error")`; an engine that cannot go on at all
+raises `EngineError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.types import EngineInfo, Generation, Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRequest:
+    """What an engine is asked to be.
+
+    `model_path` is a folder on disk (resolved by `harness.models`) or None for engines that need none. `adapters`
+    are adapter folders that may later be selected with `Engine.use_adapter`. `options` are engine-specific strings
+    (`--engine-option k=v`); an engine must refuse a key it does not know.
+    """
+
+    model: str
+    model_path: Path | None
+    adapters: tuple[Path, ...] = ()
+    dtype: str = "auto"
+    quantization: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    on_event: Callable[[str, Mapping[str, Any]], None] = lambda kind, detail: None
+    """Called with (kind, detail) for what should be seen later: `out_of_memory`, `adapter_active`, ..."""
+
+
+class Engine(Protocol):
+    """One loaded model, possibly with several adapters of which one or none is active."""
+
+    def info(self) -> EngineInfo:
+        """Return who generates now (depends on the active adapter)."""
+        ...
+
+    def use_adapter(self, adapter: Path | None) -> None:
+        """Activate one of the requested adapters, or the bare base for None."""
+        ...
+
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
+        """Yield exactly one generation per prompt, in any order, as they finish.
+
+        Must read `prompts` lazily in bounded windows, so that memory does not grow with the number of prompts.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free everything. Calling twice is allowed."""
+        ...

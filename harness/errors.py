@@ -1,0 +1,92 @@
+"""What can go wrong, as one tree; the command line turns each class into an exit code.
+
+    HarnessError                      one clear message: what, where, what to do
+    |-- UsageError              (4)   wrong command line, bad YAML, missing file, plan mismatch
+    |   |-- SpecError           (4)   a YAML file says something it may not
+    |   |-- RecordError         (4)   a data-set line is wrong
+    |   |-- ModelError          (4)   a model or adapter cannot be used
+    |   `-- RunFolderError      (4)   a run folder is damaged, locked, or of another plan
+    |-- NothingCollected        (5)   zero samples, or zero gates
+    |-- IncompleteRun           (6)   samples missing, or too many errors
+    |-- StorageError            (6)   the disk is full or not writable; what was written stays, resume continues
+    |-- EngineError             (6)   the engine cannot go on at all
+    |-- MissingDependency       (4)   an optional package is not installed
+    `-- Interrupted             (2)   Ctrl-C; resumable
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EXIT_DONE = 0
+EXIT_GATE_FAILED = 1
+EXIT_INTERRUPTED = 2
+EXIT_INTERNAL = 3
+EXIT_USAGE = 4
+EXIT_NOTHING_COLLECTED = 5
+EXIT_INCOMPLETE = 6
+
+
+class HarnessError(Exception):
+    """Base of everything the harness raises on purpose.
+
+    `where` is a place a person can open ("file:line", a folder, a record id); `remedy` says what to do next.
+    """
+
+    exit_code = EXIT_INTERNAL
+
+    def __init__(self, what: str, *, where: str | Path | None = None, remedy: str | None = None) -> None:
+        self.what = what
+        self.where = str(where) if where is not None else None
+        self.remedy = remedy
+        super().__init__(self.one_message())
+
+    def one_message(self) -> str:
+        """Return "where: what. remedy" in one paragraph."""
+        place = f"{self.where}: " if self.where else ""
+        mend = f"\n  {self.remedy}" if self.remedy else ""
+        return f"{place}{self.what}{mend}"
+
+
+class UsageError(HarnessError):
+    exit_code = EXIT_USAGE
+
+
+class SpecError(UsageError):
+    pass
+
+
+class RecordError(UsageError):
+    pass
+
+
+class ModelError(UsageError):
+    pass
+
+
+class RunFolderError(UsageError):
+    pass
+
+
+class MissingDependency(UsageError):
+    pass
+
+
+class NothingCollected(HarnessError):
+    exit_code = EXIT_NOTHING_COLLECTED
+
+
+class IncompleteRun(HarnessError):
+    exit_code = EXIT_INCOMPLETE
+
+
+class StorageError(HarnessError):
+    exit_code = EXIT_INCOMPLETE
+
+
+class EngineError(HarnessError):
+    exit_code = EXIT_INCOMPLETE
+
+
+class Interrupted(HarnessError):
+    exit_code = EXIT_INTERRUPTED
