@@ -1,0 +1,131 @@
+"""Read a YAML file into a pydantic model, strictly: unknown keys, duplicate keys and wrong types name file and line."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import SpecError
+
+
+class Spec(BaseModel):
+    """Base of everything that people write in YAML."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+SpecT = TypeVar("SpecT", bound=BaseModel)
+
+
+def read_yaml_spec(path: Path, model: type[SpecT]) -> SpecT:
+    """Return the file as `model`.
+
+    Raises SpecError (file:line, what, what was probably meant) for a missing file, YAML that does not parse, duplicate
+    or unknown keys, and values of the wrong type.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError("no such file", where=path) from None
+    except IsADirectoryError:
+        raise SpecError("this is a folder, not a YAML file", where=path) from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"not UTF-8 text ({error.reason} at byte {error.start})", where=path) from None
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", where=path) from None
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        _refuse_duplicate_keys(root, path)
+        data = loader.construct_document(root) if root is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise SpecError(f"not valid YAML: {error.problem}", where=f"{path}:{mark.line + 1 if mark else 1}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SpecError(f"not valid YAML: {str(error).splitlines()[0]}", where=path) from None
+    finally:
+        loader.dispose()
+    if not isinstance(data, dict):
+        raise SpecError("must hold keys and values", where=path)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _spec_error(error, path, root, model) from None
+
+
+def _refuse_duplicate_keys(node: yaml.Node | None, path: Path, depth: int = 0) -> None:
+    if depth > 100:
+        raise SpecError("nested more than 100 levels deep", where=path)
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                line = key.start_mark.line + 1
+                raise SpecError(f"key {name!r} stands twice (first in line {seen[name]})", where=f"{path}:{line}")
+            seen[name] = key.start_mark.line + 1
+            _refuse_duplicate_keys(value, path, depth + 1)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_duplicate_keys(value, path, depth + 1)
+
+
+def _spec_error(error: ValidationError, path: Path, root: yaml.Node, model: type[BaseModel]) -> SpecError:
+    first = error.errors(include_url=False)[0]
+    location = first["loc"]
+    dotted = ".".join(str(part) for part in location)
+    more = error.error_count() - 1
+    remedy = f"({more} more after this one)" if more else None
+    if first["type"] == "extra_forbidden":
+        what = f"unknown key {dotted!r}"
+        known = _known_keys(model, location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        meant = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(sorted(known))}."
+        remedy = f"{meant} {remedy or ''}".strip()
+    elif first["type"] == "missing":
+        what = f"key {dotted!r} is missing"
+    else:
+        what = f"{dotted}: {first['msg'].removeprefix('Value error, ')}"
+        shown = repr(first.get("input"))
+        if len(shown) <= 60:
+            what += f" (it is {shown})"
+    return SpecError(what, where=f"{path}:{_line_of(root, location)}", remedy=remedy)
+
+
+def _known_keys(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the model allows at a location; [] where that cannot be told."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        if not location:
+            return list(fields)
+        field = fields.get(str(location[0]))
+        return _known_keys(field.annotation, location[1:]) if field else []
+    arguments = get_args(model)
+    if isinstance(location[0] if location else None, int):
+        location = location[1:]
+    for argument in arguments:
+        keys = _known_keys(argument, location)
+        if keys:
+            return keys
+    if arguments and location:
+        return _known_keys(arguments[-1], location[1:])
+    return []
+
+
+def _line_of(node: yaml.Node, location: tuple[int | str, ...]) -> int:
+    """Return the 1-based line of the innermost key of `location` that stands in the file."""
+    line = node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if pair is None:
+                continue
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
