@@ -49,7 +49,7 @@ def read_yaml_spec(path: Path, model: type[SpecT]) -> SpecT:
         raise SpecError(f"not valid YAML: {str(error).splitlines()[0]}", where=path) from None
     finally:
         loader.dispose()
-    if not isinstance(data, dict):
+    if root is None or not isinstance(data, dict):
         raise SpecError("must hold keys and values", where=path)
     try:
         return model.model_validate(data)

@@ -1,1 +1,1 @@
-""""""
+"""What is measured: a folder with suite.yaml becomes a Suite."""

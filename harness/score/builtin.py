@@ -1,0 +1,10 @@
+"""The metrics that come with the harness: name in a suite's `metrics:` to "module:attribute", imported on use."""
+
+from __future__ import annotations
+
+BUILTIN_METRICS: dict[str, str] = {
+    "tool_name_accuracy": "harness.score.tool_name_accuracy:ToolNameAccuracy",
+    "parameter_accuracy": "harness.score.parameter_accuracy:ParameterAccuracy",
+    "json_validity": "harness.score.json_validity:JsonValidity",
+    "hallucination_rate": "harness.score.hallucination:HallucinationRate",
+}

@@ -1,0 +1,120 @@
+"""A suite folder (or an installed suite's name) becomes a Suite."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from harness.data.records import LocatedSample, iter_samples, load_tools
+from harness.errors import SpecError, UsageError
+from harness.fingerprint import sha256_of_file
+from harness.registry import Registry
+from harness.suite.schema import SuiteSpec
+from harness.types import ToolSpec
+from harness.yaml_spec import read_yaml_spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A loaded suite: its specification, its place, and the contents' hashes. No sample is held in memory."""
+
+    spec: SuiteSpec
+    folder: Path
+    sha256: str
+    """Hash of suite.yaml and scorer.py."""
+    records: Path
+    """The split's JSONL file."""
+    records_sha256: str
+    """Hash of the split's file and tools.json."""
+    tools: Mapping[str, ToolSpec]
+
+    def samples(self) -> Iterator[LocatedSample]:
+        """Yield the split's samples in file order. Raises RecordError at the first bad line."""
+        return iter_samples(self.records, self.tools)
+
+    @property
+    def scorer(self) -> Path:
+        """The suite's own metrics, a file that may not exist."""
+        return self.folder / "scorer.py"
+
+
+def load_suite(name: str) -> Suite:
+    """Return the suite of a folder, a suite.yaml, or a name from the entry points `harness.suites`.
+
+    Executes nothing from the folder. Raises UsageError or SpecError with the place and the nearest known name.
+    """
+    folder = _suite_folder(name)
+    spec_path = folder / "suite.yaml"
+    spec = read_yaml_spec(spec_path, SuiteSpec)
+    dataset = (folder / spec.dataset.path).resolve()
+    records = dataset / f"{spec.dataset.split}.jsonl"
+    if not dataset.is_dir():
+        raise SpecError(f"dataset.path: no such folder: {dataset}", where=spec_path)
+    if not records.is_file():
+        splits = ", ".join(sorted(path.stem for path in dataset.glob("*.jsonl"))) or "none"
+        raise SpecError(f"dataset {dataset} has no {records.name}", where=spec_path, remedy=f"Splits there: {splits}.")
+    tools_path = dataset / "tools.json"
+    tools = load_tools(tools_path) if tools_path.is_file() else {}
+    digest = hashlib.sha256(sha256_of_file(records).encode())
+    digest.update(sha256_of_file(tools_path).encode() if tools else b"")
+    suite_digest = hashlib.sha256(spec_path.read_bytes())
+    scorer = folder / "scorer.py"
+    if scorer.is_file():
+        suite_digest.update(scorer.read_bytes())
+    return Suite(
+        spec=spec,
+        folder=folder,
+        sha256=suite_digest.hexdigest(),
+        records=records,
+        records_sha256=digest.hexdigest(),
+        tools=tools,
+    )
+
+
+def load_scorer(suite: Suite) -> ModuleType:
+    """Execute the suite folder's scorer.py as a private module and return it.
+
+    Raises SpecError if there is none or if it fails; running a suite runs its code, as a conftest.py would.
+    """
+    path = suite.scorer
+    if not path.is_file():
+        raise SpecError("metrics name scorer.py, but the folder has none", where=suite.folder / "suite.yaml")
+    name = f"harness_local_{hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise SpecError("cannot be loaded as Python", where=path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise SpecError(f"failed while loading: {type(error).__name__}: {error}", where=path) from error
+    return module
+
+
+def _suite_folder(name: str) -> Path:
+    path = Path(name)
+    if path.name == "suite.yaml" and path.is_file():
+        return path.parent.resolve()
+    if (path / "suite.yaml").is_file():
+        return path.resolve()
+    registry = Registry("harness.suites")
+    if name in registry.names():
+        offered = registry.get(name)
+        return Path(offered() if callable(offered) else offered).resolve()
+    if path.is_dir():
+        raise UsageError("this folder has no suite.yaml", where=path)
+    siblings = sorted(found.parent for found in path.parent.glob("*/suite.yaml")) if path.parent.is_dir() else []
+    known = [str(sibling) for sibling in siblings] + registry.names()
+    if not known:
+        known = [str(found.parent) for found in sorted(Path("suites").glob("*/suite.yaml"))]
+    close = difflib.get_close_matches(str(path), known, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    raise UsageError(f"no suite {name!r}", remedy=f"{hint}Known: {', '.join(known) or 'none here'}.")

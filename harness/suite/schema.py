@@ -1,0 +1,52 @@
+"""suite.yaml as people write it. Every key is documented in docs/suites.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.yaml_spec import Spec
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+
+
+class DatasetRef(Spec):
+    """Which records: a data-set folder, relative to suite.yaml, and one of its splits."""
+
+    path: str
+    split: Literal["train", "validation", "test"] = "test"
+
+
+class Models(Spec):
+    """What to measure when the command line names nothing: a model, and adapters beside the bare base."""
+
+    default: str
+    adapters: tuple[str, ...] = ()
+
+
+class GenerationSpec(Spec):
+    """How answers are drawn. Temperature 0 is greedy decoding."""
+
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    max_new_tokens: int = Field(default=128, ge=1)
+    repeats: int = Field(default=1, ge=1, le=1000)
+    seed: int = 0
+
+
+class SuiteSpec(Spec):
+    """One suite. `version` is raised when scores stop being comparable."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Name
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    description: str
+    dataset: DatasetRef
+    models: Models
+    dialect: str = "auto"
+    generation: GenerationSpec = GenerationSpec()
+    metrics: tuple[str, ...] = Field(min_length=1)
+    slices: tuple[str, ...] = ()
+    limits: str | None = None
