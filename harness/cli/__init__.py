@@ -1,1 +1,1 @@
-""""""
+"""The command line: one sub-command per file; parses, calls, prints."""

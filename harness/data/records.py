@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from harness.data.strict_json import StrictJsonError, decode, decode_bytes, did_you_mean, iter_lines
 from harness.data.tools import ToolCatalog, load_tools, tool_from_json
@@ -77,7 +77,9 @@ def iter_samples(path: Path, tools: Mapping[str, ToolSpec]) -> Iterator[LocatedS
         if digest in seen:
             first = _line_of_id(path, sample.id, line.number)
             raise RecordError(
-                f"id {sample.id!r} stands twice (first in line {first})", where=where, remedy="Give it its own id."
+                f"id {sample.id!r} stands twice (first in line {first})",
+                where=where,
+                remedy="Give it its own id.",
             )
         seen.add(digest)
         yield LocatedSample(sample, line.number, line.offset, line.raw)
@@ -116,7 +118,10 @@ def record_from_sample(sample: Sample, tools: Mapping[str, ToolSpec] | None = No
             {
                 "name": call.name,
                 "arguments": {
-                    name: {"accept": list(argument.accept), **({"optional": True} if argument.optional else {})}
+                    name: {
+                        "accept": list(argument.accept),
+                        **({"optional": True} if argument.optional else {}),
+                    }
                     for name, argument in call.arguments.items()
                 },
             }
@@ -222,7 +227,9 @@ class _RecordReader:
 
     def check_expect(self, expect: str, gold: tuple[GoldCall, ...], reply: str | None) -> None:
         if expect == "call" and not gold:
-            raise self.fail("expect is 'call' but gold is empty", "Add the call, or expect 'no_call' or 'ask'.")
+            raise self.fail(
+                "expect is 'call' but gold is empty", "Add the call, or expect 'no_call' or 'ask'."
+            )
         if expect != "call" and gold:
             raise self.fail(f"expect is {expect!r} but gold holds a call", "Remove gold, or expect 'call'.")
         if expect == "call" and reply is not None:
@@ -319,7 +326,7 @@ class _RecordReader:
         name = fields.get("name")
         if role == "tool" and not isinstance(name, str):
             raise self.fail(f"{what}: a tool turn needs the name of the tool that answered", "Add 'name'.")
-        return Message(role=role, content=content, tool_calls=calls, name=name)
+        return Message(role=cast(Role, role), content=content, tool_calls=calls, name=name)
 
     def tool_call(self, entry: Json, what: str) -> ToolCall:
         if isinstance(entry, dict) and "function" in entry:
@@ -351,7 +358,9 @@ class _RecordReader:
             raise self.fail(f"{what}: tool {name!r} is not offered", did_you_mean(name, names, "Offered"))
         for required in tool.parameters.get("required", ()):
             if required not in arguments:
-                raise self.fail(f"{what}: {name} requires {required!r}, which gold lacks", "Add it to arguments.")
+                raise self.fail(
+                    f"{what}: {name} requires {required!r}, which gold lacks", "Add it to arguments."
+                )
         return GoldCall(
             name=name,
             arguments={key: self.gold_argument(tool, key, value, what) for key, value in arguments.items()},
@@ -361,7 +370,9 @@ class _RecordReader:
         place = f"{what}.{key}"
         properties = tool.parameters["properties"]
         if key not in properties:
-            raise self.fail(f"{place}: {tool.name} has no parameter {key!r}", did_you_mean(key, properties, "It has"))
+            raise self.fail(
+                f"{place}: {tool.name} has no parameter {key!r}", did_you_mean(key, properties, "It has")
+            )
         if not isinstance(value, dict):
             raise self.fail(f"{place} must be an object, not {_kind(value)}", 'Write {"accept": [value]}.')
         fields = self.keys_of(value, ("accept", "optional"), place)
@@ -385,5 +396,12 @@ class _RecordReader:
 def _kind(value: Json) -> str:
     if value is None:
         return "null"
-    names = {bool: "true/false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    names = {
+        bool: "true/false",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "an object",
+    }
     return names.get(type(value), type(value).__name__)

@@ -77,7 +77,9 @@ def refuse_surrogates(value: Json) -> None:
 def decode_bytes(raw: bytes, where: str) -> Json:
     """Return the JSON value of one line. Raises RecordError with `where`, what and a remedy."""
     if raw.startswith(BOM):
-        raise RecordError("starts with a byte-order mark", where=where, remedy="Save the file as UTF-8 without BOM.")
+        raise RecordError(
+            "starts with a byte-order mark", where=where, remedy="Save the file as UTF-8 without BOM."
+        )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -111,7 +113,9 @@ def iter_lines(path: Path) -> Iterator[Line]:
                 yield Line(number, offset, raw.rstrip(b"\r\n"))
                 offset += len(raw)
     except FileNotFoundError:
-        raise RecordError("no such file", where=path, remedy="Check the data set's folder and split.") from None
+        raise RecordError(
+            "no such file", where=path, remedy="Check the data set's folder and split."
+        ) from None
     except IsADirectoryError:
         raise RecordError("this is a folder, not a JSONL file", where=path) from None
     except OSError as error:

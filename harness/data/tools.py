@@ -97,7 +97,9 @@ def tool_from_json(entry: Json, where: str) -> ToolSpec:
     name = inner.get("name")
     if not isinstance(name, str) or not TOOL_NAME.fullmatch(name):
         raise RecordError(
-            f"tool name {name!r} is not usable", where=where, remedy="1 to 64 letters, digits, '_', '-' or '.'."
+            f"tool name {name!r} is not usable",
+            where=where,
+            remedy="1 to 64 letters, digits, '_', '-' or '.'.",
         )
     description = inner.get("description", "")
     if not isinstance(description, str):
@@ -125,7 +127,9 @@ def _check_parameters(name: str, parameters: Json, where: str) -> None:
     for required in parameters.get("required", []):
         if required not in properties:
             remedy = did_you_mean(required, properties)
-            raise RecordError(f"tool {name!r}: requires {required!r}, not a property", where=where, remedy=remedy)
+            raise RecordError(
+                f"tool {name!r}: requires {required!r}, not a property", where=where, remedy=remedy
+            )
 
 
 def load_tools(path: Path) -> ToolCatalog:
@@ -151,16 +155,22 @@ def _read_text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise RecordError("no such file", where=path, remedy="A data set names its tools in tools.json.") from None
+        raise RecordError(
+            "no such file", where=path, remedy="A data set names its tools in tools.json."
+        ) from None
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}", where=path) from None
     if raw.startswith(BOM):
-        raise RecordError("starts with a byte-order mark", where=path, remedy="Save the file as UTF-8 without BOM.")
+        raise RecordError(
+            "starts with a byte-order mark", where=path, remedy="Save the file as UTF-8 without BOM."
+        )
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise RecordError("not UTF-8 text", where=f"{path}:{line}", remedy="Save the file as UTF-8.") from None
+        raise RecordError(
+            "not UTF-8 text", where=f"{path}:{line}", remedy="Save the file as UTF-8."
+        ) from None
 
 
 def _list_entries(text: str, path: Path) -> Iterable[tuple[int, Json]]:
@@ -179,7 +189,9 @@ def _list_entries(text: str, path: Path) -> Iterable[tuple[int, Json]]:
         except json.JSONDecodeError as error:
             raise RecordError(f"not valid JSON: {error.msg}", where=f"{path}:{error.lineno}") from None
         except StrictJsonError as error:
-            raise RecordError(f"tool here: {error.what}", where=f"{path}:{line}", remedy=error.remedy) from None
+            raise RecordError(
+                f"tool here: {error.what}", where=f"{path}:{line}", remedy=error.remedy
+            ) from None
         except RecursionError:
             raise RecordError("nested too deep", where=f"{path}:{line}") from None
         yield line, value

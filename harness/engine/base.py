@@ -30,6 +30,8 @@ class EngineRequest:
     dtype: str = "auto"
     quantization: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    reply: Callable[[Prompt], Generation] | None = None
+    """Only for the scripted engine: the answer to each prompt."""
     on_event: Callable[[str, Mapping[str, Any]], None] = lambda kind, detail: None
     """Called with (kind, detail) for what should be seen later: `out_of_memory`, `adapter_active`, ..."""
 

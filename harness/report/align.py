@@ -157,7 +157,7 @@ def _name(call: Mapping[str, Any] | None, budget: Budget) -> str | None:
 
 def _pair(gold: Mapping[str, Any] | None, call: Mapping[str, Any] | None, budget: Budget) -> CallPair:
     wanted, got = _arguments(gold), _arguments(call)
-    names = [(name, True) for name in wanted] if call is not None or gold is not None else []
+    names = [(name, True) for name in wanted]
     names += [(name, False) for name in got if name not in wanted]
     if gold is None:
         mark: Mark = "extra"

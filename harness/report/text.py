@@ -22,7 +22,6 @@ _HIDDEN = re.compile(
     # A joiner inside an emoji is what makes the emoji; anywhere else it hides in a word.
     "|(?<![\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\u200d)+"
 )
-_SHORT = {"\r": "\\r", "\x00": "\\0"}
 
 _COST = {"&": 5, "<": 4, ">": 4, '"': 5, "'": 5}
 _COST_HIDDEN = 36
@@ -32,10 +31,10 @@ MAX_LINES = 200
 
 
 def _escape_run(run: str) -> str:
+    codes = map(ord, run)
     return "".join(
-        _SHORT.get(c) or (f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" if ord(c) < 0x10000
-                          else f"\\U{ord(c):08x}")
-        for c in run
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+        for code in codes
     )
 
 

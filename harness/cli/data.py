@@ -1,0 +1,40 @@
+"""`harness data`: check and build data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.errors import EXIT_USAGE
+
+
+@click.group("data")
+def command() -> None:
+    """Check and build data sets."""
+
+
+@command.command("lint")
+@click.argument("folder", type=click.Path(path_type=Path))
+def lint(folder: Path) -> int:
+    """Check the data set in FOLDER: schema, ids, gold against the tools, leakage between splits, duplicates."""
+    from harness.data.lint import lint as lint_dataset
+
+    findings = lint_dataset(folder)
+    for finding in findings:
+        click.echo(finding.one_line())
+    errors = sum(finding.severity == "error" for finding in findings)
+    click.echo(f"{folder}: {errors} errors, {len(findings) - errors} warnings", err=True)
+    return EXIT_USAGE if errors else 0
+
+
+@command.command("synth")
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: the spec's own.")
+def synth(spec: Path, out: Path | None) -> None:
+    """Build a data set from SPEC, bit for bit the same every time."""
+    from harness.data.synth import synthesise
+
+    target = out or spec.parent
+    synthesise(spec, target)
+    click.echo(f"wrote {target}", err=True)

@@ -1,0 +1,101 @@
+"""`harness`: sub-commands loaded on first use, errors turned into one message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from harness import __version__
+from harness.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, HarnessError
+
+COMMANDS = {
+    "run": "Measure a model on a suite and leave a run folder with a scorecard.",
+    "score": "Score a run again from its files; no model is loaded.",
+    "report": "Rebuild a run's scorecard from its files.",
+    "models": "Fetch and list models.",
+    "data": "Check and build data sets.",
+    "suite": "Check suites.",
+    "init": "Make a working workspace in a folder.",
+    "doctor": "Say what is installed, which engines can run, and what is missing.",
+}
+
+
+class LazyCommands(click.Group):
+    """Sub-commands by name, each imported when it is called: `harness --help` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"harness.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="harness")
+def cli() -> None:
+    """Measure what a fine-tuned model is for: tool calls and persona, base against adapter.
+
+    Exit codes: 0 done, 1 a gate failed, 2 interrupted (resumable), 3 internal error, 4 usage or bad input, 5 nothing
+    collected, 6 incomplete or too many errors.
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character must not end a run.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    sys.exit(run_command(arguments))
+
+
+def run_command(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        result = cli.main(arguments, standalone_mode=False)
+        return result if isinstance(result, int) else EXIT_DONE
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return EXIT_USAGE
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except HarnessError as error:
+        click.echo(f"error: {error.one_message()}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (`harness ... | head`): nothing to say, and nowhere to say it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+    except Exception as error:
+        return _internal_error(error)
+
+
+def _internal_error(error: Exception) -> int:
+    if os.environ.get("HARNESS_TRACEBACK"):
+        raise error
+    click.echo(
+        f"internal error: {type(error).__name__}: {error}\n"
+        "  This is a defect of the harness. Set HARNESS_TRACEBACK=1 and repeat to see where, and please report it.",
+        err=True,
+    )
+    return EXIT_INTERNAL

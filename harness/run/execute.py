@@ -1,0 +1,179 @@
+"""The loop: plan minus what is done -> engine -> run folder. Read this file first.
+
+Resume appends to the same folder and asks again only for what has no finished generation; reuse copies generations of
+equal key from another run. An interrupted or failed run keeps everything that finished.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from harness.engine.base import Engine
+from harness.errors import HarnessError, IncompleteRun, Interrupted, RunFolderError, StorageError
+from harness.fingerprint import plan_differences
+from harness.log.reader import Generations, RunFolder, redacted
+from harness.log.writer import RunWriter, utc_now
+from harness.run.header import fields_of, make_header
+from harness.run.metrics import metric_versions, metrics_of
+from harness.run.plan import RunPlan
+from harness.types import Generation, Prompt
+
+
+class Progress(Protocol):
+    """Who watches a run. All methods are called in the run's own thread."""
+
+    def started(self, planned: int, done: int) -> None: ...
+    def finished_one(self, generation: Generation) -> None: ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened to the planned generations of a run so far."""
+
+    planned: int
+    kept: int = 0
+    reused: int = 0
+    generated: int = 0
+    errors: int = 0
+
+
+def check_resumable(folder: Path, plan: RunPlan) -> dict[str, Any]:
+    """Return the header of a run that the plan may go on with.
+
+    Raises RunFolderError listing field by field what differs.
+    """
+    header = RunFolder(folder).header()
+    differences = plan_differences(header.get("plan", {}), fields_of(plan))
+    if differences:
+        listed = "\n  ".join(differences)
+        raise RunFolderError(
+            f"cannot resume: this run was made with another plan\n  {listed}",
+            where=folder,
+            remedy="Repeat the command as it was, or start a new run and take over equal answers with --reuse.",
+        )
+    return header
+
+
+def execute(
+    plan: RunPlan, engine: Engine, writer: RunWriter, progress: Progress, reuse: Generations | None = None
+) -> Counts:
+    """Generate what is missing and append it; return the counts.
+
+    On Ctrl-C or SIGTERM the header says `interrupted` and Interrupted is raised; when the engine or the disk fails the
+    header says `incomplete` and the error goes on. Nothing that was finished is lost in either case.
+    """
+    counts = Counts(planned=plan.planned)
+    started = time.monotonic()
+    before = float(writer.header.get("generation_s") or 0.0)
+    try:
+        with _sigterm_as_interrupt():
+            _generate(plan, engine, writer, progress, reuse, counts)
+    except KeyboardInterrupt:
+        _close_header(writer, "interrupted", before, started)
+        left = counts.planned - counts.kept - counts.reused - counts.generated
+        raise Interrupted(
+            f"stopped; {left} of {counts.planned} left",
+            where=writer.folder,
+            remedy=f"Go on with: harness run ... --resume {writer.folder}",
+        ) from None
+    except StorageError:
+        raise
+    except HarnessError:
+        _close_header(writer, "incomplete", before, started)
+        raise
+    _close_header(writer, "incomplete" if counts.errors else "complete", before, started)
+    if counts.errors:
+        writer.event("errors", {"n": counts.errors})
+    return counts
+
+
+def _generate(
+    plan: RunPlan,
+    engine: Engine,
+    writer: RunWriter,
+    progress: Progress,
+    reuse: Generations | None,
+    counts: Counts,
+) -> None:
+    with Generations(writer.folder) as done:
+        # Counting what is kept first costs one rendering pass, and only for runs that have something to keep.
+        if done.records:
+            counts.kept = sum(done.finished(prompt.key) for prompt in plan.prompts())
+        progress.started(counts.planned, counts.kept)
+
+        def missing() -> Iterator[Prompt]:
+            for prompt in plan.prompts():
+                if done.finished(prompt.key):
+                    continue
+                if reuse is not None and reuse.finished(prompt.key):
+                    old = reuse.by_key(prompt.key)
+                    if old is not None:
+                        writer.generation(old)
+                        counts.reused += 1
+                        progress.finished_one(old)
+                        continue
+                yield prompt
+
+        for generation in engine.generate(missing()):
+            writer.generation(generation)
+            counts.generated += 1
+            counts.errors += generation.status == "error"
+            progress.finished_one(generation)
+
+
+def _close_header(writer: RunWriter, status: str, before: float, started: float) -> None:
+    spent = round(before + time.monotonic() - started, 3)
+    writer.update_header(status=status, generation_s=spent, finished_at=utc_now(), duration_s=spent)
+    writer.event("ended", {"status": status})
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM (a scheduler's stop) like Ctrl-C. Only possible in the main thread; elsewhere do nothing."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        previous: Callable[[int, FrameType | None], Any] | int | None = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def complain_about_errors(counts: Counts, folder: Path) -> None:
+    """Raise IncompleteRun if any generation failed."""
+    if counts.errors:
+        raise IncompleteRun(
+            f"{counts.errors} of {counts.planned} generations failed; they count in no metric",
+            where=folder,
+            remedy=f"Try them again with: harness run ... --resume {folder}",
+        )
+
+
+def open_folder(plan: RunPlan, resume: Path | None, parent: Path, argv: list[str]) -> RunWriter:
+    """Return the writer of a new run folder under `parent`, or of the folder to resume.
+
+    Raises RunFolderError if the plan differs from the one to resume or another process is writing there, and
+    SpecError if the suite's metrics cannot be loaded (before anything is generated).
+    """
+    metrics = metric_versions(plan.suite, metrics_of(plan.suite))
+    if resume is None:
+        header = make_header(plan, argv, metrics)
+        return RunWriter.create(parent / header["run_id"], header)
+    header = check_resumable(resume, plan)
+    writer, _ = RunWriter.reopen(resume, header)
+    writer.update_header(status="running")
+    writer.event("resumed", {"argv": redacted(argv)})
+    return writer

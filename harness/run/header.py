@@ -1,0 +1,126 @@
+"""The run header: who ran what, where and when, with enough to reproduce it and no secrets."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.fingerprint import sha256_of
+from harness.log.reader import redacted
+from harness.log.schema import SCHEMA_VERSION
+from harness.log.writer import utc_now
+from harness.paths import slug
+from harness.run.plan import RunPlan, plan_fields
+
+RECORDED_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "jinja2", "jsonschema", "bitsandbytes", "vllm")
+
+
+def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return run.json's content for a run that starts now."""
+    suite = plan.suite
+    spec = suite.spec
+    started = utc_now()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id(plan, started),
+        "status": "running",
+        "plan_sha256": plan.sha256,
+        "plan": fields_of(plan),
+        "suite": {
+            "name": spec.name,
+            "version": spec.version,
+            "description": spec.description,
+            "path": str(suite.folder),
+            "sha256": suite.sha256,
+            "metrics": list(spec.metrics),
+            "metric_versions": metrics,
+            "slices": list(spec.slices),
+            "limits": spec.limits,
+        },
+        "dataset": {
+            "path": str(suite.records.parent),
+            "split": spec.dataset.split,
+            "sha256": suite.records_sha256,
+            "n_records": plan.selected.total,
+        },
+        "selection": {
+            "limit": plan.selection.limit,
+            "tags": dict(plan.selection.tags),
+            "n": plan.selected.count,
+        },
+        "engine": asdict(plan.engine),
+        "prompt": fields_of(plan)["prompt"],
+        "sampling": asdict(plan.sampling),
+        "repeats": plan.repeats,
+        "env": environment(),
+        "git": git_state(suite.folder),
+        "argv": redacted(argv),
+        "started_at": started,
+        "finished_at": None,
+        "duration_s": None,
+        "generation_s": 0.0,
+    }
+
+
+def fields_of(plan: RunPlan) -> dict[str, Any]:
+    """Return the plan's identity fields as stored and compared on resume."""
+    return plan_fields(plan.suite, plan.selection, plan.engine, plan.renderer, plan.dialect, plan.sampling)
+
+
+def run_id(plan: RunPlan, started: str) -> str:
+    """Return `<UTC time>-<suite>-<model>[-<adapter>]-<hash>`; two runs in one second differ in the hash."""
+    model = slug(Path(plan.engine.model).name)
+    if plan.engine.adapter:
+        model += "-" + slug(Path(plan.engine.adapter).name)
+    unique = sha256_of([plan.sha256, os.getpid(), datetime.now(UTC).timestamp()])[:6]
+    return f"{started.replace('-', '').replace(':', '')}-{slug(plan.suite.spec.name)}-{model}-{unique}"
+
+
+def environment() -> dict[str, Any]:
+    """Return versions and hardware. Nothing is read from environment variables."""
+    packages = {"persona-harness": __version__}
+    for name in RECORDED_PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "packages": packages,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Return commit and dirtiness of the repository that holds the suite, or None outside one."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()

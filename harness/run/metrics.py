@@ -1,0 +1,73 @@
+"""The metrics that a suite names: built in, from its scorer.py, or from the entry points `harness.metrics`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from harness.errors import SpecError
+from harness.fingerprint import sha256_of_file
+from harness.registry import Registry
+from harness.score.base import Metric, check_metrics
+from harness.score.builtin import BUILTIN_METRICS
+from harness.suite.load import Suite, load_scorer
+
+LOCAL_PREFIX = "scorer.py:"
+
+
+def metrics_of(suite: Suite) -> list[Metric]:
+    """Return the suite's metric objects in its order.
+
+    Executes the suite's scorer.py where a metric is named `scorer.py:NAME`. Raises SpecError with the nearest name for
+    one that does not exist, UsageError if two metrics define one measure.
+    """
+    where = suite.folder / "suite.yaml"
+    metrics = [_instance(_metric(suite, name), name, str(where)) for name in suite.spec.metrics]
+    check_metrics(metrics)
+    return metrics
+
+
+def metric_versions(suite: Suite, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    """Return what stood behind each metric name, for the run header: name, version, and the source of plug-ins."""
+    plugins = Registry("harness.metrics")
+    records = []
+    for name, metric in zip(suite.spec.metrics, metrics, strict=True):
+        source = None
+        if name.startswith(LOCAL_PREFIX):
+            source = sha256_of_file(suite.scorer)
+        elif name not in BUILTIN_METRICS:
+            source = plugins.record(name).source_sha256
+        records.append({"name": name, "version": metric.info.version, "source_sha256": source})
+    return records
+
+
+def _metric(suite: Suite, name: str) -> Any:
+    where = suite.folder / "suite.yaml"
+    if name.startswith(LOCAL_PREFIX):
+        attribute = name.removeprefix(LOCAL_PREFIX)
+        module = load_scorer(suite)
+        if not hasattr(module, attribute):
+            raise SpecError(f"metrics: scorer.py has no {attribute!r}", where=where)
+        return getattr(module, attribute)
+    plugins = Registry("harness.metrics")
+    if name in BUILTIN_METRICS:
+        if name in plugins.names():
+            raise SpecError(f"metric {name!r} is built in, and an installed plug-in has that name too", where=where)
+        module_name, _, attribute = BUILTIN_METRICS[name].partition(":")
+        return getattr(importlib.import_module(module_name), attribute)
+    if name in plugins.names():
+        return plugins.get(name)
+    known = [*BUILTIN_METRICS, *plugins.names()]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise SpecError(f"metrics: unknown metric {name!r}", where=where, remedy=f"{hint}Known: {', '.join(known)}.")
+
+
+def _instance(metric: Any, name: str, where: str) -> Metric:
+    made = metric() if inspect.isclass(metric) else metric
+    if not hasattr(made, "info") or not callable(getattr(made, "score", None)):
+        raise SpecError(f"metrics: {name!r} has no `info` and `score`, so it is no metric", where=where)
+    return made  # type: ignore[no-any-return]

@@ -1,0 +1,110 @@
+"""Suite x model x sampling -> RunPlan: what will be asked, under which keys. Nothing is generated here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.errors import NothingCollected
+from harness.fingerprint import gen_key, identity_of, sample_seed, sha256_of
+from harness.prompt.render import Renderer
+from harness.suite.load import Suite
+from harness.suite.select import Selected, Selection, select
+from harness.types import EngineInfo, Prompt, Sample, Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """Everything that decides what one run generates. `sha256` is equal for runs that may resume each other."""
+
+    suite: Suite
+    selection: Selection
+    selected: Selected
+    engine: EngineInfo
+    renderer: Renderer
+    dialect: str
+    sampling: Sampling
+    repeats: int
+    identity: str
+    sha256: str
+
+    @property
+    def planned(self) -> int:
+        """Number of generations of a complete run."""
+        return self.selected.count * self.repeats
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the selected samples in the data set's order."""
+        for located in self.suite.samples():
+            if self.selected.takes(located.sample, self.selection):
+                yield located.sample
+
+    def prompts(self) -> Iterator[Prompt]:
+        """Yield every prompt of the run, rendered, in the data set's order."""
+        for sample in self.samples():
+            rendered = self.renderer.render(sample)
+            for repeat in range(self.repeats):
+                seed = sample_seed(self.sampling.seed, sample.id, repeat)
+                yield Prompt(
+                    key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed),
+                    sample=sample,
+                    repeat=repeat,
+                    text=rendered.text,
+                    token_ids=rendered.token_ids,
+                    sampling=self.sampling,
+                    seed=seed,
+                )
+
+
+def make_plan(
+    suite: Suite, selection: Selection, engine: EngineInfo, renderer: Renderer, dialect: str, sampling: Sampling
+) -> RunPlan:
+    """Return the plan of one run.
+
+    Reads the data set once, so every bad record is found before any compute. Raises RecordError, or NothingCollected
+    if no sample matches.
+    """
+    selected = select((located.sample for located in suite.samples()), selection)
+    if selected.count == 0:
+        asked = " and ".join(f"{key}={value}" for key, value in selection.tags.items())
+        what = f"no sample has {asked}" if asked else "the data set has no samples"
+        raise NothingCollected(what, where=suite.records)
+    identity = identity_of(engine, renderer.template_sha256, sampling, None)
+    return RunPlan(
+        suite=suite,
+        selection=selection,
+        selected=selected,
+        engine=engine,
+        renderer=renderer,
+        dialect=dialect,
+        sampling=sampling,
+        repeats=suite.spec.generation.repeats,
+        identity=identity,
+        sha256=sha256_of(plan_fields(suite, selection, engine, renderer, dialect, sampling)),
+    )
+
+
+def plan_fields(
+    suite: Suite, selection: Selection, engine: EngineInfo, renderer: Renderer, dialect: str, sampling: Sampling
+) -> dict[str, Any]:
+    """Return the fields that two runs must share for one to resume the other; stored in the run header."""
+    return {
+        "suite": {"name": suite.spec.name, "version": suite.spec.version, "sha256": suite.sha256},
+        "dataset": {"split": suite.spec.dataset.split, "sha256": suite.records_sha256},
+        "selection": {"limit": selection.limit, "tags": dict(selection.tags), "strata": list(selection.strata)},
+        "engine": {
+            "engine": engine.engine,
+            "model_fingerprint": engine.model_fingerprint,
+            "adapter_fingerprint": engine.adapter_fingerprint,
+            "dtype": engine.dtype,
+            "quantization": engine.quantization,
+        },
+        "prompt": {
+            "tools_by": renderer.tools_by,
+            "template_sha256": renderer.template_sha256,
+            "dialect": dialect,
+        },
+        "sampling": asdict(sampling),
+        "repeats": suite.spec.generation.repeats,
+    }

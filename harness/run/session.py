@@ -1,0 +1,179 @@
+"""From what the user named (suite, model, adapters, engine) to a loaded engine and one plan per target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.engine.base import Engine, EngineRequest
+from harness.errors import UsageError
+from harness.fingerprint import sha256_of, sha256_of_file
+from harness.log import schema
+from harness.log.reader import Generations, RunFolder
+from harness.models.resolve import resolve_model
+from harness.models.tokenizer import load_tokenizer
+from harness.parse.base import Dialect
+from harness.parse.choose import dialect_for_template
+from harness.prompt.plain import PlainTokenizer
+from harness.prompt.render import Renderer
+from harness.registry import Registry
+from harness.run.plan import RunPlan, make_plan
+from harness.run.planted import PlantedModel, load_script
+from harness.suite.load import Suite
+from harness.suite.select import Selection
+from harness.types import Generation, Prompt, Sampling
+
+BASE = "base"
+"""What `--adapter base` means: the model without any adapter."""
+
+Event = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRequest:
+    """What to run, as named on the command line; None and empty mean the suite's own choice."""
+
+    engine: str = "hf"
+    model: str | None = None
+    adapters: tuple[str, ...] = ()
+    dtype: str = "auto"
+    quantization: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A loaded engine with what is needed to render for it; `targets` are the adapters to run, None for the base."""
+
+    suite: Suite
+    engine: Engine
+    renderer: Renderer
+    dialect: str
+    targets: tuple[Path | None, ...]
+
+    def plans(self, selection: Selection) -> Iterator[RunPlan]:
+        """Activate each target in turn and yield its plan."""
+        spec = self.suite.spec.generation
+        sampling = Sampling(
+            temperature=spec.temperature,
+            top_p=spec.top_p,
+            top_k=spec.top_k,
+            max_new_tokens=spec.max_new_tokens,
+            seed=spec.seed,
+        )
+        for target in self.targets:
+            self.engine.use_adapter(target)
+            yield make_plan(self.suite, selection, self.engine.info(), self.renderer, self.dialect, sampling)
+
+
+def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
+    """Load the engine that a run needs.
+
+    Raises UsageError for an unknown engine, option or dialect, ModelError for a model or adapter that cannot be used,
+    MissingDependency for a package that is not installed.
+    """
+    opener = {"scripted": _open_scripted, "replay": _open_replay}.get(request.engine, _open_model)
+    return opener(suite, request, on_event)
+
+
+def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
+    engine_class = Registry("harness.engines").get(request.engine)
+    model = resolve_model(request.model or suite.spec.models.default)
+    targets = _targets(suite, request.adapters)
+    tokenizer = load_tokenizer(model.path)
+    dialect_name = suite.spec.dialect
+    if dialect_name == "auto":
+        template = tokenizer.chat_template
+        dialect_name = dialect_for_template(template if isinstance(template, str) else None)
+    renderer = Renderer(tokenizer, _dialect(dialect_name))
+    engine: Engine = engine_class(
+        EngineRequest(
+            model=model.name,
+            model_path=model.path,
+            adapters=tuple(target for target in targets if target is not None),
+            dtype=request.dtype,
+            quantization=request.quantization,
+            options=request.options,
+            on_event=on_event,
+        )
+    )
+    return Session(suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets)
+
+
+def _open_scripted(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
+    named = request.options.get("script")
+    script = load_script(Path(named) if named else None)
+    dialect_name = "hermes" if suite.spec.dialect == "auto" else suite.spec.dialect
+    dialect = _dialect(dialect_name)
+    options = {**request.options, "script": sha256_of(script.model_dump())}
+    return _open_answering(suite, request, options, script.name, PlantedModel(script, dialect), dialect_name)
+
+
+def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
+    named = request.options.get("from")
+    if not named:
+        raise UsageError("the replay engine needs a recorded run", remedy="Give --engine-option from=reports/RUN.")
+    folder = RunFolder(Path(named))
+    header = folder.header()
+    recorded = Generations(folder.path)
+
+    def answer(prompt: Prompt) -> Generation:
+        found = recorded.get(prompt.sample.id, prompt.repeat)
+        fields: dict[str, Any] = {"key": prompt.key, "sample_id": prompt.sample.id, "repeat": prompt.repeat}
+        if found is None:
+            return Generation(**fields, status="error", error="the recording has no answer for this sample")
+        return Generation(
+            **fields,
+            status=found.status,
+            text=found.text,
+            finish_reason=found.finish_reason,
+            prompt_tokens=found.prompt_tokens,
+            new_tokens=found.new_tokens,
+            error=found.error,
+        )
+
+    dialect_name = header["prompt"]["dialect"] if suite.spec.dialect == "auto" else suite.spec.dialect
+    options = {"from": sha256_of_file(folder.path / schema.GENERATIONS)}
+    unknown = {key: value for key, value in request.options.items() if key != "from"}
+    return _open_answering(
+        suite, request, {**unknown, **options}, str(header["engine"]["model"]), answer, dialect_name
+    )
+
+
+def _open_answering(
+    suite: Suite,
+    request: SessionRequest,
+    options: Mapping[str, str],
+    model: str,
+    reply: Callable[[Prompt], Generation],
+    dialect_name: str,
+) -> Session:
+    if request.model is not None:
+        raise UsageError(
+            f"--engine {request.engine} runs no model, so --model {request.model} would mean nothing",
+            remedy="Leave out --model, or use --engine hf.",
+        )
+    if request.adapters:
+        raise UsageError(f"the {request.engine} engine has no adapters", remedy="Leave out --adapter.")
+    engine_class = Registry("harness.engines").get(request.engine)
+    engine: Engine = engine_class(EngineRequest(model=model, model_path=None, options=options, reply=reply))
+    renderer = Renderer(PlainTokenizer(), _dialect(dialect_name))
+    return Session(suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=(None,))
+
+
+def _targets(suite: Suite, named: tuple[str, ...]) -> tuple[Path | None, ...]:
+    """Return the adapters to run: those named, else the bare base and then the suite's own."""
+    if not named:
+        own = (suite.folder / adapter for adapter in suite.spec.models.adapters)
+        return (None, *(path.resolve() for path in own))
+    targets = tuple(None if name == BASE else Path(name).resolve() for name in named)
+    if len(set(targets)) != len(targets):
+        raise UsageError("an adapter is named twice", remedy="Name each --adapter once.")
+    return targets
+
+
+def _dialect(name: str) -> Dialect:
+    dialect: Dialect = Registry("harness.dialects").get(name)()
+    return dialect
