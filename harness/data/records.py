@@ -1,6 +1,6 @@
 """A data-set line -> Sample, strictly: what a record may say is checked here and nowhere else.
 
-docs/records.md is the specification. Everything that is wrong is a RecordError with `file:line`, what, and a remedy.
+docs/records.md is the specification. Whatever is wrong is a RecordError with `file:line`, what, and a remedy.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from harness.data.strict_json import StrictJsonError, decode, decode_bytes, did_you_mean, iter_lines
+from harness.data.to_record import record_from_sample
 from harness.data.tools import ToolCatalog, load_tools, tool_from_json
 from harness.errors import RecordError
 from harness.types import (
@@ -55,7 +56,7 @@ _SET_LIMIT = 4096
 
 @dataclass(frozen=True, slots=True)
 class LocatedSample:
-    """A sample and where it stands: 1-based line, byte offset of the line, the line's bytes without its ending."""
+    """A sample, its 1-based line, the line's byte offset, and its bytes without the line ending."""
 
     sample: Sample
     line: int
@@ -64,7 +65,7 @@ class LocatedSample:
 
 
 def iter_samples(path: Path, tools: Mapping[str, ToolSpec]) -> Iterator[LocatedSample]:
-    """Yield the samples of a JSONL file one at a time; memory does not grow with the file but for 8 bytes an id.
+    """Yield the samples of a JSONL file one at a time; memory grows by one small integer an id.
 
     Raises RecordError at the first line that is not a valid record, and for an id that stands twice.
     """
@@ -99,53 +100,10 @@ def read_sample_at(path: Path, offset: int, tools: Mapping[str, ToolSpec]) -> Sa
 def sample_from_record(record: Mapping[str, Json], tools: Mapping[str, ToolSpec], *, where: str) -> Sample:
     """Return the record as a Sample.
 
-    Raises RecordError (with `where` and the record's id) for unknown keys, wrong types, unknown tools, `expect` that
-    contradicts `gold`, and gold that the tool's schema can never permit.
+    Raises RecordError (with `where` and the record's id) for unknown keys, wrong types, unknown tools,
+    `expect` that contradicts `gold`, and gold that the tool's schema can never permit.
     """
     return _RecordReader(record, _catalog(tools), where).sample()
-
-
-def record_from_sample(sample: Sample, tools: Mapping[str, ToolSpec] | None = None) -> dict[str, Json]:
-    """Return the record of a sample; tools that `tools` holds go in by name, others with their schema in place."""
-    known = tools or {}
-    return {
-        "id": sample.id,
-        "messages": [_message_json(message) for message in sample.messages],
-        "tools": [tool.name if known.get(tool.name) == tool else _tool_json(tool) for tool in sample.tools],
-        "expect": sample.expect,
-        "order": sample.order,
-        "gold": [
-            {
-                "name": call.name,
-                "arguments": {
-                    name: {
-                        "accept": list(argument.accept),
-                        **({"optional": True} if argument.optional else {}),
-                    }
-                    for name, argument in call.arguments.items()
-                },
-            }
-            for call in sample.gold
-        ],
-        "reply": sample.reply,
-        "tags": dict(sample.tags),
-        "cluster": sample.cluster,
-    }
-
-
-def _message_json(message: Message) -> dict[str, Json]:
-    record: dict[str, Json] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        record["tool_calls"] = [
-            {"name": call.name, "arguments": dict(call.arguments)} for call in message.tool_calls
-        ]
-    if message.name is not None:
-        record["name"] = message.name
-    return record
-
-
-def _tool_json(tool: ToolSpec) -> dict[str, Json]:
-    return {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
 
 
 def _catalog(tools: Mapping[str, ToolSpec]) -> ToolCatalog:
@@ -303,7 +261,7 @@ class _RecordReader:
         if turns[-1].role not in ("user", "tool"):
             raise self.fail(
                 f"the last message is of role {turns[-1].role!r}",
-                "End with the user turn or tool result to be answered; the answer itself is derived from gold or reply.",
+                "End with the user turn or tool result to be answered; gold or reply gives the answer.",
             )
         return turns
 

@@ -1,4 +1,4 @@
-"""JSON without its loopholes: no NaN or infinities, no duplicate keys, no lone surrogates; and JSONL line by line."""
+"""JSON without loopholes (NaN, infinities, duplicate keys, lone surrogates), and JSONL line by line."""
 
 from __future__ import annotations
 

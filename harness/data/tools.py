@@ -24,7 +24,7 @@ _CACHE_LIMIT = 1 << 16
 
 
 class SchemaChecks:
-    """Answers "does this tool's schema permit this value for this argument?", each question worked out once."""
+    """Answers whether a tool's schema permits a value for an argument, each question worked out once."""
 
     def __init__(self) -> None:
         self._validators: dict[tuple[int, str], Any] = {}
@@ -34,8 +34,8 @@ class SchemaChecks:
     def problem(self, tool: ToolSpec, argument: str, value: Json) -> str | None:
         """Return why the schema forbids `value` for `argument`, or None.
 
-        Raises ValueError if the schema refers to something that cannot be resolved; KeyError for an argument that
-        the schema does not have.
+        Raises ValueError if the schema refers to something that cannot be resolved, KeyError for an argument
+        that the schema does not have.
         """
         plain = json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
         key = (id(tool), argument, type(value), plain)
@@ -133,10 +133,10 @@ def _check_parameters(name: str, parameters: Json, where: str) -> None:
 
 
 def load_tools(path: Path) -> ToolCatalog:
-    """Read a data set's tools.json: a list of tools in the OpenAI function form, or of the bare inner objects.
+    """Read a data set's tools.json: a list of tools in OpenAI function form, or of the bare inner objects.
 
-    Raises RecordError (file:line of the tool) for a missing file, JSON that does not parse, unknown keys, schemas that
-    are not draft 2020-12, and a name that stands twice.
+    Raises RecordError (file:line of the tool) for a missing file, JSON that does not parse, unknown keys,
+    schemas that are not draft 2020-12, and a name that stands twice.
     """
     text = _read_text(path)
     catalog = ToolCatalog()

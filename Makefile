@@ -1,0 +1,60 @@
+# Each target alone does all set-up it needs, on a machine with Python 3.11 or newer, pip and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Without an NVIDIA GPU the small CPU build of torch is enough; where that index cannot be reached, pip goes on without it.
+TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--retries 0 --timeout 15 --extra-index-url https://download.pytorch.org/whl/cpu)
+
+.PHONY: demo test lint bench install install-dev model goldens clean help
+
+help:
+	@echo "make demo    measure a real 135M model on 100 tool-calling samples and write a scorecard"
+	@echo "make test    run every test"
+	@echo "make lint    ruff, import directions, mypy"
+	@echo "make bench   measure speed as ratios, into docs/performance.md"
+	@echo "make goldens write the golden files again (look at the diff before you commit it)"
+
+demo: model
+	$(BIN)/harness run suites/tool_calling --limit 100
+
+test: install-dev model
+	$(BIN)/python -P -m pytest -n 2 --dist loadfile
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: install-dev model
+	$(BIN)/python -P bench/run_all.py
+
+goldens: install-dev
+	HARNESS_UPDATE_GOLDENS=1 $(BIN)/python -P -m pytest tests/golden tests/unit -q || true
+	git status --short tests
+
+model: install
+	$(BIN)/harness models pull smollm2-135m
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: constraints.txt | $(VENV)/bin/python
+	$(PIP) install -q $(TORCH_INDEX) -c constraints.txt torch
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
+	$(PIP) install -q -c constraints.txt -e '.[hf]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -e '.[hf,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,179 @@
+"""A model's name on the command line -> a folder on disk: an alias, a folder, or a hub id."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import MissingDependency, ModelError
+from harness.models.aliases import ALIASES
+from harness.models.cache import models_dir
+from harness.models.pull import is_pulled
+
+ModelKind = Literal["alias", "folder", "hub"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model", "merges.txt", "vocab.*"]
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedModel:
+    """A model that can be loaded: the name as given, its folder, the alias if it is one, and how it was found."""
+
+    name: str
+    path: Path
+    alias: str | None
+    kind: ModelKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedModel:
+    """One line of `harness models list`. `size` is in bytes, 0 where nothing is on disk."""
+
+    name: str
+    title: str
+    pulled: bool
+    path: Path
+    size: int
+
+
+def resolve_model(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> ResolvedModel:
+    """Return the folder of an alias, a folder, or a hub id; a hub id is fetched, or taken from the hub's cache.
+
+    Only safetensors count as weights unless `allow_pickle` (loading a pickle runs whatever its author put into it);
+    Python files of a hub model are fetched only with `trust_remote_code`. Raises ModelError naming what is missing
+    and what to do, MissingDependency for a hub id without huggingface_hub.
+    """
+    if name in ALIASES:
+        folder = models_dir() / name
+        if not is_pulled(ALIASES[name], folder):
+            raise ModelError(f"the model {name!r} is not on this machine yet", remedy=f"Run: harness models pull {name}")
+        return ResolvedModel(name=name, path=folder, alias=name, kind="alias")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        check_model_folder(path, allow_pickle=allow_pickle)
+        return ResolvedModel(name=name, path=path.absolute(), alias=None, kind="folder")
+    if path.exists():
+        raise ModelError("this is a file; a model is a folder", where=path, remedy=_file_remedy(path))
+    looks_local = name.startswith((".", "/", "~", "\\")) or "\\" in name
+    if looks_local or not _HUB_ID.fullmatch(name):
+        close = difflib.get_close_matches(name, ALIASES, n=1)
+        meant = f"Did you mean {close[0]!r}? " if close else ""
+        raise ModelError(
+            f"no model {name!r}: there is no such folder, and it is no alias and no hub id (owner/name)",
+            remedy=f"{meant}`harness models list` shows the aliases.",
+        )
+    folder = _from_hub(name, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    check_model_folder(folder, allow_pickle=allow_pickle)
+    return ResolvedModel(name=name, path=folder, alias=None, kind="hub")
+
+
+def list_models() -> list[ListedModel]:
+    """Return every alias, pulled or not."""
+    listed = []
+    for alias, model in sorted(ALIASES.items()):
+        folder = models_dir() / alias
+        pulled = is_pulled(model, folder)
+        size = sum(file.stat().st_size for file in folder.iterdir()) if pulled else 0
+        listed.append(ListedModel(name=alias, title=model.title, pulled=pulled, path=folder, size=size))
+    return listed
+
+
+def check_model_folder(path: Path, *, allow_pickle: bool = False) -> None:
+    """Raise ModelError unless the folder holds config.json and all of its weights as safetensors."""
+    names = {file.name for file in path.iterdir()}
+    if "config.json" not in names:
+        if "adapter_config.json" in names:
+            raise ModelError(
+                "this is an adapter, not a model",
+                where=path,
+                remedy="Give its base model with --model and this folder with --adapter.",
+            )
+        raise ModelError("no config.json here, so this is not a model folder", where=path)
+    read_config(path)
+    if any(name.endswith(".safetensors") and not name.startswith("adapter_model") for name in names):
+        _check_shards(path, names)
+        return
+    pickles = sorted(name for name in names if name.endswith(_PICKLES) and name != "training_args.bin")
+    if pickles and allow_pickle:
+        return
+    if pickles:
+        raise ModelError(
+            f"only pickled weights here ({pickles[0]}), and loading a pickle runs code",
+            where=path,
+            remedy="Convert them to safetensors (model.save_pretrained(folder)), or allow pickles by name.",
+        )
+    ggufs = sorted(name for name in names if name.endswith(".gguf"))
+    found = f" (only {ggufs[0]}, which must be converted first)" if ggufs else ""
+    raise ModelError(f"a model folder without weights: no *.safetensors{found}", where=path)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a model folder's config.json. Raises ModelError."""
+    file = path / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror or error}", where=file) from None
+    except (ValueError, RecursionError):
+        raise ModelError("not valid JSON", where=file) from None
+    if not isinstance(config, dict):
+        raise ModelError("must be a JSON object", where=file)
+    return config
+
+
+def _check_shards(path: Path, names: set[str]) -> None:
+    for index in sorted(name for name in names if name.endswith(".safetensors.index.json")):
+        try:
+            shards = set(json.loads((path / index).read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise ModelError("not a weight index that can be read", where=path / index) from None
+        missing = sorted(str(shard) for shard in shards - names)
+        if missing:
+            raise ModelError(
+                f"{len(missing)} of {len(shards)} weight files are missing, first {missing[0]}",
+                where=path,
+                remedy="Copy or fetch the folder again.",
+            )
+
+
+def _file_remedy(path: Path) -> str | None:
+    if path.suffix == ".gguf":
+        return "GGUF files are for other runtimes; give the folder of the original model (safetensors)."
+    return f"Give the folder: {path.parent}" if path.suffix in (".safetensors", ".json") else None
+
+
+def _from_hub(name: str, *, allow_pickle: bool, trust_remote_code: bool) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise MissingDependency(
+            f"{name!r} looks like a hub id, and huggingface_hub is not installed",
+            remedy='Install it: pip install "persona-harness[hf]"',
+        ) from None
+    patterns = _HUB_FILES + (["*.bin"] if allow_pickle else []) + (["*.py"] if trust_remote_code else [])
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:  # the hub client raises HTTP, connection, validation and file errors of many classes
+        raise _hub_error(name, error) from error
+
+
+def _hub_error(name: str, error: Exception) -> ModelError:
+    kind = type(error).__name__
+    if kind == "GatedRepoError":
+        return ModelError(f"{name!r} is a gated model", remedy="Accept its terms on the hub, then log in: hf auth login")
+    if kind in ("RepositoryNotFoundError", "RevisionNotFoundError"):
+        return ModelError(
+            f"the hub has no model {name!r}, or you may not see it",
+            remedy="Check the name; a folder must exist where the command runs.",
+        )
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), kind)
+    return ModelError(
+        f"{name!r} is no folder here, and fetching it from the hub failed: {reason[:300]}",
+        remedy="Check the network (HTTPS_PROXY, HF_ENDPOINT, HF_HUB_OFFLINE), or give a folder.",
+    )

@@ -1,0 +1,80 @@
+"""Charts as inline SVG: no library, no script, colours from the page's style sheet.
+
+Coordinates are percentages and heights are pixels, so that one drawing fits a wide screen, a phone and paper
+without stretching its dots. Every drawing has a title and a description, and stands beside its numbers in a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup, escape
+
+from harness.report.text import visible
+
+_PAD = 2.0
+_HEIGHT = 22
+_MIDDLE = 11
+
+
+def _x(value: float, top: float) -> str:
+    share = min(1.0, max(0.0, value / top if top > 0 else 0.0))
+    return f"{_PAD + share * (100 - 2 * _PAD):.2f}%"
+
+
+def _svg(kind: str, title: str, description: str, parts: Sequence[Markup]) -> Markup:
+    return Markup(
+        '<svg class="{kind}" role="img" width="100%" height="{height}"><title>{title}</title><desc>{desc}</desc>'
+        "{parts}</svg>"
+    ).format(
+        kind=kind,
+        height=_HEIGHT,
+        title=escape(visible(title)),
+        desc=escape(visible(description)),
+        parts=Markup("").join(parts),
+    )
+
+
+def _line(kind: str, x1: str, x2: str, y1: int, y2: int) -> Markup:
+    return Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(kind, x1, x2, y1, y2)
+
+
+def whisker(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    title: str,
+    description: str,
+    reference: float | None = None,
+    top: float = 1.0,
+    faint: bool = False,
+) -> Markup:
+    """Return a dot for `value` with whiskers from `low` to `high` on an axis from 0 to `top`.
+
+    `reference` is a dashed line (the value over all samples); `faint` greys what rests on few samples.
+    """
+    parts = [_line("ax", _x(0, 1), _x(1, 1), _MIDDLE, _MIDDLE)]
+    parts += [_line("tk", _x(at, 1), _x(at, 1), 7, 15) for at in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    if reference is not None:
+        parts.append(_line("rf", _x(reference, top), _x(reference, top), 1, _HEIGHT - 1))
+    if low is not None and high is not None:
+        start, end = _x(low, top), _x(high, top)
+        parts += [
+            _line("ci", start, end, _MIDDLE, _MIDDLE),
+            _line("ci", start, start, 6, 16),
+            _line("ci", end, end, 6, 16),
+        ]
+    if value is not None:
+        parts.append(Markup('<circle class="pt" cx="{}" cy="{}" r="5"/>').format(_x(value, top), _MIDDLE))
+    return _svg("wh faint" if faint else "wh", title, description, parts)
+
+
+def bar(value: float, top: float, *, title: str, description: str) -> Markup:
+    """Return a bar of length `value` on an axis from 0 to `top`."""
+    share = 100 * min(1.0, max(0.0, value / top if top > 0 else 0.0))
+    parts = [
+        Markup('<rect class="bg" x="0" y="6" width="100%" height="10" rx="2"/>'),
+        Markup('<rect class="br" x="0" y="6" width="{}%" height="10" rx="2"/>').format(f"{share:.2f}"),
+    ]
+    return _svg("bar", title, description, parts)

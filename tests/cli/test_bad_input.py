@@ -1,0 +1,183 @@
+"""Bad input gets one clear message with the place and the remedy, the documented exit code, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A copy of the smoke suite and its data that a test may damage."""
+    shutil.copytree(ROOT / "suites" / "_smoke", tmp_path / "suites" / "_smoke")
+    shutil.copytree(ROOT / "datasets" / "smoke", tmp_path / "datasets" / "smoke")
+    return tmp_path
+
+
+def _suite(workspace: Path) -> Path:
+    return workspace / "suites" / "_smoke"
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def _records(workspace: Path) -> Path:
+    return workspace / "datasets" / "smoke" / "test.jsonl"
+
+
+def _edit_record(workspace: Path, index: int, **changes: object) -> None:
+    lines = _records(workspace).read_text(encoding="utf-8").splitlines()
+    record = json.loads(lines[index])
+    record.update(changes)
+    lines[index] = json.dumps(record, ensure_ascii=False)
+    _records(workspace).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+SUITE_EDITS = [
+    ("description:", "descriptoin:", "descriptoin", "Did you mean 'description'", "an unknown key is no option"),
+    ("temperature", "temprature", "temprature", "Did you mean 'temperature'", "unknown keys inside a mapping"),
+    ("version: 1.0.0", "version: one", "version", "suite.yaml:3", "a version that is none names its line"),
+    ("schema: 1", "schema: 2", "schema", "suite.yaml:1", "a schema of the future"),
+    ("split: test", "split: train", "no train.jsonl", "Splits there: test", "a split that is not there"),
+    ("../../datasets/smoke", "../../datasets/smok", "no such folder", "suite.yaml", "a data set that is not there"),
+    ("[tool_name_accuracy,", "[tool_name_acuracy,", "unknown metric", "tool_name_accuracy", "a metric misspelt"),
+    ("max_new_tokens: 64", "max_new_tokens: 0", "max_new_tokens", "suite.yaml", "a budget of nothing"),
+    ("schema: 1", "schema: 1\nschema: 1", "stands twice", "suite.yaml:2", "a duplicate key is not last-wins"),
+    ("schema: 1", "schema: [1", "not valid YAML", "suite.yaml", "broken YAML"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "what", "where", "why"), SUITE_EDITS, ids=[row[4] for row in SUITE_EDITS])
+def test_suite_yaml(workspace: Path, in_process, old: str, new: str, what: str, where: str, why: str) -> None:
+    _edit(_suite(workspace) / "suite.yaml", old, new)
+
+    done = in_process("run", _suite(workspace), "--engine", "scripted", "--out", workspace / "reports")
+
+    assert done.exit_code == 4
+    assert what in done.err
+    assert where in done.err
+    assert "Traceback" not in done.err
+    assert not (workspace / "reports").exists(), "nothing may be written before the input is sound"
+
+
+def test_malformed_line_names_file_and_line(workspace: Path, in_process) -> None:
+    lines = _records(workspace).read_text(encoding="utf-8").splitlines()
+    lines[3] = lines[3][:-5]
+    _records(workspace).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    done = in_process("run", _suite(workspace), "--engine", "scripted")
+
+    assert done.exit_code == 4
+    assert "test.jsonl:4" in done.err
+
+
+RECORD_EDITS = [
+    ({"id": "smoke-1"}, "smoke-1", "a duplicate id"),
+    ({"tools": ["set_timer", "switch_lihgt"]}, "switch_light", "a tool that tools.json lacks, with the nearest"),
+    (
+        {"gold": [{"name": "switch_light", "arguments": {"room": {"accept": ["garage"]}, "on": {"accept": [True]}}}]},
+        "garage",
+        "gold that the schema forbids",
+    ),
+    (
+        {"gold": [{"name": "open_door", "arguments": {}}]},
+        "open_door",
+        "gold that calls a tool which is not offered",
+    ),
+    ({"expectt": "call"}, "expect", "an unknown key"),
+    ({"expect": "maybe"}, "maybe", "an expectation that does not exist"),
+    ({"messages": []}, "messages", "no messages"),
+    ({"gold": []}, "gold", "expect call without gold"),
+]
+
+
+@pytest.mark.parametrize(("changes", "named", "why"), RECORD_EDITS, ids=[row[2] for row in RECORD_EDITS])
+def test_records(workspace: Path, in_process, changes: dict[str, object], named: str, why: str) -> None:
+    _edit_record(workspace, 1, **changes)
+
+    done = in_process("run", _suite(workspace), "--engine", "scripted")
+
+    assert done.exit_code == 4
+    assert "test.jsonl:2" in done.err
+    assert named in done.err
+    assert "Traceback" not in done.err
+
+
+COMMANDS = [
+    (["run", "suites/tool_caling", "--engine", "scripted"], 4, "no suite"),
+    (["run", "suites/_smoke", "--engine", "scriptd"], 4, "Did you mean 'scripted'"),
+    (["run", "suites/_smoke", "--engine", "scripted", "--engine-option", "dealy_s=1"], 4, "delay_s"),
+    (["run", "suites/_smoke", "--engine", "scripted", "--engine-option", "delay_s=x"], 4, "delay_s"),
+    (["run", "suites/_smoke", "--engine", "scripted", "--model", "x"], 4, "no model"),
+    (["run", "suites/_smoke", "--engine", "scripted", "--adapter", "x"], 4, "no adapters"),
+    (["run", "suites/_smoke", "--engine", "scripted", "--tag", "category=none"], 5, "category=none"),
+    (["run", "suites/_smoke", "--engine", "scripted", "--tag", "category"], 4, "KEY=VALUE"),
+    (["run", "suites/_smoke", "--engine", "scripted", "--limit", "0"], 4, "limit"),
+    (["run", "suites/_smoke", "--engine", "replay"], 4, "from="),
+    (["run", "suites/_smoke", "--engine", "replay", "--engine-option", "from=nowhere"], 4, "run.json"),
+    (["run", "suites/_smoke", "--engine", "scripted", "--resume", "nowhere"], 4, "run.json"),
+    (["run", "suites/_smoke", "--model", "no/such-model-anywhere"], 4, "no/such-model-anywhere"),
+    (["run", "datasets/smoke"], 4, "suite.yaml"),
+    (["score", "nowhere"], 4, "run.json"),
+    (["report", "nowhere"], 4, "run.json"),
+    (["models", "pull", "smollm2-135"], 4, "smollm2-135m"),
+    (["rnu"], 4, "No such command"),
+    (["run", "suites/_smoke", "--limt", "3"], 4, "--limit"),
+    ([], 4, "Usage"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), COMMANDS, ids=[" ".join(row[0]) or "nothing" for row in COMMANDS])
+def test_command_lines(
+    workspace: Path, in_process, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
+) -> None:
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    done = in_process(*arguments)
+
+    assert done.exit_code == code, done.err
+    assert said in done.err + done.out
+    assert "Traceback" not in done.err
+
+
+def test_model_folder_without_weights(workspace: Path, in_process, tmp_path: Path) -> None:
+    folder = tmp_path / "empty-model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+
+    done = in_process("run", _suite(workspace), "--model", folder)
+
+    assert done.exit_code == 4
+    assert "safetensors" in done.err
+    assert str(folder) in done.err
+
+
+def test_planted_engine_errors_leave_an_incomplete_run_that_resumes(workspace: Path, in_process) -> None:
+    script = workspace / "script.yaml"
+    script.write_text("faults: {engine_error: 0.5}\nseed: 3\n")
+    out = workspace / "reports"
+
+    done = in_process(
+        "run", _suite(workspace), "--engine", "scripted", "--engine-option", f"script={script}", "--out", out
+    )
+
+    assert done.exit_code == 6
+    assert "generations failed" in done.err
+    (folder,) = out.iterdir()
+    assert json.loads((folder / "run.json").read_text())["status"] == "incomplete"
+    assert "INCOMPLETE" in (folder / "scorecard.html").read_text(encoding="utf-8")
+
+
+def test_secrets_on_the_command_line_are_not_written(workspace: Path, harness) -> None:
+    from harness.log.reader import redacted
+
+    assert redacted(["--api-key", "abc", "--token=xyz", "run"]) == ["--api-key", "[redacted]", "--token=[redacted]", "run"]
