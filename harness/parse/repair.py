@@ -17,6 +17,7 @@ from harness.types import Json, ToolCall
 
 _MAX_STARTS: Final = 8
 _CHARS_PER_TOKEN: Final = 64
+_BLANK = re.compile(r"\s*+")
 _OPENING = re.compile(r"[{\[]")
 _TOKEN = re.compile(
     r"""\s*+(?:
@@ -134,10 +135,8 @@ class _Reader:
 
     def _peek(self) -> str:
         """Return the next non-blank character, "" at the end or before a code fence."""
-        position = self.position
-        while position < self.end and self.text[position].isspace():
-            position += 1
-        self.position = position
+        blank = _BLANK.match(self.text, self.position, self.end)
+        self.position = position = blank.end() if blank else self.position
         if position >= self.end or self.text.startswith("```", position, self.end):
             return ""
         return self.text[position]

@@ -1,0 +1,226 @@
+"""Which prompts share which prefix, and which rows run together. Plain Python: no tensor, no torch.
+
+A window of prompts is sorted by its token ids; neighbours then share the longest prefixes, and the prefixes form a
+tree. A node of the tree is worth computing once if that saves enough prompt tokens. Every prompt becomes a row: the
+node whose keys and values it reuses, and its own remaining tokens (at least one, since its logits are needed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.types import Prompt
+
+MIN_SAVED_TOKENS = 128
+"""A shared prefix must save this many prompt tokens: each one costs a forward pass of its own and two small matrix
+products a layer in every decoding step of the batches that use it (measured: about 100 prompt tokens' worth)."""
+
+MAX_SEGMENTS = 8
+"""Different prefixes within one batch."""
+
+_FREE_ROWS = 4
+_PADDING = 1.5
+
+
+@dataclass(slots=True, eq=False)
+class PrefixNode:
+    """A prefix of `length` tokens (the first ones of `tokens`) that several rows share; `parent` is a shorter one.
+
+    `state` is whatever the backend computed for it, None while it has not.
+    """
+
+    tokens: tuple[int, ...]
+    length: int
+    parent: PrefixNode | None
+    state: Any = None
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One prompt to run: the first `shared` tokens come from `node`, the rest are its own."""
+
+    prompt: Prompt
+    node: PrefixNode | None
+    shared: int
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """The tokens that must be computed for this row alone."""
+        return self.prompt.token_ids[self.shared :]
+
+    @property
+    def own_length(self) -> int:
+        return len(self.prompt.token_ids) - self.shared
+
+    @property
+    def budget(self) -> int:
+        """How many tokens may be generated."""
+        return self.prompt.sampling.max_new_tokens
+
+
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return how many leading tokens two sequences share."""
+    limit = min(len(first), len(second))
+    if first[:limit] == second[:limit]:
+        return limit
+    low, high = 0, limit
+    while high - low > 1:
+        middle = (low + high) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@dataclass(slots=True, eq=False)
+class _Branch:
+    """A node of the tree of all common prefixes, before it is decided which are worth computing."""
+
+    length: int
+    prompts: list[Prompt] = field(default_factory=list)
+    children: list[_Branch] = field(default_factory=list)
+    keep: bool = False
+
+
+def plan_rows(prompts: Sequence[Prompt], *, share: bool, min_saved: int = MIN_SAVED_TOKENS) -> list[Row]:
+    """Return one row a prompt, rows that share a prefix next to each other, the longest of them first.
+
+    Without `share` every row stands alone, longest first.
+    """
+    if not share:
+        rows = [Row(prompt, None, 0) for prompt in prompts]
+        return sorted(rows, key=_longest_first)
+    root = _tree(sorted(prompts, key=lambda prompt: prompt.token_ids))
+    _decide(root, min_saved)
+    rows = []
+    pending: list[tuple[_Branch, PrefixNode | None]] = [(root, None)]
+    direct: dict[int, tuple[PrefixNode | None, list[Row]]] = {}
+    while pending:
+        branch, node = pending.pop()
+        if branch.keep:
+            node = PrefixNode(_any_prompt(branch).token_ids, branch.length, node)
+        group = direct.setdefault(id(node), (node, []))[1]
+        for prompt in branch.prompts:
+            shared = min(node.length, len(prompt.token_ids) - 1) if node else 0
+            group.append(Row(prompt, node, shared))
+        pending += [(child, node) for child in reversed(branch.children)]
+    for _, group in direct.values():
+        rows += sorted(group, key=_longest_first)
+    return rows
+
+
+def _longest_first(row: Row) -> tuple[int, int]:
+    return (-row.own_length, -row.budget)
+
+
+def _any_prompt(branch: _Branch) -> Prompt:
+    while not branch.prompts:
+        branch = branch.children[0]
+    return branch.prompts[0]
+
+
+def _tree(ordered: Sequence[Prompt]) -> _Branch:
+    """Return the tree of common prefixes of prompts sorted by token ids (the classic stack over neighbours)."""
+    root = _Branch(0)
+    stack = [root]
+    for index, prompt in enumerate(ordered):
+        following = ordered[index + 1].token_ids if index + 1 < len(ordered) else ()
+        length = common_prefix(prompt.token_ids, following)
+        if length > stack[-1].length:
+            stack.append(_Branch(length))
+        stack[-1].prompts.append(prompt)
+        while stack[-1].length > length:
+            done = stack.pop()
+            if stack[-1].length < length:
+                stack.append(_Branch(length))
+            stack[-1].children.append(done)
+    while len(stack) > 1:
+        done = stack.pop()
+        stack[-1].children.append(done)
+    return root
+
+
+def _decide(root: _Branch, min_saved: int) -> None:
+    """Mark the branches whose own stretch of tokens, computed once, saves `min_saved` tokens or more."""
+    order: list[tuple[_Branch, int]] = []
+    pending = [(root, 0)]
+    while pending:
+        branch, above = pending.pop()
+        order.append((branch, above))
+        pending += [(child, branch.length) for child in branch.children]
+    users: dict[int, int] = {}
+    for branch, above in reversed(order):
+        count = len(branch.prompts) + sum(users[id(child)] for child in branch.children)
+        branch.keep = (count - 1) * (branch.length - above) >= min_saved
+        users[id(branch)] = 1 if branch.keep else count
+
+
+@dataclass(slots=True)
+class Budget:
+    """How large a batch may be: `tokens` of cache over all rows (own, generated and shared ones), and `rows`.
+
+    Halved when memory runs out, doubled back towards the start after `PATIENCE` clean batches.
+    """
+
+    tokens: int
+    rows: int
+    _start: tuple[int, int] = (0, 0)
+    _clean: int = 0
+
+    PATIENCE = 20
+
+    def __post_init__(self) -> None:
+        self._start = (self.tokens, self.rows)
+
+    def halve(self, batch: Sequence[Row]) -> None:
+        """Allow half of what the batch that failed took."""
+        self.tokens = max(1, min(self.tokens, batch_tokens(batch)) // 2)
+        self.rows = max(1, min(self.rows, len(batch)) // 2)
+        self._clean = 0
+
+    def clean(self) -> bool:
+        """Count a batch that ran; return True if the budget grew."""
+        self._clean += 1
+        if self._clean < self.PATIENCE or (self.tokens, self.rows) == self._start:
+            return False
+        self._clean = 0
+        self.tokens = min(self._start[0], self.tokens * 2)
+        self.rows = min(self._start[1], self.rows * 2)
+        return True
+
+
+def batch_tokens(batch: Sequence[Row]) -> int:
+    """Return the cache slots that a batch takes: padded rows, and each shared prefix once."""
+    width = max((row.own_length for row in batch), default=0) + max((row.budget for row in batch), default=0)
+    shared = {id(row.node): row.node.length for row in batch if row.node}
+    return len(batch) * width + sum(shared.values())
+
+
+def take_batch(rows: Sequence[Row], budget: Budget, *, padded: bool = True) -> list[Row]:
+    """Return the first rows that run together within the budget; always at least one.
+
+    Without `padded` only rows of equal length run together (for models that padding would change).
+    """
+    batch: list[Row] = []
+    longest = answer = own = shared = 0
+    nodes: set[int] = set()
+    for row in rows:
+        length = row.own_length
+        if batch:
+            new = row.node is not None and id(row.node) not in nodes
+            wide, new_longest = max(answer, row.budget), max(longest, length)
+            extra = row.node.length if new and row.node else 0
+            count = len(batch) + 1
+            full = count > budget.rows or count * (new_longest + wide) + shared + extra > budget.tokens
+            loose = count > _FREE_ROWS and count * new_longest > _PADDING * (own + length) + 64
+            if full or loose or (new and len(nodes) >= MAX_SEGMENTS) or (not padded and length != longest):
+                break
+        batch.append(row)
+        longest, answer, own = max(longest, length), max(answer, row.budget), own + length
+        if row.node is not None and id(row.node) not in nodes:
+            nodes.add(id(row.node))
+            shared += row.node.length
+    return batch

@@ -1,0 +1,106 @@
+"""JSON without tags: `{"name": ..., "arguments" | "parameters": {...}}`, or a list of them, perhaps in a code fence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from harness.parse.json_calls import Broken, Budget, Decoded, decode, dump
+from harness.parse.render import tools_block
+from harness.parse.reply import ReplyBuilder, no_attempt
+from harness.parse.scan import Piece, Scan
+from harness.parse.shapes import bare_shape, serving_decode
+from harness.types import Json, ParsedReply, Span, ToolCall, ToolSpec
+
+_FENCED = re.compile(r"```[\w-]{0,16}+[ \t]*+\r?\n?(?P<body>.*?)```\Z", re.DOTALL)
+_GAP = re.compile(r"[\s,]*+")
+_PLAIN = json.JSONDecoder()
+
+
+class BareJson:
+    """Calls as JSON in the open."""
+
+    name = "bare_json"
+
+    def render_tools(self, tools: Sequence[ToolSpec]) -> str:
+        """Return the text for a system message that offers the tools."""
+        how = (
+            "To call a function, answer with nothing but a JSON object:\n"
+            '{"name": "<function name>", "arguments": {<argument names and values>}}\n'
+            "For several calls, answer with a JSON list of such objects."
+        )
+        return tools_block(tools, how)
+
+    def render_calls(self, calls: Sequence[ToolCall]) -> str:
+        """Return the assistant text that makes these calls. Raises ValueError for arguments that JSON cannot hold."""
+        if not calls:
+            return ""
+        written = [{"name": call.name, "arguments": call.arguments} for call in calls]
+        return dump(written[0] if len(written) == 1 else written)
+
+    def render_result(self, name: str, content: str) -> str:
+        """Return the text that hands a tool's result back."""
+        return dump({"name": name, "content": content})
+
+    def parse(self, text: str, *, truncated: bool = False, tool_names: Sequence[str] = ()) -> ParsedReply:
+        """Take a reply apart. See docs/dialects.md for every status and code."""
+        budget = Budget()
+        build = ReplyBuilder(self.name, text, truncated, budget, bare_shape)
+        for piece in Scan(text, truncated, frozenset(tool_names), True, budget).pieces(0, len(text)):
+            if build.full:
+                build.add_limit(piece.span[0])
+                break
+            if piece.json is None:
+                build.add_foreign(piece)
+            else:
+                _add_json(build, piece.span, piece.json)
+        if not build.spans:
+            return no_attempt(self.name, text)
+        return build.finish(lambda: _serving(build))
+
+
+def _add_json(build: ReplyBuilder, span: Span, place: Span) -> None:
+    """Add an object as one call, a list as one call per element; the brackets belong to the first and the last."""
+    read = decode(build.text, *place, build.budget)
+    if isinstance(read, Broken):
+        build.add_error(read.code, read.message, span)
+        return
+    if not isinstance(read.value, list):
+        build.add_value(read, span)
+        return
+    start, position = span[0], place[0] + 1
+    for index in range(len(read.value)):
+        gap = _GAP.match(build.text, position)
+        begin = gap.end() if gap else position
+        position = _PLAIN.raw_decode(build.text, begin)[1]
+        last = index == len(read.value) - 1
+        if build.full and not last:
+            build.add_error("work_limit", "too many calls: the rest of the list is not read", (start, span[1]))
+            return
+        element = decode(build.text, begin, position, build.budget)
+        end = span[1] if last else position
+        if isinstance(element, Decoded):
+            build.add_value(element, (start, end))
+        else:
+            build.add_error(element.code, element.message, (start, end))
+        start = end
+
+
+def _serving(build: ReplyBuilder) -> tuple[ToolCall, ...] | None:
+    """Return the calls of a reply that is JSON and nothing else, with one fence and `;` between objects allowed."""
+    body = build.text.strip()
+    fenced = _FENCED.match(body)
+    body = fenced.group("body").strip() if fenced else body
+    try:
+        values = _values(body)
+    except (ValueError, RecursionError):
+        return None
+    found: list[ToolCall] = []
+    for value in values:
+        name, arguments, _ = bare_shape(value)
+        if name is None or arguments is None:
+            return None
+        found.append(ToolCall(name=name, arguments=arguments))
+    return tuple(found) or None

@@ -1,0 +1,170 @@
+"""Find what is meant as a call in text without this dialect's tags: call-shaped JSON, and other dialects' marks.
+
+Linear over the text but for nested brackets, and those are bounded by the reply's budget.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from harness.parse.json_calls import MAX_DEPTH, Broken, Budget, Decoded, decode, measure
+from harness.parse.repair import recover
+from harness.parse.shapes import is_attempt
+from harness.types import Span, ToolCall
+
+OPEN_TAG: Final = "<tool_call>"
+CLOSE_TAG: Final = "</tool_call>"
+
+_OTHER_MARKS: Final = (
+    r"\[TOOL_CALLS\]|<function=|<\|python_tag\|>|<function_?call>|<start_function_call>|<TOOLCALL>"
+    r"|<\|tool_call(?:_start)?\|>|<｜tool▁calls?▁begin｜>|<\|tool_calls_section_begin\|>"
+)
+_MARK = re.compile(_OTHER_MARKS)
+_MARK_OR_TAG = re.compile(_OTHER_MARKS + r"|</?tool_call>")
+_PYTHONIC = re.compile(r"(?:\bfunctions\.|\[\s{0,8}+)(?P<name>\w[\w.\-]{0,127}+)\s{0,8}+\(")
+_OPENING = re.compile(r"[{\[]")
+_HINT = re.compile(r"""["'](?:name|function)["']""")
+_HEAD = re.compile(r"""[\s\[{]{0,64}+["'](?:name|function|type)["']\s{0,8}+:""")
+_ARGUMENTS = re.compile(r"""["'](?:arguments|parameters)["']""")
+_FENCE_BEFORE = re.compile(r"```[\w-]{0,16}+[ \t]{0,8}+\r?\n?[ \t\n]{0,8}+\Z")
+_FENCE_AFTER = re.compile(r"\s{0,8}+```")
+_FENCE_WIDTH: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A place in the text that is meant as a call: JSON that decodes (`code` None), or something else."""
+
+    span: Span
+    json: Span | None = None
+    code: str | None = None
+    message: str = ""
+    recovered: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What stays the same while one reply is scanned. `tags`: count this project's own tags as foreign marks."""
+
+    text: str
+    truncated: bool
+    tool_names: Collection[str]
+    tags: bool
+    budget: Budget
+
+    def pieces(self, start: int, end: int) -> list[Piece]:
+        """Return the pieces in text[start:end], in order and without overlap."""
+        text = self.text
+        marks = self._marks(start, end)
+        mark = next(marks, None)
+        hint = _HINT.search(text, start, end)
+        if mark is None and hint is None:
+            return []
+        found: list[Piece] = []
+        position = start
+        while mark is not None or hint is not None:
+            opening = _OPENING.search(text, position, end)
+            if mark is not None and (opening is None or mark[0] <= opening.start()):
+                piece = self._foreign(mark, end)
+            elif opening is None:
+                break
+            else:
+                read = self._candidate(opening.start(), end, found[-1].span[1] if found else start)
+                if isinstance(read, int):
+                    position, piece = read, None
+                else:
+                    piece = read
+            if piece is not None:
+                found.append(piece)
+                position = piece.span[1]
+            while mark is not None and mark[0] < position:
+                mark = next(marks, None)
+            if hint is not None and hint.start() < position:
+                hint = _HINT.search(text, position, end)
+        return found
+
+    def _marks(self, start: int, end: int) -> Iterator[tuple[int, str]]:
+        """Yield (place, what) of foreign marks, in order."""
+        fixed = (_MARK_OR_TAG if self.tags else _MARK).finditer(self.text, start, end)
+        named = self._pythonic(start, end) if self.tool_names else iter(())
+        one, other = next(fixed, None), next(named, None)
+        while one is not None or other is not None:
+            if other is None or (one is not None and one.start() <= other.start()):
+                assert one is not None
+                yield one.start(), one.group()
+                one = next(fixed, None)
+            else:
+                yield other.start(), "a call in Python's syntax"
+                other = next(named, None)
+
+    def _pythonic(self, start: int, end: int) -> Iterator[re.Match[str]]:
+        for match in _PYTHONIC.finditer(self.text, start, end):
+            if match.group("name") in self.tool_names:
+                yield match
+
+    def _foreign(self, mark: tuple[int, str], end: int) -> Piece:
+        place, what = mark
+        stop = end
+        if what == OPEN_TAG:
+            close = self.text.find(CLOSE_TAG, place, end)
+            stop = end if close < 0 else close + len(CLOSE_TAG)
+        elif what == CLOSE_TAG:
+            stop = place + len(CLOSE_TAG)
+        calls, _ = recover(self.text, place, stop, self.budget)
+        return Piece((place, stop), code="wrong_dialect", message=f"{what} belongs to another dialect", recovered=calls)
+
+    def _candidate(self, place: int, end: int, floor: int) -> Piece | int:
+        """Read the JSON that may begin at `place`: a piece, or the position from which to look on."""
+        text = self.text
+        extent = measure(text, place, end, self.budget)
+        if extent is None:
+            return self._limit(place, end)
+        if extent.deep:
+            if not self._looks_like_call(place, end):
+                return place + 1
+            return Piece((place, end), code="too_deep", message=f"nested deeper than {MAX_DEPTH} levels")
+        if not extent.closed:
+            if not self._looks_like_call(place, end):
+                return place + 1
+            code = "unfinished" if end == len(text) else "invalid_json"
+            calls, _ = recover(text, place, end, self.budget)
+            return Piece((place, end), code=code, message="the JSON ends before its last bracket", recovered=calls)
+        read = decode(text, place, extent.end, self.budget)
+        if isinstance(read, Decoded):
+            if not is_attempt(read.value, self.tool_names):
+                return extent.end
+            return Piece(self._with_fence(place, extent.end, floor, end), json=(place, extent.end))
+        return self._broken(place, extent.end, end, read)
+
+    def _broken(self, place: int, stop: int, end: int, broken: Broken) -> Piece | int:
+        if broken.code == "work_limit":
+            return self._limit(place, end)
+        if not _HINT.search(self.text, place, stop):
+            return place + 1
+        calls, limited = recover(self.text, place, stop, self.budget)
+        if not calls and not self._looks_like_call(place, stop):
+            return self._limit(place, end) if limited else place + 1
+        code = "work_limit" if limited else broken.code
+        return Piece((place, stop), code=code, message=broken.message, recovered=calls)
+
+    def _limit(self, place: int, end: int) -> Piece:
+        return Piece((place, end), code="work_limit", message="too many brackets: the rest of this text is not read")
+
+    def _looks_like_call(self, place: int, end: int) -> bool:
+        """Tell whether broken JSON begins as a call does. A spent budget may have cut its arguments off."""
+        if not _HEAD.match(self.text, place, end):
+            return False
+        if self.truncated and end == len(self.text):
+            return True
+        return _ARGUMENTS.search(self.text, place, end) is not None
+
+    def _with_fence(self, start: int, stop: int, floor: int, end: int) -> Span:
+        after = _FENCE_AFTER.match(self.text, stop, end)
+        if after is None:
+            return start, stop
+        low = max(floor, start - _FENCE_WIDTH)
+        before = _FENCE_BEFORE.search(self.text[low:start])
+        return (start, stop) if before is None else (low + before.start(), after.end())
