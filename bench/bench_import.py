@@ -19,7 +19,11 @@ def _wall(*arguments: str) -> float:
 
 def measure() -> dict[str, float]:
     """Return medians in seconds."""
-    cases = {"python": ("-c", "pass"), "import_harness": ("-c", "import harness"), "help": ("-m", "harness", "--help")}
+    cases = {
+        "python": ("-c", "pass"),
+        "import_harness": ("-c", "import harness"),
+        "help": ("-m", "harness", "--help"),
+    }
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(ROUNDS):
         for name, arguments in cases.items():

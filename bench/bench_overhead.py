@@ -41,10 +41,9 @@ def measure(limit: int = 48) -> dict[str, float]:
         started = time.perf_counter()
         bare = list(session.engine.generate(prompts))
         middle = time.perf_counter()
-        with tempfile.TemporaryDirectory() as name:
-            with open_folder(plan, None, Path(name), []) as writer:
-                execute(plan, session.engine, writer, Silent())
-                finish_run(writer.folder, suite)
+        with tempfile.TemporaryDirectory() as name, open_folder(plan, None, Path(name), []) as writer:
+            execute(plan, session.engine, writer, Silent())
+            finish_run(writer.folder, suite)
         ended = time.perf_counter()
         if len(bare) != plan.planned:
             raise SystemExit("the bare engine lost samples")

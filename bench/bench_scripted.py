@@ -28,16 +28,31 @@ def make_suite(folder: Path, n: int) -> Path:
     suite = folder / f"suite-{n}"
     suite.mkdir()
     text = (ROOT / "suites" / "tool_calling" / "suite.yaml").read_text(encoding="utf-8")
-    (suite / "suite.yaml").write_text(text.replace("../../datasets/structural", f"../data-{n}"), encoding="utf-8")
+    (suite / "suite.yaml").write_text(
+        text.replace("../../datasets/structural", f"../data-{n}"), encoding="utf-8"
+    )
     return suite
 
 
 def run_once(suite: Path, out: Path, script: Path) -> dict[str, float]:
     """Run a suite in a process of its own; return wall seconds and peak memory in MB."""
-    command = [sys.executable, "-P", "-m", "harness", "run", str(suite), "--engine", "scripted", "--out", str(out)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "harness",
+        "run",
+        str(suite),
+        "--engine",
+        "scripted",
+        "--out",
+        str(out),
+    ]
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--engine-option", f"script={script}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, "--engine-option", f"script={script}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

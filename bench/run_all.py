@@ -20,9 +20,14 @@ def main() -> None:
     for name in BENCHES:
         print(f"{name} ...", file=sys.stderr, flush=True)
         done = subprocess.run(
-            [sys.executable, "-P", str(ROOT / "bench" / f"{name}.py")], stdout=subprocess.PIPE, text=True, check=True
+            [sys.executable, "-P", str(ROOT / "bench" / f"{name}.py")],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
         )
-        results[name] = json.loads(done.stdout[done.stdout.index("\n{") + 1 if not done.stdout.startswith("{") else 0 :])
+        results[name] = json.loads(
+            done.stdout[done.stdout.index("\n{") + 1 if not done.stdout.startswith("{") else 0 :]
+        )
         print(json.dumps(results[name], indent=1), file=sys.stderr, flush=True)
     (ROOT / "bench" / "results.json").write_text(json.dumps({"env": _env(), **results}, indent=1) + "\n")
     print("wrote bench/results.json; bring docs/performance.md up to date from it", file=sys.stderr)

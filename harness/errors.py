@@ -1,17 +1,17 @@
 """What can go wrong, as one tree; the command line turns each class into an exit code.
 
-    HarnessError                      one clear message: what, where, what to do
-    |-- UsageError              (4)   wrong command line, bad YAML, missing file, plan mismatch
-    |   |-- SpecError           (4)   a YAML file says something it may not
-    |   |-- RecordError         (4)   a data-set line is wrong
-    |   |-- ModelError          (4)   a model or adapter cannot be used
-    |   `-- RunFolderError      (4)   a run folder is damaged, locked, or of another plan
-    |-- NothingCollected        (5)   zero samples, or zero gates
-    |-- IncompleteRun           (6)   samples missing, or too many errors
-    |-- StorageError            (6)   the disk is full or not writable; what was written stays, resume continues
-    |-- EngineError             (6)   the engine cannot go on at all
-    |-- MissingDependency       (4)   an optional package is not installed
-    `-- Interrupted             (2)   Ctrl-C; resumable
+HarnessError                      one clear message: what, where, what to do
+|-- UsageError              (4)   wrong command line, bad YAML, missing file, plan mismatch
+|   |-- SpecError           (4)   a YAML file says something it may not
+|   |-- RecordError         (4)   a data-set line is wrong
+|   |-- ModelError          (4)   a model or adapter cannot be used
+|   `-- RunFolderError      (4)   a run folder is damaged, locked, or of another plan
+|-- NothingCollected        (5)   zero samples, or zero gates
+|-- IncompleteRun           (6)   samples missing, or too many errors
+|-- StorageError            (6)   the disk is full or not writable; what was written stays, resume continues
+|-- EngineError             (6)   the engine cannot go on at all
+|-- MissingDependency       (4)   an optional package is not installed
+`-- Interrupted             (2)   Ctrl-C; resumable
 """
 
 from __future__ import annotations

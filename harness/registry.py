@@ -84,9 +84,12 @@ class Registry:
             )
         candidates = points[name]
         if len(candidates) > 1:
-            owners = " and ".join(sorted({point.dist.name if point.dist else point.value for point in candidates}))
+            owners = " and ".join(
+                sorted({point.dist.name if point.dist else point.value for point in candidates})
+            )
             raise UsageError(
-                f"{self._kind()} {name!r} is offered by {owners}", remedy="Uninstall one of them: a name means one thing."
+                f"{self._kind()} {name!r} is offered by {owners}",
+                remedy="Uninstall one of them: a name means one thing.",
             )
         return candidates[0]
 

@@ -44,7 +44,9 @@ def read_yaml_spec(path: Path, model: type[SpecT]) -> SpecT:
         data = loader.construct_document(root) if root is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise SpecError(f"not valid YAML: {error.problem}", where=f"{path}:{mark.line + 1 if mark else 1}") from None
+        raise SpecError(
+            f"not valid YAML: {error.problem}", where=f"{path}:{mark.line + 1 if mark else 1}"
+        ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SpecError(f"not valid YAML: {str(error).splitlines()[0]}", where=path) from None
     finally:
@@ -66,7 +68,9 @@ def _refuse_duplicate_keys(node: yaml.Node | None, path: Path, depth: int = 0) -
             name = str(key.value)
             if name in seen:
                 line = key.start_mark.line + 1
-                raise SpecError(f"key {name!r} stands twice (first in line {seen[name]})", where=f"{path}:{line}")
+                raise SpecError(
+                    f"key {name!r} stands twice (first in line {seen[name]})", where=f"{path}:{line}"
+                )
             seen[name] = key.start_mark.line + 1
             _refuse_duplicate_keys(value, path, depth + 1)
     elif isinstance(node, yaml.SequenceNode):

@@ -41,7 +41,13 @@ def harness(tmp_path: Path):
     def call(*arguments: str | Path, cwd: Path = tmp_path, **environment: str) -> Finished:
         env = {**os.environ, "COLUMNS": "140", "HF_HUB_OFFLINE": "1", **environment}
         done = subprocess.run(
-            harness_command(*arguments), cwd=cwd, env=env, capture_output=True, text=True, timeout=280, check=False
+            harness_command(*arguments),
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 

@@ -16,9 +16,23 @@ from harness import __version__
 ENGINE_NEEDS = {
     "scripted": ((), ""),
     "replay": ((), ""),
-    "hf": (("torch", "transformers", "accelerate", "peft", "safetensors"), "pip install 'persona-harness[hf]'"),
+    "hf": (
+        ("torch", "transformers", "accelerate", "peft", "safetensors"),
+        "pip install 'persona-harness[hf]'",
+    ),
 }
-SHOWN = ("torch", "transformers", "accelerate", "peft", "safetensors", "bitsandbytes", "gguf", "vllm", "datasets", "trl")
+SHOWN = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "safetensors",
+    "bitsandbytes",
+    "gguf",
+    "vllm",
+    "datasets",
+    "trl",
+)
 
 
 @click.command("doctor")

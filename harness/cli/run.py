@@ -18,16 +18,32 @@ from harness.errors import UsageError
 @click.command("run")
 @click.argument("suite")
 @click.option("--model", "-m", help="Alias, folder or hub id. Default: the suite's.")
-@click.option("--adapter", "-a", "adapters", multiple=True, help="Adapter folder, or 'base'; may be repeated.")
-@click.option("--limit", type=click.IntRange(min=1), help="That many samples, spread over the suite's slices.")
-@click.option("--tag", "tags", multiple=True, callback=pairs, metavar="K=V", help="Only samples with this tag.")
+@click.option(
+    "--adapter", "-a", "adapters", multiple=True, help="Adapter folder, or 'base'; may be repeated."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="That many samples, spread over the suite's slices."
+)
+@click.option(
+    "--tag", "tags", multiple=True, callback=pairs, metavar="K=V", help="Only samples with this tag."
+)
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run folder.")
-@click.option("--reuse", type=click.Path(path_type=Path), help="Take over equal answers from this run folder.")
+@click.option(
+    "--reuse", type=click.Path(path_type=Path), help="Take over equal answers from this run folder."
+)
 @click.option("--engine", default="hf", show_default=True, help="hf, scripted, replay, or a plug-in's name.")
-@click.option("--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md.")
+@click.option(
+    "--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md."
+)
 @click.option("--dtype", default="auto", type=click.Choice(["auto", "float32", "bfloat16", "float16"]))
 @click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="Parent folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Parent folder.",
+)
 def command(
     suite: str,
     model: str | None,

@@ -13,8 +13,8 @@ import click
 def command(run: Path, suite: str | None) -> None:
     """Score RUN again from its generations, with the suite's metrics as they are now; rebuild the scorecard."""
     from harness.cli.present import finish_run
-    from harness.log.writer import RunLock
     from harness.log.reader import RunFolder
+    from harness.log.writer import RunLock
     from harness.suite.load import load_suite
 
     lock = RunLock(RunFolder(run).path)

@@ -9,7 +9,7 @@ The decomposition is the one of Juravsky et al., "Hydragen", 2024, section 3.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 NAME = "harness_shared_prefix"
@@ -28,12 +28,15 @@ class Segment:
     values: list[Any]
 
 
-@dataclass(slots=True)
 class ActiveSegments(threading.local):
-    """The segments of the forward pass that runs in this thread; empty outside one."""
+    """The segments of the forward pass that runs in this thread.
 
-    segments: list[Segment] = field(default_factory=list)
-    grouped: bool = False
+    `grouped` is True within a pass over a batch of ours, with or without segments.
+    """
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.grouped = False
 
 
 ACTIVE = ActiveSegments()

@@ -78,9 +78,9 @@ def _padded(rows: Sequence[tuple[int, ...]], device: Any) -> tuple[Any, Any]:
 class SharedBatch:
     """Rows over shared prefixes. Needs the attention of `hf_attention` and layers of plain full attention."""
 
-    def __init__(self, model: Any, layers: int, rows: Sequence[Row]) -> None:
+    def __init__(self, model: Any, rows: Sequence[Row]) -> None:
         self._model = model
-        self._layer_count = layers
+        self._layer_count = int(model.config.get_text_config(decoder=True).num_hidden_layers)
         self._rows = list(rows)
         self._device = model.device
         self._cache: Any = None
@@ -99,6 +99,7 @@ class SharedBatch:
         own = self._real.cumsum(1) - 1
         positions = (own + self._shared[:, None]).clamp_(min=0)
         self._next = positions[:, -1:] + 1
+        self._segments = segments_of(self._rows)
         return self._run(tokens, _causal_mask(self._real), positions)
 
     @torch.inference_mode()
@@ -114,12 +115,13 @@ class SharedBatch:
         """Go on with the rows at these places, in this order."""
         chosen = torch.tensor(indices, device=self._device)
         self._rows = [self._rows[index] for index in indices]
+        self._segments = segments_of(self._rows)
         self._real, self._next = self._real[chosen], self._next[chosen]
         for layer in self._cache.layers:
             layer.keep(chosen)
 
     def _run(self, tokens: Any, mask: Any, positions: Any) -> Any:
-        ACTIVE.segments, ACTIVE.grouped = segments_of(self._rows), True
+        ACTIVE.segments, ACTIVE.grouped = self._segments, True
         try:
             return _forward(self._model, tokens, mask, positions, self._cache)
         finally:
@@ -223,7 +225,7 @@ def all_layers_plain(model: Any) -> bool:
     return len(cache.layers) == expected and all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
-def layers_allow_padding(model: Any) -> bool:
+def padding_is_safe(model: Any) -> bool:
     """Return True if every layer is attention, where masked padding cannot change a result."""
-    return all(isinstance(layer, DynamicLayer) and "Linear" not in type(layer).__name__
-               for layer in DynamicCache(config=model.config).layers)
+    layers = DynamicCache(config=model.config).layers
+    return all(isinstance(layer, DynamicLayer) and "Linear" not in type(layer).__name__ for layer in layers)

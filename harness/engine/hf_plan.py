@@ -20,6 +20,9 @@ products a layer in every decoding step of the batches that use it (measured: ab
 MAX_SEGMENTS = 8
 """Different prefixes within one batch."""
 
+PATIENCE = 20
+"""Clean batches before the budget grows again."""
+
 _FREE_ROWS = 4
 _PADDING = 1.5
 
@@ -162,15 +165,13 @@ def _decide(root: _Branch, min_saved: int) -> None:
 class Budget:
     """How large a batch may be: `tokens` of cache over all rows (own, generated and shared ones), and `rows`.
 
-    Halved when memory runs out, doubled back towards the start after `PATIENCE` clean batches.
+    Halved when memory runs out, doubled back towards the start after PATIENCE clean batches.
     """
 
     tokens: int
     rows: int
     _start: tuple[int, int] = (0, 0)
     _clean: int = 0
-
-    PATIENCE = 20
 
     def __post_init__(self) -> None:
         self._start = (self.tokens, self.rows)
@@ -181,10 +182,15 @@ class Budget:
         self.rows = max(1, min(self.rows, len(batch)) // 2)
         self._clean = 0
 
+    def reset(self) -> None:
+        """Go back to the start: what failed was one prompt, not the size of a batch."""
+        self.tokens, self.rows = self._start
+        self._clean = 0
+
     def clean(self) -> bool:
         """Count a batch that ran; return True if the budget grew."""
         self._clean += 1
-        if self._clean < self.PATIENCE or (self.tokens, self.rows) == self._start:
+        if self._clean < PATIENCE or (self.tokens, self.rows) == self._start:
             return False
         self._clean = 0
         self.tokens = min(self._start[0], self.tokens * 2)

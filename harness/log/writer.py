@@ -49,7 +49,8 @@ class RunLock:
         except OSError as error:
             raise storage_error(self._path, error) from error
         self._holder.write_text(
-            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}), encoding="utf-8"
+            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}),
+            encoding="utf-8",
         )
 
     def release(self) -> None:

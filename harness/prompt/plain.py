@@ -13,19 +13,12 @@ class PlainTokenizer:
 
     chat_template = PLAIN_TEMPLATE
 
-    def apply_chat_template(
-        self,
-        conversation: Sequence[Mapping[str, Any]],
-        *,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tokenize: bool = False,
-        add_generation_prompt: bool = True,
-    ) -> str:
-        """Return the conversation as text (`tokenize` must be false)."""
-        if tokenize:
+    def apply_chat_template(self, conversation: Sequence[Mapping[str, Any]], **options: Any) -> str:
+        """Return the conversation as text, ready for the assistant's turn; `tokenize` must be false."""
+        if options.get("tokenize", True):
             raise ValueError("PlainTokenizer renders text only")
         turns = [f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in conversation]
-        return "".join(turns) + ("<|im_start|>assistant\n" if add_generation_prompt else "")
+        return "".join(turns) + "<|im_start|>assistant\n"
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Return the UTF-8 bytes, a lone surrogate as its escape."""

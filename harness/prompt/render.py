@@ -75,10 +75,14 @@ class Renderer:
         else:
             turns = self._block_turns(sample)
         try:
-            text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **options)
+            text = self._tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, **options
+            )
         except Exception as error:  # a template is the model author's program: it may raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RecordError(f"the model's chat template refuses this conversation: {reason}", where=sample.id) from error
+            raise RecordError(
+                f"the model's chat template refuses this conversation: {reason}", where=sample.id
+            ) from error
         return Rendered(text=text, token_ids=tuple(self._tokenizer.encode(text, add_special_tokens=False)))
 
     def _block_turns(self, sample: Sample) -> list[dict[str, str]]:
@@ -100,7 +104,10 @@ class Renderer:
 
     def _spoken_turn(self, message: Message) -> dict[str, str]:
         if message.role == "tool":
-            return {"role": "user", "content": self._dialect.render_result(message.name or "", message.content)}
+            return {
+                "role": "user",
+                "content": self._dialect.render_result(message.name or "", message.content),
+            }
         content = message.content
         if message.tool_calls:
             calls = self._dialect.render_calls(message.tool_calls)

@@ -110,8 +110,12 @@ def _pairs(
 ) -> list[tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]]:
     """Pair best fits first; among equals, in order. Calls with other names pair only when nothing else is left."""
     fits = sorted(
-        ((-name, -right, i, j) for i, gold in enumerate(expected) for j, call in enumerate(actual)
-         for name, right in [_fit(gold, call)])
+        (
+            (-name, -right, i, j)
+            for i, gold in enumerate(expected)
+            for j, call in enumerate(actual)
+            for name, right in [_fit(gold, call)]
+        )
     )
     partner: dict[int, int] = {}
     taken: set[int] = set()

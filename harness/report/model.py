@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.report import wording
-from harness.report.facts import Fact, Section, identity, reproduce
+from harness.report.facts import Fact, Section, command, identity, reproduce
 from harness.report.samples import Picked, SampleBody, SamplePicker, SampleRef
 
 SMALL_N = 20
@@ -176,7 +176,9 @@ def _estimate(raw: Mapping[str, Any]) -> Estimate:
     )
 
 
-def _metrics(summary: Mapping[str, Any], suite: Mapping[str, Any], overall: Mapping[str, Estimate]) -> list[Metric]:
+def _metrics(
+    summary: Mapping[str, Any], suite: Mapping[str, Any], overall: Mapping[str, Estimate]
+) -> list[Metric]:
     """Return the metrics in the suite's order, then the summary's; over-refusal follows hallucination at once."""
     described = _map(summary.get("measures"))
     names = dict.fromkeys([*(suite.get("metrics") or ()), *described, *overall])
@@ -204,17 +206,23 @@ def _metrics(summary: Mapping[str, Any], suite: Mapping[str, Any], overall: Mapp
     return metrics
 
 
-def _slices(headline: Sequence[Metric], estimates: Sequence[Estimate], order: Sequence[str]) -> tuple[MetricSlices, ...]:
+def _slices(
+    headline: Sequence[Metric], estimates: Sequence[Estimate], order: Sequence[str]
+) -> tuple[MetricSlices, ...]:
     found: dict[str, dict[str, list[Estimate]]] = {}
     for estimate in estimates:
         if estimate.group != "all":
-            found.setdefault(estimate.metric, {}).setdefault(estimate.group.partition("=")[0], []).append(estimate)
+            found.setdefault(estimate.metric, {}).setdefault(estimate.group.partition("=")[0], []).append(
+                estimate
+            )
     result = []
     for metric in headline:
         by_key = found.get(metric.name, {})
         keys = dict.fromkeys([*(key for key in order if key in by_key), *by_key])
         groups = tuple(
-            SliceGroup(key=key, rows=tuple(by_key[key][:MAX_GROUPS]), omitted=max(0, len(by_key[key]) - MAX_GROUPS))
+            SliceGroup(
+                key=key, rows=tuple(by_key[key][:MAX_GROUPS]), omitted=max(0, len(by_key[key]) - MAX_GROUPS)
+            )
             for key in keys
         )
         if groups:
@@ -223,15 +231,15 @@ def _slices(headline: Sequence[Metric], estimates: Sequence[Estimate], order: Se
 
 
 def _examples(ids: Iterable[Any], picked: Picked) -> tuple[Example, ...]:
-    return tuple(
-        Example(sample_id=str(name), anchor=picked.anchors.get(str(name))) for name in list(ids)[:3]
-    )
+    return tuple(Example(sample_id=str(name), anchor=picked.anchors.get(str(name))) for name in list(ids)[:3])
 
 
 def _failures(summary: Mapping[str, Any], picked: Picked) -> tuple[Kind, ...]:
     texts = _map(summary.get("verdict_texts"))
     wrong = [
-        (code, _int(many)) for code, many in _map(summary.get("verdicts")).items() if code not in picked.passing
+        (code, _int(many))
+        for code, many in _map(summary.get("verdicts")).items()
+        if code not in picked.passing
     ]
     wrong.sort(key=lambda item: (-item[1], item[0]))
     return tuple(
@@ -356,6 +364,6 @@ def build_scorecard(
         filters=_filters(picked.bodies, slice_keys),
         speed=_speed(header, summary, picked),
         limits=wording.limits(header, headline),
-        command=wording.command(header),
+        command=command(header),
         reproduce=reproduce(header),
     )

@@ -287,7 +287,13 @@ class SamplePicker:
         common = {code: -sum(ref.verdict == code for ref in self._refs["fail"]) for code in self._examples}
         chosen = sorted(
             self._choose(),
-            key=lambda b: (OUTCOMES.index(b.outcome), common.get(b.verdict, 0), b.verdict, b.sample_id, b.repeat),
+            key=lambda b: (
+                OUTCOMES.index(b.outcome),
+                common.get(b.verdict, 0),
+                b.verdict,
+                b.sample_id,
+                b.repeat,
+            ),
         )
         shown = {(body.sample_id, body.repeat) for body in chosen}
         others = [

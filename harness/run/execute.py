@@ -142,7 +142,9 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         raise KeyboardInterrupt
 
     try:
-        previous: Callable[[int, FrameType | None], Any] | int | None = signal.signal(signal.SIGTERM, interrupt)
+        previous: Callable[[int, FrameType | None], Any] | int | None = signal.signal(
+            signal.SIGTERM, interrupt
+        )
     except ValueError:
         yield
         return

@@ -19,7 +19,17 @@ from harness.log.writer import utc_now
 from harness.paths import slug
 from harness.run.plan import RunPlan, plan_fields
 
-RECORDED_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "jinja2", "jsonschema", "bitsandbytes", "vllm")
+RECORDED_PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "numpy",
+    "jinja2",
+    "jsonschema",
+    "bitsandbytes",
+    "vllm",
+)
 
 
 def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -> dict[str, Any]:
@@ -114,7 +124,10 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     """Return commit and dirtiness of the repository that holds the suite, or None outside one."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+        return {
+            "commit": commit,
+            "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no")),
+        }
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -55,7 +55,9 @@ def _metric(suite: Suite, name: str) -> Any:
     plugins = Registry("harness.metrics")
     if name in BUILTIN_METRICS:
         if name in plugins.names():
-            raise SpecError(f"metric {name!r} is built in, and an installed plug-in has that name too", where=where)
+            raise SpecError(
+                f"metric {name!r} is built in, and an installed plug-in has that name too", where=where
+            )
         module_name, _, attribute = BUILTIN_METRICS[name].partition(":")
         return getattr(importlib.import_module(module_name), attribute)
     if name in plugins.names():
@@ -63,11 +65,14 @@ def _metric(suite: Suite, name: str) -> Any:
     known = [*BUILTIN_METRICS, *plugins.names()]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise SpecError(f"metrics: unknown metric {name!r}", where=where, remedy=f"{hint}Known: {', '.join(known)}.")
+    raise SpecError(
+        f"metrics: unknown metric {name!r}", where=where, remedy=f"{hint}Known: {', '.join(known)}."
+    )
 
 
 def _instance(metric: Any, name: str, where: str) -> Metric:
-    made = metric() if inspect.isclass(metric) else metric
+    made: Any = metric() if inspect.isclass(metric) else metric
     if not hasattr(made, "info") or not callable(getattr(made, "score", None)):
         raise SpecError(f"metrics: {name!r} has no `info` and `score`, so it is no metric", where=where)
-    return made  # type: ignore[no-any-return]
+    checked: Metric = made
+    return checked

@@ -58,7 +58,12 @@ class RunPlan:
 
 
 def make_plan(
-    suite: Suite, selection: Selection, engine: EngineInfo, renderer: Renderer, dialect: str, sampling: Sampling
+    suite: Suite,
+    selection: Selection,
+    engine: EngineInfo,
+    renderer: Renderer,
+    dialect: str,
+    sampling: Sampling,
 ) -> RunPlan:
     """Return the plan of one run.
 
@@ -86,13 +91,22 @@ def make_plan(
 
 
 def plan_fields(
-    suite: Suite, selection: Selection, engine: EngineInfo, renderer: Renderer, dialect: str, sampling: Sampling
+    suite: Suite,
+    selection: Selection,
+    engine: EngineInfo,
+    renderer: Renderer,
+    dialect: str,
+    sampling: Sampling,
 ) -> dict[str, Any]:
     """Return the fields that two runs must share for one to resume the other; stored in the run header."""
     return {
         "suite": {"name": suite.spec.name, "version": suite.spec.version, "sha256": suite.sha256},
         "dataset": {"split": suite.spec.dataset.split, "sha256": suite.records_sha256},
-        "selection": {"limit": selection.limit, "tags": dict(selection.tags), "strata": list(selection.strata)},
+        "selection": {
+            "limit": selection.limit,
+            "tags": dict(selection.tags),
+            "strata": list(selection.strata),
+        },
         "engine": {
             "engine": engine.engine,
             "model_fingerprint": engine.model_fingerprint,

@@ -194,5 +194,3 @@ def _value(schema: Mapping[str, Any]) -> Any:
 def _uniform(seed: int, what: str, sample_id: str) -> float:
     text = f"{seed}\x00{what}\x00{sample_id}".encode("utf-8", "backslashreplace")
     return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "big") / (1 << 56)
-
-

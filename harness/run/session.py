@@ -114,7 +114,9 @@ def _open_scripted(suite: Suite, request: SessionRequest, on_event: Event) -> Se
 def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
     named = request.options.get("from")
     if not named:
-        raise UsageError("the replay engine needs a recorded run", remedy="Give --engine-option from=reports/RUN.")
+        raise UsageError(
+            "the replay engine needs a recorded run", remedy="Give --engine-option from=reports/RUN."
+        )
     folder = RunFolder(Path(named))
     header = folder.header()
     recorded = Generations(folder.path)

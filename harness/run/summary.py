@@ -21,7 +21,9 @@ class Summary:
     """Adds up scored samples; `planned` is set by whoever knows how many there should be."""
 
     def __init__(self, metrics: Sequence[Metric], slices: Sequence[str]) -> None:
-        self._measures: list[MeasureInfo] = [measure for metric in metrics for measure in metric.info.measures]
+        self._measures: list[MeasureInfo] = [
+            measure for metric in metrics for measure in metric.info.measures
+        ]
         self._accumulator = Accumulator([measure.name for measure in self._measures], slices)
         self._verdicts: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
@@ -50,7 +52,10 @@ class Summary:
 
     def finish(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """Return summary.json's content; `complete` only if every planned generation is there without error."""
-        counts = {name: self._counts[name] for name in ("generated", "scored", "unscored", "errors", "truncated", "too_long")}
+        counts = {
+            name: self._counts[name]
+            for name in ("generated", "scored", "unscored", "errors", "truncated", "too_long")
+        }
         whole = counts["generated"] == self.planned and counts["errors"] == 0
         generation_s = float(header.get("generation_s") or 0.0)
         speed = self._tokens["new"] / generation_s if generation_s else None

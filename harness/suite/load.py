@@ -58,7 +58,9 @@ def load_suite(name: str) -> Suite:
         raise SpecError(f"dataset.path: no such folder: {dataset}", where=spec_path)
     if not records.is_file():
         splits = ", ".join(sorted(path.stem for path in dataset.glob("*.jsonl"))) or "none"
-        raise SpecError(f"dataset {dataset} has no {records.name}", where=spec_path, remedy=f"Splits there: {splits}.")
+        raise SpecError(
+            f"dataset {dataset} has no {records.name}", where=spec_path, remedy=f"Splits there: {splits}."
+        )
     tools_path = dataset / "tools.json"
     tools = load_tools(tools_path) if tools_path.is_file() else {}
     digest = hashlib.sha256(sha256_of_file(records).encode())
@@ -111,7 +113,9 @@ def _suite_folder(name: str) -> Path:
         return Path(offered() if callable(offered) else offered).resolve()
     if path.is_dir():
         raise UsageError("this folder has no suite.yaml", where=path)
-    siblings = sorted(found.parent for found in path.parent.glob("*/suite.yaml")) if path.parent.is_dir() else []
+    siblings = (
+        sorted(found.parent for found in path.parent.glob("*/suite.yaml")) if path.parent.is_dir() else []
+    )
     known = [str(sibling) for sibling in siblings] + registry.names()
     if not known:
         known = [str(found.parent) for found in sorted(Path("suites").glob("*/suite.yaml"))]

@@ -42,20 +42,46 @@ def _edit_record(workspace: Path, index: int, **changes: object) -> None:
 
 
 SUITE_EDITS = [
-    ("description:", "descriptoin:", "descriptoin", "Did you mean 'description'", "an unknown key is no option"),
-    ("temperature", "temprature", "temprature", "Did you mean 'temperature'", "unknown keys inside a mapping"),
+    (
+        "description:",
+        "descriptoin:",
+        "descriptoin",
+        "Did you mean 'description'",
+        "an unknown key is no option",
+    ),
+    (
+        "temperature",
+        "temprature",
+        "temprature",
+        "Did you mean 'temperature'",
+        "unknown keys inside a mapping",
+    ),
     ("version: 1.0.0", "version: one", "version", "suite.yaml:3", "a version that is none names its line"),
     ("schema: 1", "schema: 2", "schema", "suite.yaml:1", "a schema of the future"),
     ("split: test", "split: train", "no train.jsonl", "Splits there: test", "a split that is not there"),
-    ("../../datasets/smoke", "../../datasets/smok", "no such folder", "suite.yaml", "a data set that is not there"),
-    ("[tool_name_accuracy,", "[tool_name_acuracy,", "unknown metric", "tool_name_accuracy", "a metric misspelt"),
+    (
+        "../../datasets/smoke",
+        "../../datasets/smok",
+        "no such folder",
+        "suite.yaml",
+        "a data set that is not there",
+    ),
+    (
+        "[tool_name_accuracy,",
+        "[tool_name_acuracy,",
+        "unknown metric",
+        "tool_name_accuracy",
+        "a metric misspelt",
+    ),
     ("max_new_tokens: 64", "max_new_tokens: 0", "max_new_tokens", "suite.yaml", "a budget of nothing"),
     ("schema: 1", "schema: 1\nschema: 1", "stands twice", "suite.yaml:2", "a duplicate key is not last-wins"),
     ("schema: 1", "schema: [1", "not valid YAML", "suite.yaml", "broken YAML"),
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "what", "where", "why"), SUITE_EDITS, ids=[row[4] for row in SUITE_EDITS])
+@pytest.mark.parametrize(
+    ("old", "new", "what", "where", "why"), SUITE_EDITS, ids=[row[4] for row in SUITE_EDITS]
+)
 def test_suite_yaml(workspace: Path, in_process, old: str, new: str, what: str, where: str, why: str) -> None:
     _edit(_suite(workspace) / "suite.yaml", old, new)
 
@@ -81,9 +107,20 @@ def test_malformed_line_names_file_and_line(workspace: Path, in_process) -> None
 
 RECORD_EDITS = [
     ({"id": "smoke-1"}, "smoke-1", "a duplicate id"),
-    ({"tools": ["set_timer", "switch_lihgt"]}, "switch_light", "a tool that tools.json lacks, with the nearest"),
     (
-        {"gold": [{"name": "switch_light", "arguments": {"room": {"accept": ["garage"]}, "on": {"accept": [True]}}}]},
+        {"tools": ["set_timer", "switch_lihgt"]},
+        "switch_light",
+        "a tool that tools.json lacks, with the nearest",
+    ),
+    (
+        {
+            "gold": [
+                {
+                    "name": "switch_light",
+                    "arguments": {"room": {"accept": ["garage"]}, "on": {"accept": [True]}},
+                }
+            ]
+        },
         "garage",
         "gold that the schema forbids",
     ),
@@ -135,7 +172,9 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code", "said"), COMMANDS, ids=[" ".join(row[0]) or "nothing" for row in COMMANDS])
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"), COMMANDS, ids=[" ".join(row[0]) or "nothing" for row in COMMANDS]
+)
 def test_command_lines(
     workspace: Path, in_process, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
 ) -> None:
@@ -180,4 +219,9 @@ def test_planted_engine_errors_leave_an_incomplete_run_that_resumes(workspace: P
 def test_secrets_on_the_command_line_are_not_written(workspace: Path, harness) -> None:
     from harness.log.reader import redacted
 
-    assert redacted(["--api-key", "abc", "--token=xyz", "run"]) == ["--api-key", "[redacted]", "--token=[redacted]", "run"]
+    assert redacted(["--api-key", "abc", "--token=xyz", "run"]) == [
+        "--api-key",
+        "[redacted]",
+        "--token=[redacted]",
+        "run",
+    ]

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from harness.log.files import LineAppender, set_torn_tail_aside
 from harness.log.reader import Generations, RunFolder, iter_lines
 
@@ -22,7 +23,17 @@ SUITE = ROOT / "suites" / "_smoke"
 def _command(*arguments: str | Path) -> list[str]:
     import sys
 
-    return [sys.executable, "-P", "-m", "harness", "run", str(SUITE), "--engine", "scripted", *map(str, arguments)]
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "harness",
+        "run",
+        str(SUITE),
+        "--engine",
+        "scripted",
+        *map(str, arguments),
+    ]
 
 
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -41,7 +52,9 @@ def _comparable(folder: Path) -> dict[str, object]:
     for key in ("run_id", "tokens"):
         summary.pop(key, None)
     return {
-        "generations": [{key: value for key, value in record.items() if key != "latency_s"} for record in generations],
+        "generations": [
+            {key: value for key, value in record.items() if key != "latency_s"} for record in generations
+        ],
         "scores": (folder / "scores.jsonl").read_bytes(),
         "summary": summary,
         "status": RunFolder(folder).header()["status"],
@@ -58,7 +71,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_sigkill_at_a_random_moment_then_resume(tmp_path: Path, seed: int, undisturbed: dict[str, object]) -> None:
+def test_sigkill_at_a_random_moment_then_resume(
+    tmp_path: Path, seed: int, undisturbed: dict[str, object]
+) -> None:
     process = subprocess.Popen(
         _command("--out", tmp_path, "--engine-option", "delay_s=0.05"),
         stderr=subprocess.DEVNULL,
@@ -139,7 +154,9 @@ def test_a_damaged_line_in_the_middle_is_an_error_with_its_place(tmp_path: Path,
 
 def test_a_second_writer_is_refused(tmp_path: Path, in_process) -> None:
     first = subprocess.Popen(
-        _command("--out", tmp_path, "--engine-option", "delay_s=1"), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        _command("--out", tmp_path, "--engine-option", "delay_s=1"),
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
     try:
         deadline = time.monotonic() + 60

@@ -27,7 +27,9 @@ def test_our_datasets_folder_does_not_shadow_the_library() -> None:
 HEAVY = ("torch", "transformers", "vllm", "datasets", "jinja2", "numpy", "pydantic", "rich")
 
 
-@pytest.mark.parametrize("code", ["import harness", "from harness.cli.main import run_command; run_command(['--help'])"])
+@pytest.mark.parametrize(
+    "code", ["import harness", "from harness.cli.main import run_command; run_command(['--help'])"]
+)
 def test_light_imports(code: str) -> None:
     probe = f"{code}\nimport sys\nprint('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-P", "-c", probe], capture_output=True, text=True, check=True)

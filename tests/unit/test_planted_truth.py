@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from harness.run.planted import Script, fault_of, load_script
 from harness.suite.load import load_suite
 
@@ -37,7 +38,16 @@ def planted(tmp_path_factory: pytest.TempPathFactory):
     script_path = folder / "script.yaml"
     script_path.write_text(SCRIPT)
     code = run_command(
-        ["run", str(SUITE), "--engine", "scripted", "--engine-option", f"script={script_path}", "--out", str(folder / "r")]
+        [
+            "run",
+            str(SUITE),
+            "--engine",
+            "scripted",
+            "--engine-option",
+            f"script={script_path}",
+            "--out",
+            str(folder / "r"),
+        ]
     )
     assert code == 0
     (run,) = (folder / "r").iterdir()
@@ -53,7 +63,11 @@ def planted(tmp_path_factory: pytest.TempPathFactory):
 def test_every_fault_was_planted(planted) -> None:
     faults, _, _ = planted
 
-    assert all(faults[fault] >= 2 for fault in Script.model_fields["faults"].annotation.model_fields if fault != "engine_error")
+    assert all(
+        faults[fault] >= 2
+        for fault in Script.model_fields["faults"].annotation.model_fields
+        if fault != "engine_error"
+    )
 
 
 def test_names(planted) -> None:
@@ -68,7 +82,14 @@ def test_parameters(planted) -> None:
     faults, expects, measured = planted
     wrong = sum(
         faults[fault]
-        for fault in ("wrong_name", "bad_json", "invented_tool", "silence", "wrong_value", "invented_parameter")
+        for fault in (
+            "wrong_name",
+            "bad_json",
+            "invented_tool",
+            "silence",
+            "wrong_value",
+            "invented_parameter",
+        )
     )
 
     assert measured["parameter_accuracy"]["numerator"] == expects["call"] - wrong

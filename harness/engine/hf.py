@@ -1,0 +1,256 @@
+"""The engine that runs a model with transformers, in this process.
+
+Prompts are read in windows, sorted so that common prefixes stand together, and run in batches by a budget of cache
+slots. A prefix that several prompts share is computed once and kept once. Running out of memory halves the budget and
+runs the rows again; it changes no result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from harness.engine.base import EngineRequest
+from harness.engine.hf_load import LoadedModel, default_budget, load_model, read_options
+from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
+from harness.errors import EngineError
+from harness.models.adapter import AdapterInfo, check_adapter
+from harness.models.fingerprint import model_fingerprint
+from harness.types import EngineInfo, Generation, GenerationStatus, Prompt
+
+WINDOW = 512
+"""Prompts that are held, sorted and planned together."""
+
+_HOPELESS = 8
+"""So many prompts failing alone, one after another and not for memory, mean that nothing works any more."""
+
+
+class HfEngine:
+    """One transformers model with its adapters. See `harness.engine.base.Engine`."""
+
+    def __init__(self, request: EngineRequest) -> None:
+        """Load model and adapters, prove every adapter active.
+
+        Raises UsageError (options), MissingDependency, ModelError (model or adapter does not load or fit), and
+        EngineError (no memory, or an adapter that changes nothing).
+        """
+        self._request = request
+        options = read_options(request.options)
+        self._adapter_infos: dict[Path, AdapterInfo] = {}
+        if request.model_path is not None:
+            self._adapter_infos = {path: check_adapter(path, request.model_path) for path in request.adapters}
+        self._loaded: LoadedModel | None = load_model(request, options)
+        from harness.engine.hf_adapters import Adapters
+        from harness.engine.hf_decode import Writer
+
+        self._fingerprint = model_fingerprint(request.model_path) if request.model_path else ""
+        self._writer = Writer(self._loaded.tokenizer, self._loaded.stop_ids)
+        self._share = options.share_prefix
+        self._choose_path(self._loaded)
+        self._adapters = Adapters(self._loaded.model, request.adapters)
+        for path, change in self._adapters.prove(self._loaded.tokenizer).items():
+            request.on_event("adapter_active", {"adapter": str(path), "largest_logprob_change": change})
+        self._budget = Budget(*default_budget(self._loaded, options))
+
+    def _choose_path(self, loaded: LoadedModel) -> None:
+        from harness.engine.hf_batch import padding_is_safe
+        from harness.engine.hf_check import sharing_problem
+
+        problem = sharing_problem(loaded.model, loaded.vocabulary, loaded.dtype)
+        self._fast = problem is None
+        self._padded = self._fast or padding_is_safe(loaded.model)
+        if problem is not None:
+            self._request.on_event("prefix_sharing_off", {"reason": problem})
+
+    def info(self) -> EngineInfo:
+        """Return who generates now."""
+        loaded = self._open()
+        active = self._adapters.active
+        return EngineInfo(
+            engine="hf",
+            model=self._request.model,
+            model_fingerprint=self._fingerprint,
+            adapter=str(active) if active else None,
+            adapter_fingerprint=self._adapter_infos[active].fingerprint if active else None,
+            dtype=loaded.dtype,
+            quantization=loaded.quantization,
+            device=_device_name(loaded.device),
+            context_length=loaded.context_length,
+            versions=_versions(),
+        )
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer, the one to render prompts with."""
+        return self._open().tokenizer
+
+    def use_adapter(self, adapter: Path | None) -> None:
+        """Activate one of the requested adapters, or the bare base. Raises EngineError for one not requested."""
+        self._open()
+        self._adapters.use(adapter)
+
+    def close(self) -> None:
+        """Free model and caches."""
+        if self._loaded is None:
+            return
+        on_gpu = self._loaded.device == "cuda"
+        self._loaded = None
+        del self._adapters, self._writer
+        _free(on_gpu)
+
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
+        """Yield one generation per prompt, windows in order, within a window as they finish.
+
+        `latency_s` is None: members of a batch share their time. Raises EngineError when nothing works any more.
+        """
+        source = iter(prompts)
+        while window := list(islice(source, WINDOW)):
+            fine: list[Prompt] = []
+            for prompt in window:
+                refused = self._refuse(prompt)
+                if refused is None:
+                    fine.append(prompt)
+                else:
+                    yield refused
+            yield from self._run(plan_rows(fine, share=self._share and self._fast))
+
+    def _open(self) -> LoadedModel:
+        if self._loaded is None:
+            raise EngineError("the engine is closed")
+        return self._loaded
+
+    def _refuse(self, prompt: Prompt) -> Generation | None:
+        """Return the outcome of a prompt that must not reach the model, None for one that may."""
+        loaded = self._open()
+        length, budget = len(prompt.token_ids), prompt.sampling.max_new_tokens
+        if length + budget > loaded.context_length:
+            limit = f"{length} + {budget} tokens do not fit into {loaded.context_length}"
+            return _without_answer(prompt, "too_long", limit)
+        if length == 0 or budget < 1:
+            return _without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
+        if min(prompt.token_ids) < 0 or max(prompt.token_ids) >= loaded.vocabulary:
+            return _without_answer(prompt, "error", "a token id is outside the model's vocabulary")
+        return None
+
+    def _run(self, rows: list[Row]) -> Iterator[Generation]:
+        from harness.engine.hf_decode import run_batch
+
+        hopeless = 0
+        while rows:
+            taken = take_batch(rows, self._budget, padded=self._padded)
+            waiting = {id(row): row for row in taken}
+            failure: Exception | None = None
+            steps = run_batch(self._batch(taken), taken, self._writer)
+            while waiting and failure is None:
+                try:
+                    row, generation = next(steps)
+                except Exception as error:
+                    # Without its traceback, whose frames would keep the batch's tensors alive.
+                    failure = error.with_traceback(None)
+                else:
+                    del waiting[id(row)]
+                    yield generation
+            steps.close()
+            rows = [*waiting.values(), *rows[len(taken) :]]
+            if failure is None:
+                hopeless = 0
+                if self._budget.clean():
+                    self._tell("batch_budget_raised", taken, None)
+                continue
+            self._shrink(failure, taken)
+            if len(taken) == 1:
+                hopeless += not is_out_of_memory(failure)
+                self._stop_if(hopeless, failure)
+                yield _without_answer(rows.pop(0).prompt, "error", _reason(failure))
+
+    def _batch(self, rows: Sequence[Row]) -> Any:
+        from harness.engine.hf_batch import PlainBatch, SharedBatch
+
+        model = self._open().model
+        return SharedBatch(model, rows) if self._fast else PlainBatch(model, rows)
+
+    def _shrink(self, failure: Exception, batch: Sequence[Row]) -> None:
+        """Free what the failed batch held and make the next one smaller."""
+        for row in batch:
+            node = row.node
+            while node is not None:
+                node.state, node = None, node.parent
+        _free(self._open().device == "cuda")
+        self._budget.halve(batch)
+        if is_out_of_memory(failure):
+            self._tell("out_of_memory", batch, _reason(failure))
+        else:
+            if len(batch) == 1:
+                self._budget.reset()
+            self._tell("batch_failed", batch, _reason(failure))
+
+    def _tell(self, kind: str, batch: Sequence[Row], reason: str | None) -> None:
+        detail: dict[str, Any] = {"rows": len(batch), "tokens": batch_tokens(batch)}
+        detail |= {"next_rows": self._budget.rows, "next_tokens": self._budget.tokens}
+        if reason is not None:
+            detail["reason"] = reason
+        self._request.on_event(kind, detail)
+
+    def _stop_if(self, hopeless: int, failure: Exception) -> None:
+        if hopeless >= _HOPELESS or ("CUDA error" in str(failure) and not is_out_of_memory(failure)):
+            raise EngineError(
+                f"the model fails on one prompt after another: {_reason(failure)}",
+                where=self._request.model_path,
+                remedy="What was finished is kept. See whether the model runs outside, then resume.",
+            ) from failure
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if the error says that memory, of the device or of the process, ran out."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error)
+    known = ("DefaultCPUAllocator", "not enough memory", "CUDA out of memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(phrase in text for phrase in known)
+
+
+def _without_answer(prompt: Prompt, status: GenerationStatus, reason: str) -> Generation:
+    return Generation(
+        key=prompt.key,
+        sample_id=prompt.sample.id,
+        repeat=prompt.repeat,
+        status=status,
+        prompt_tokens=len(prompt.token_ids),
+        error=reason,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+def _free(on_gpu: bool) -> None:
+    gc.collect()
+    if on_gpu:
+        import torch
+
+        # A broken device refuses this too; the error that counts is already on its way.
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()
+
+
+def _device_name(device: str) -> str:
+    if device == "cuda":
+        import torch
+
+        return f"cuda ({torch.cuda.get_device_name()})"
+    return device
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in ("torch", "transformers", "peft", "tokenizers", "bitsandbytes"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

@@ -1,0 +1,97 @@
+"""LoRA adapters on one loaded base: loaded once, switched, and each proved to change something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.errors import EngineError, MissingDependency, ModelError
+
+PROBE_TEXT = (
+    "You may call these tools. Add a load of 20 kN to node 5 in direction Y, then run the analysis.\n"
+    '{"name": "add_nodal_load", "arguments": {"node_id": 5, "value": 20}}\n5번 절점에 하중을 넣어 주세요.'
+)
+_LEAST_CHANGE = 1e-6
+
+
+class Adapters:
+    """The adapters of one base model. The base model object itself stays the one to call: PEFT works inside it."""
+
+    def __init__(self, model: Any, paths: tuple[Path, ...]) -> None:
+        """Load every adapter (already checked to fit by `harness.models.adapter`) with the base active.
+
+        Raises MissingDependency or ModelError.
+        """
+        self._model = model
+        self._names = {path: f"adapter_{index}" for index, path in enumerate(paths)}
+        self._peft: Any = None
+        self.active: Path | None = None
+        if paths:
+            self._load()
+            self.use(None)
+
+    def _load(self) -> None:
+        try:
+            from peft import PeftModel
+        except ImportError:
+            raise MissingDependency(
+                "adapters need peft", remedy='Install it: pip install "persona-harness[hf]"'
+            ) from None
+        for path, name in self._names.items():
+            settings = {"adapter_name": name, "is_trainable": False, "autocast_adapter_dtype": False}
+            try:
+                if self._peft is None:
+                    self._peft = PeftModel.from_pretrained(self._model, str(path), **settings)
+                else:
+                    self._peft.load_adapter(str(path), **settings)
+            except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+                reason = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+                raise ModelError(f"the adapter cannot be loaded: {reason[:300]}", where=path) from error
+        dtype = self._model.dtype
+        for name, parameter in self._model.named_parameters():
+            if "lora_" in name and parameter.is_floating_point() and parameter.dtype != dtype:
+                # Served adapters run in the model's numbers; casting back and forth in every layer would only be slow.
+                parameter.data = parameter.data.to(dtype)
+        self._peft.eval()
+
+    def use(self, path: Path | None) -> None:
+        """Activate one adapter, or the bare base. Raises EngineError for an adapter that was not loaded."""
+        if path is not None and path not in self._names:
+            known = ", ".join(map(str, self._names)) or "none"
+            raise EngineError(f"the adapter {path} was not loaded with this engine (loaded: {known})")
+        if self._peft is not None:
+            if path is None:
+                self._peft.base_model.disable_adapter_layers()
+            else:
+                self._peft.base_model.enable_adapter_layers()
+                self._peft.set_adapter(self._names[path])
+        self.active = path
+
+    def prove(self, tokenizer: Any) -> dict[Path, float]:
+        """Return, per adapter, the largest change of a log-probability on a fixed text; leave the base active.
+
+        Raises EngineError for an adapter that changes nothing: its numbers would be the base's under another name.
+        """
+        import torch
+
+        ids = torch.tensor([tokenizer.encode(PROBE_TEXT, add_special_tokens=False)], device=self._model.device)
+
+        @torch.inference_mode()
+        def log_probabilities() -> Any:
+            return self._model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
+
+        self.use(None)
+        base = log_probabilities()
+        changes: dict[Path, float] = {}
+        for path in self._names:
+            self.use(path)
+            change = float((log_probabilities() - base).abs().max())
+            if not change > _LEAST_CHANGE:
+                raise EngineError(
+                    f"the adapter changes nothing (largest change of a log-probability: {change:.1e})",
+                    where=path,
+                    remedy="Its weights are zero or do not reach the model: train it, or take another checkpoint.",
+                )
+            changes[path] = change
+        self.use(None)
+        return changes

@@ -1,0 +1,81 @@
+"""Is computing a shared prefix once sure to be right for this model? Tried on the model itself, once, when it is loaded.
+
+Architectures differ in masks, positions and attention variants in ways that no table keeps up with. So the fast path
+has to reproduce the model's own logits on a small probe; where it does not, the engine takes the slow path.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.engine.hf_attention import NAME, register
+from harness.engine.hf_batch import SharedBatch, all_layers_plain
+from harness.engine.hf_plan import PrefixNode, Row
+from harness.types import Prompt, Sample, Sampling
+
+_TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
+"""Largest difference of a logit allowed, relative to the largest logit."""
+
+_STEM, _BRANCH = 11, 19
+_OWN = ((_BRANCH, 5), (_BRANCH, 1), (_STEM, 7), (0, 3))
+
+
+def sharing_problem(model: Any, vocabulary: int, dtype: str) -> str | None:
+    """Return why prefixes cannot be shared in this model, or None after switching it to the shared attention."""
+    if model.config.is_encoder_decoder or not all_layers_plain(model):
+        return "it has layers that are not plain full attention"
+    usual = model.config._attn_implementation
+    try:
+        rows = _probe_rows(vocabulary)
+        extra = [vocabulary // 3 + index for index in range(len(rows))]
+        expected = _logits_one_by_one(model, rows, extra)
+        register()
+        model.set_attn_implementation(NAME)
+        found = _logits_shared(model, rows, extra)
+        difference = float((found - expected).abs().max() / expected.abs().max())
+        if difference <= _TOLERANCE[dtype]:
+            return None
+        reason = f"the probe's logits differ by {difference:.1e} of the largest"
+    except Exception as error:  # any refusal of an unknown architecture means the same: take the slow path
+        reason = f"the probe failed: {type(error).__name__}: {str(error)[:200]}"
+    model.set_attn_implementation(usual)
+    return reason
+
+
+def _probe_rows(vocabulary: int) -> list[Row]:
+    generator = torch.Generator().manual_seed(7)
+    ids = tuple(torch.randint(0, vocabulary, (64,), generator=generator).tolist())
+    stem = PrefixNode(ids, _STEM, None)
+    nodes = {_STEM: stem, _BRANCH: PrefixNode(ids, _BRANCH, stem), 0: None}
+    rows = []
+    for index, (shared, own) in enumerate(_OWN):
+        tokens = ids[:shared] + ids[30 + index : 30 + index + own]
+        rows.append(Row(_prompt(tokens), nodes[shared], shared))
+    return rows
+
+
+def _prompt(tokens: tuple[int, ...]) -> Prompt:
+    sample = Sample(id="probe", messages=(), tools=(), expect="no_call")
+    sampling = Sampling(max_new_tokens=2)
+    return Prompt(key="", sample=sample, repeat=0, text="", token_ids=tokens, sampling=sampling, seed=0)
+
+
+@torch.inference_mode()
+def _logits_one_by_one(model: Any, rows: list[Row], extra: list[int]) -> Any:
+    logits = []
+    for row, token in zip(rows, extra, strict=True):
+        ids = torch.tensor([[*row.prompt.token_ids, token]], device=model.device)
+        logits.append(model(input_ids=ids, use_cache=False).logits[0, -2:].float())
+    return torch.stack(logits)
+
+
+def _logits_shared(model: Any, rows: list[Row], extra: list[int]) -> Any:
+    batch = SharedBatch(model, rows)
+    first = batch.prefill().float()
+    # Reversed once, so that dropping and reordering rows is part of what is proved.
+    order = list(reversed(range(len(rows))))
+    batch.keep(order)
+    second = batch.step(torch.tensor([extra[index] for index in order], device=model.device)).float()
+    return torch.stack([first, second[torch.tensor(order, device=second.device)]], dim=1)

@@ -1,0 +1,116 @@
+"""From logits to finished generations: greedy or seeded sampling, stop tokens, rows that leave as they finish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+
+from harness.engine.hf_plan import Row
+from harness.types import FinishReason, Generation, Prompt, Sampling
+
+_COMPACT_SHARE = 8
+"""Rows are dropped from the tensors once an eighth of them has finished: dropping copies what the others hold."""
+
+
+class Batch(Protocol):
+    """What `hf_batch` offers."""
+
+    def prefill(self) -> Any: ...
+    def step(self, tokens: Any) -> Any: ...
+    def keep(self, indices: Sequence[int]) -> None: ...
+
+
+class Writer:
+    """Turns token ids into generations with one tokenizer."""
+
+    def __init__(self, tokenizer: Any, stop_ids: frozenset[int]) -> None:
+        self._tokenizer = tokenizer
+        self.stop_ids = stop_ids
+
+    def generation(self, prompt: Prompt, tokens: list[int], reason: FinishReason) -> Generation:
+        """Return the finished generation. Special tokens stay in the text (tool-call markers can be some); only the
+        stop token that ended it does not. `new_tokens` counts it."""
+        spoken = tokens[:-1] if reason == "stop" else tokens
+        text = self._tokenizer.decode(spoken, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return Generation(
+            key=prompt.key,
+            sample_id=prompt.sample.id,
+            repeat=prompt.repeat,
+            status="ok",
+            text=text,
+            finish_reason=reason,
+            prompt_tokens=len(prompt.token_ids),
+            new_tokens=len(tokens),
+        )
+
+
+class _Live:
+    """One row that is still being generated."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.tokens: list[int] = []
+        self.done = False
+        sampling = row.prompt.sampling
+        self.generator: Any = None
+        if sampling.temperature > 0:
+            # A generator of its own for every prompt: who else is in the batch cannot change the draw.
+            self.generator = torch.Generator().manual_seed(row.prompt.seed % 2**63)
+
+
+def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Iterator[tuple[Row, Generation]]:
+    """Generate for all rows of a batch and yield each as it finishes.
+
+    Whatever the model raises comes through; rows that were not yielded by then have to be run again.
+    """
+    live = [_Live(row) for row in rows]
+    logits = batch.prefill()
+    while True:
+        chosen = _choose(logits, live)
+        for state, token in zip(live, chosen, strict=True):
+            if state.done:
+                continue
+            state.tokens.append(token)
+            stopped = token in writer.stop_ids
+            if stopped or len(state.tokens) >= state.row.budget:
+                state.done = True
+                reason: FinishReason = "stop" if stopped else "length"
+                yield state.row, writer.generation(state.row.prompt, state.tokens, reason)
+        left = [index for index, state in enumerate(live) if not state.done]
+        if not left:
+            return
+        if len(live) - len(left) >= max(1, len(live) // _COMPACT_SHARE):
+            batch.keep(left)
+            live = [live[index] for index in left]
+        fed = [state.tokens[-1] for state in live]
+        logits = batch.step(torch.tensor(fed, device=logits.device))
+
+
+@torch.inference_mode()
+def _choose(logits: Any, live: Sequence[_Live]) -> list[int]:
+    """Return the next token of every row (anything for rows that are done)."""
+    chosen: list[int] = logits.argmax(-1).tolist()
+    for index, state in enumerate(live):
+        if state.generator is not None and not state.done:
+            chosen[index] = sample(logits[index], state.row.prompt.sampling, state.generator)
+    return chosen
+
+
+def sample(logits: Any, sampling: Sampling, generator: Any) -> int:
+    """Draw one token from logits [vocabulary]: temperature, then top_k, then top_p, as transformers orders them.
+
+    On the CPU in fp32, whatever the model runs on, so that a seed means the same draw everywhere.
+    """
+    scores, order = torch.sort(logits.float().cpu() / sampling.temperature, descending=True, stable=True)
+    if sampling.top_k > 0:
+        scores = scores[: sampling.top_k]
+    chances = torch.softmax(scores, dim=-1)
+    if sampling.top_p < 1:
+        before = chances.cumsum(-1) - chances
+        chances = chances[before < sampling.top_p]
+    sums = chances.double().cumsum(-1)
+    drawn = torch.rand((), generator=generator, dtype=torch.float64) * sums[-1]
+    place = int(torch.searchsorted(sums, drawn, right=True))
+    return int(order[min(place, len(sums) - 1)])

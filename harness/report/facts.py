@@ -1,0 +1,145 @@
+"""What identifies a run, as label and value, from its header."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report.text import count, json_text, seconds
+
+_SHORT_HASH = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One labelled value; `full` is what to copy where `value` is shortened."""
+
+    label: str
+    value: str
+    full: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A named table of facts."""
+
+    name: str
+    facts: tuple[Fact, ...]
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _plain(value: Any) -> str:
+    if value is None or value == "":
+        return "none"
+    return value if isinstance(value, str) else json_text(value)
+
+
+def _fact(label: str, value: Any, full: Any = None) -> Fact:
+    shown = _plain(value)
+    return Fact(label=label, value=shown, full=shown if full is None else _plain(full))
+
+
+def _with_hash(label: str, name: Any, fingerprint: Any) -> Fact:
+    """Return a name with the beginning of its hash; the whole hash is copied."""
+    if not name and not fingerprint:
+        return _fact(label, None)
+    if not fingerprint:
+        return _fact(label, name)
+    short, full = str(fingerprint)[:_SHORT_HASH], str(fingerprint)
+    return _fact(label, f"{name} · {short}" if name else short, f"{name} {full}" if name else full)
+
+
+def _git(header: Mapping[str, Any]) -> Fact:
+    git = _map(header.get("git"))
+    if not git:
+        return _fact("Git", "not a git checkout")
+    state = "with uncommitted changes" if git.get("dirty") else "clean"
+    commit = str(git.get("commit") or "unknown")
+    return _fact("Git", f"{commit[:_SHORT_HASH]}, {state}", f"{commit}, {state}")
+
+
+def _selection(header: Mapping[str, Any]) -> Fact:
+    selection, repeats = _map(header.get("selection")), header.get("repeats", 1)
+    parts = [count(n) if isinstance(n := selection.get("n"), (int, float)) else "unknown number"]
+    if _map(header.get("dataset")).get("n_records") is not None:
+        parts.append(f"of {_plain(_map(header.get('dataset')).get('n_records'))} records")
+    if selection.get("limit") is not None:
+        parts.append(f"(limit {_plain(selection['limit'])})")
+    parts += [f"{key}={_plain(value)}" for key, value in _map(selection.get("tags")).items()]
+    if repeats != 1:
+        parts.append(f"× {_plain(repeats)} repeats")
+    return _fact("Samples", " ".join(parts))
+
+
+def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """Return the facts that say which run this is, short enough for a strip."""
+    if not header:
+        return ()
+    engine, suite, dataset = (_map(header.get(key)) for key in ("engine", "suite", "dataset"))
+    prompt, sampling = _map(header.get("prompt")), _map(header.get("sampling"))
+    numbers = engine.get("dtype"), engine.get("quantization") or "not quantised"
+    duration = header.get("duration_s")
+    facts = (
+        _with_hash("Model", engine.get("model"), engine.get("model_fingerprint")),
+        _with_hash("Adapter", engine.get("adapter"), engine.get("adapter_fingerprint")),
+        _with_hash(
+            "Suite", f"{_plain(suite.get('name'))} {_plain(suite.get('version'))}", suite.get("sha256")
+        ),
+        _with_hash(
+            "Data", f"{_plain(dataset.get('path'))} {_plain(dataset.get('split'))}", dataset.get("sha256")
+        ),
+        _selection(header),
+        _fact(
+            "Sampling",
+            f"temperature {_plain(sampling.get('temperature'))}, seed {_plain(sampling.get('seed'))}",
+        ),
+        _with_hash(
+            "Prompt",
+            f"tools by {_plain(prompt.get('tools_by'))}, {_plain(prompt.get('dialect'))}",
+            prompt.get("template_sha256"),
+        ),
+        _fact(
+            "Engine",
+            f"{_plain(engine.get('engine'))} on {_plain(engine.get('device'))}, "
+            f"{_plain(numbers[0])}, {_plain(numbers[1])}",
+        ),
+        _git(header),
+        _fact("Started", header.get("started_at")),
+        _fact("Took", seconds(float(duration)) if isinstance(duration, (int, float)) else "unfinished"),
+        _fact("Run", header.get("run_id")),
+    )
+    return facts
+
+
+def _table(name: str, values: Mapping[str, Any], skip: tuple[str, ...] = ()) -> Section:
+    facts = tuple(_fact(key.replace("_", " "), value) for key, value in values.items() if key not in skip)
+    return Section(name=name, facts=facts)
+
+
+def reproduce(header: Mapping[str, Any]) -> tuple[Section, ...]:
+    """Return everything recorded about how the run was made, hashes in full."""
+    env, engine = _map(header.get("env")), _map(header.get("engine"))
+    suite = {
+        key: value for key, value in _map(header.get("suite")).items() if key in ("name", "version", "sha256")
+    }
+    plan = {"plan_sha256": header.get("plan_sha256"), "schema_version": header.get("schema_version")}
+    sections = (
+        _table("Data", _map(header.get("dataset"))),
+        _table("Suite and plan", {**suite, **plan}),
+        _table("Engine", engine, skip=("versions",)),
+        _table("Prompt and sampling", {**_map(header.get("prompt")), **_map(header.get("sampling"))}),
+        _table("Machine", env, skip=("packages",)),
+        _table("Versions", {**_map(env.get("packages")), **_map(engine.get("versions"))}),
+    )
+    return tuple(section for section in sections if section.facts) if header else ()
+
+
+def command(header: Mapping[str, Any]) -> str:
+    """Return the command line of the run, quoted for a shell."""
+    argv = header.get("argv")
+    return shlex.join(str(part) for part in argv) if isinstance(argv, list) and argv else ""
