@@ -99,7 +99,7 @@ class _Builder:
     def records(self) -> list[dict[str, Json]]:
         spec = self.plan.spec
         built: list[dict[str, Json]] = []
-        for category, size in _sizes(spec.mix, spec.splits[self.split]).items():  # type: ignore[index]
+        for category, size in _sizes(spec.mix, spec.splits[self.split]).items():
             per_language = _sizes(dict.fromkeys(spec.languages, 1 / len(spec.languages)), size)
             for lang, count in per_language.items():
                 built += self.bucket(category, lang, count)  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ class OptionSpec(Spec):
     value: Any
     ko: Texts
     en: Texts
-    also: list[Any] = []
+    also: list[Any] = Field(default_factory=list)
 
 
 class PartSpec(Spec):
@@ -49,11 +49,11 @@ class SlotSpec(Spec):
     min: float = 1
     max: float = 1
     step: float = 1
-    units: list[UnitSpec] = []
-    options: list[OptionSpec] = []
-    prefixes: list[str] = []
+    units: list[UnitSpec] = Field(default_factory=list)
+    options: list[OptionSpec] = Field(default_factory=list)
+    prefixes: list[str] = Field(default_factory=list)
     prefix: str = ""
-    parts: dict[str, PartSpec] = {}
+    parts: dict[str, PartSpec] = Field(default_factory=dict)
     of: str | None = None
 
 
@@ -91,8 +91,8 @@ class FollowUpBlock(Spec):
     first: str
     result: dict[str, Any]
     then: CallExpr | None = None
-    templates: list[str] = []
-    replies: list[str] = []
+    templates: list[str] = Field(default_factory=list)
+    replies: list[str] = Field(default_factory=list)
 
 
 class AskBlock(Spec):
@@ -110,11 +110,11 @@ class NoCallBlock(Spec):
 
 
 class UtteranceFile(Spec):
-    calls: dict[Language, dict[str, list[str]]] = {}
-    parallel: list[ParallelBlock] = []
-    follow_up: list[FollowUpBlock] = []
-    ask: list[AskBlock] = []
-    no_call: list[NoCallBlock] = []
+    calls: dict[Language, dict[str, list[str]]] = Field(default_factory=dict)
+    parallel: list[ParallelBlock] = Field(default_factory=list)
+    follow_up: list[FollowUpBlock] = Field(default_factory=list)
+    ask: list[AskBlock] = Field(default_factory=list)
+    no_call: list[NoCallBlock] = Field(default_factory=list)
 
 
 class SynthSpec(Spec):
@@ -123,9 +123,9 @@ class SynthSpec(Spec):
     schema_version: Literal[1] = Field(alias="schema")
     name: str
     seed: str
-    splits: dict[Literal["train", "validation", "test"], int]
+    splits: dict[str, int]
     languages: list[Language]
-    mix: dict[Literal["single", "multiple", "parallel", "no_call", "ask", "follow_up"], float]
+    mix: dict[str, float]
     not_offered_share: float = Field(ge=0, le=1)
     tools: str
     slots: str

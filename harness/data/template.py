@@ -81,8 +81,8 @@ def _plain_text(value: Json) -> str:
 def expression_slots(expression: Json) -> tuple[str, ...]:
     """Return the slots that an argument expression refers to, in order."""
     if isinstance(expression, str):
-        name = expression[1:].split(".")[0]
-        return (name,) if expression.startswith("$") and name != "first" else ()
+        names = [part[1:].split(".")[0] for part in expression.split("|") if part.startswith("$")]
+        return tuple(name for name in names if name != "first")
     items: Iterable[Json] = ()
     if isinstance(expression, dict):
         items = expression.values()
@@ -93,6 +93,9 @@ def expression_slots(expression: Json) -> tuple[str, ...]:
 
 def evaluate(expression: Json, draws: Mapping[str, Draw], first: Mapping[str, Json]) -> list[Json]:
     """Return the values that the expression may take, the plainest first; [] if what it needs was not drawn."""
+    if isinstance(expression, str) and "|" in expression:
+        options = (evaluate(option, draws, first) for option in expression.split("|"))
+        return next((values for values in options if values), [])
     if isinstance(expression, str) and expression.startswith("$"):
         name, _, part = expression[1:].partition(".")
         if name == "first":

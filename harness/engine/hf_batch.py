@@ -4,6 +4,8 @@
 transformers' own cache with left padding, for models whose layers are not all plain full attention.
 """
 
+# mypy: disable-error-code="untyped-decorator, misc"
+
 from __future__ import annotations
 
 from collections.abc import Sequence

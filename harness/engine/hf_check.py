@@ -4,6 +4,8 @@ Architectures differ in masks, positions and attention variants in ways that no 
 has to reproduce the model's own logits on a small probe; where it does not, the engine takes the slow path.
 """
 
+# mypy: disable-error-code="untyped-decorator"
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,8 +1,10 @@
 """From logits to finished generations: greedy or seeded sampling, stop tokens, rows that leave as they finish."""
 
+# mypy: disable-error-code="untyped-decorator"
+
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -60,7 +62,7 @@ class _Live:
             self.generator = torch.Generator().manual_seed(row.prompt.seed % 2**63)
 
 
-def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Iterator[tuple[Row, Generation]]:
+def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[tuple[Row, Generation], None, None]:
     """Generate for all rows of a batch and yield each as it finishes.
 
     Whatever the model raises comes through; rows that were not yielded by then have to be run again.

@@ -40,7 +40,7 @@ def convert_gguf(gguf_path: Path, folder: Path) -> None:
         reader = GGUFReader(str(gguf_path))
     except (ValueError, OSError, IndexError) as error:
         raise ModelError(f"not a GGUF file that can be read: {error}", where=gguf_path) from None
-    fields = {name: field for name, field in reader.fields.items()}
+    fields = dict(reader.fields)
     kinds = (_value(fields, "general.architecture"), _value(fields, "tokenizer.ggml.model"))
     pre = _value(fields, "tokenizer.ggml.pre")
     if kinds != ("llama", "gpt2") or pre != "smollm":
@@ -139,7 +139,7 @@ def _write_tokenizer(fields: dict[str, Any], config: dict[str, Any], folder: Pat
             pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel(add_prefix_space=True, trim_offsets=True, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
     special = [word for word, kind in zip(words, types, strict=True) if kind == _CONTROL]
     tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in special])
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from harness.parse.json_calls import Broken, Budget, Decoded, decode, dump
+from harness.parse.json_calls import Broken, Budget, Decoded, decode, dump, measure
 from harness.parse.render import tools_block
 from harness.parse.reply import ReplyBuilder, no_attempt
 from harness.parse.scan import Piece, Scan
@@ -16,7 +16,9 @@ from harness.types import Json, ParsedReply, Span, ToolCall, ToolSpec
 
 _FENCED = re.compile(r"```[\w-]{0,16}+[ \t]*+\r?\n?(?P<body>.*?)```\Z", re.DOTALL)
 _GAP = re.compile(r"[\s,]*+")
-_PLAIN = json.JSONDecoder()
+_SEPARATOR = re.compile(r"\s*+;\s*+(?=\{)")
+# Only ends are wanted here; the interpreter's own limit on integers must not count.
+_ENDS: Final = json.JSONDecoder(parse_int=len)
 
 
 class BareJson:
@@ -74,7 +76,7 @@ def _add_json(build: ReplyBuilder, span: Span, place: Span) -> None:
     for index in range(len(read.value)):
         gap = _GAP.match(build.text, position)
         begin = gap.end() if gap else position
-        position = _PLAIN.raw_decode(build.text, begin)[1]
+        position = _ENDS.raw_decode(build.text, begin)[1]
         last = index == len(read.value) - 1
         if build.full and not last:
             build.add_error("work_limit", "too many calls: the rest of the list is not read", (start, span[1]))
@@ -104,3 +106,24 @@ def _serving(build: ReplyBuilder) -> tuple[ToolCall, ...] | None:
             return None
         found.append(ToolCall(name=name, arguments=arguments))
     return tuple(found) or None
+
+
+def _values(body: str) -> list[Json]:
+    """Return the objects of a body that is one object, one list, or objects with `;` between. Raises ValueError."""
+    if not body.startswith("{"):
+        value = serving_decode(body)
+        return value if isinstance(value, list) else [value]
+    budget = Budget()
+    found: list[Json] = []
+    position = 0
+    while True:
+        extent = measure(body, position, len(body), budget)
+        if extent is None or not extent.closed:
+            raise ValueError("the JSON does not end")
+        found.append(serving_decode(body[position : extent.end]))
+        if extent.end == len(body):
+            return found
+        separator = _SEPARATOR.match(body, extent.end)
+        if separator is None:
+            raise ValueError("text beside the JSON")
+        position = separator.end()

@@ -108,7 +108,7 @@ def _fit(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> tuple[int, i
 def _pairs(
     expected: Sequence[Mapping[str, Any]], actual: Sequence[Mapping[str, Any]]
 ) -> list[tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]]:
-    """Pair best fits first; among equals, in order. Calls with other names pair only when nothing else is left."""
+    """Pair best fits first, among equals in order; other names pair only when nothing else is left."""
     fits = sorted(
         (
             (-name, -right, i, j)

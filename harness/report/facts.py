@@ -84,7 +84,7 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
     prompt, sampling = _map(header.get("prompt")), _map(header.get("sampling"))
     numbers = engine.get("dtype"), engine.get("quantization") or "not quantised"
     duration = header.get("duration_s")
-    facts = (
+    return (
         _with_hash("Model", engine.get("model"), engine.get("model_fingerprint")),
         _with_hash("Adapter", engine.get("adapter"), engine.get("adapter_fingerprint")),
         _with_hash(
@@ -113,7 +113,6 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
         _fact("Took", seconds(float(duration)) if isinstance(duration, (int, float)) else "unfinished"),
         _fact("Run", header.get("run_id")),
     )
-    return facts
 
 
 def _table(name: str, values: Mapping[str, Any], skip: tuple[str, ...] = ()) -> Section:

@@ -1,7 +1,7 @@
 """The scorecard as a value: everything a report says, taken from a run folder's contents and nothing else.
 
-No clock, no environment, no files: equal contents give an equal `Scorecard`, and every renderer (HTML, terminal,
-JSON) shows the same one.
+No clock, no environment, no files: equal contents give an equal `Scorecard`, and every renderer (HTML,
+terminal, JSON) shows the same one.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _estimate(raw: Mapping[str, Any]) -> Estimate:
 def _metrics(
     summary: Mapping[str, Any], suite: Mapping[str, Any], overall: Mapping[str, Estimate]
 ) -> list[Metric]:
-    """Return the metrics in the suite's order, then the summary's; over-refusal follows hallucination at once."""
+    """Return the metrics in the suite's order, then the summary's; over-refusal follows hallucination."""
     described = _map(summary.get("measures"))
     names = dict.fromkeys([*(suite.get("metrics") or ()), *described, *overall])
     if "hallucination_rate" in names and "over_refusal" in names:
@@ -327,8 +327,8 @@ def build_scorecard(
 ) -> Scorecard:
     """Return the scorecard of a run.
 
-    `header` and `summary` are run.json and summary.json as stored; `samples` yields each (score, generation) once
-    and is read in one pass. Memory is bounded by `max_bodies` clipped samples, not by the length of the run.
+    `header` and `summary` are run.json and summary.json as stored; `samples` yields each (score, generation)
+    once and is read in one pass. Memory is bounded by `max_bodies` clipped samples, not by the length of the run.
     Missing keys read as unknown, so that the folder of a run that died early still has a scorecard.
     """
     picked = _pick(summary, samples, max_bodies)

@@ -1,8 +1,8 @@
 """Which samples a scorecard shows in full, chosen in one pass with bounded memory.
 
-Examples of each kind of failure first, then failures, then samples without a score, then passes. Where there are
-more than fit, a seeded draw decides (the lowest hashes of the ids), so that the order of the file does not, and
-two reports of one run show the same samples.
+Examples of each kind of failure first, then failures, then samples without a score, then passes. Where there
+are more than fit, a seeded draw decides (the lowest hashes of the ids), so that the order of the file does
+not, and two reports of one run show the same samples.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ MAX_LISTED = 1_000
 MAX_PAGE_BYTES = 3_500_000
 BODY_BYTES = 2_600
 EXAMPLES = 3
+MAX_VERDICTS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +241,8 @@ class SamplePicker:
             self._refs[outcome].append(
                 SampleRef(sample_id=sample_id, repeat=repeat, anchor="", outcome=outcome, verdict=verdict)
             )
-        pinned = sample_id in self._wanted or (outcome != "pass" and self._is_example(verdict, sample_id))
+        example = outcome != "pass" and self._is_example(verdict, sample_id)
+        pinned = example or sample_id in self._wanted
         key = f"{sample_id}\x00{repeat}".encode("utf-8", "surrogatepass")
         draw = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
         shelf = self._shelves[outcome]
@@ -263,13 +265,15 @@ class SamplePicker:
             self._new_tokens.append(_number(generation.get("new_tokens")))
 
     def _is_example(self, verdict: str, sample_id: str) -> bool:
-        known = self._examples.setdefault(verdict, []) if len(self._examples) < 64 else []
+        if verdict not in self._examples and len(self._examples) >= MAX_VERDICTS:
+            return False
+        known = self._examples.setdefault(verdict, [])
         if len(known) < EXAMPLES and sample_id not in known:
             known.append(sample_id)
         return sample_id in known
 
     def _choose(self) -> list[SampleBody]:
-        """Fill the page in order of outcome, but keep a twentieth each for the later ones, so none is unseen."""
+        """Fill the page in order of outcome, but keep a twentieth each for the later ones."""
         reserve = {outcome: min(self._totals[outcome], self._max // 20) for outcome in OUTCOMES}
         room, chosen, spent = self._max, [], 0
         for place, outcome in enumerate(OUTCOMES):
@@ -283,7 +287,7 @@ class SamplePicker:
         return chosen
 
     def finish(self) -> Picked:
-        """Return the chosen bodies in reading order (failures by verdict), and the other samples as a list."""
+        """Return the chosen bodies in reading order (failures by verdict) and the others as a list."""
         common = {code: -sum(ref.verdict == code for ref in self._refs["fail"]) for code in self._examples}
         chosen = sorted(
             self._choose(),

@@ -1,7 +1,7 @@
 """Charts as inline SVG: no library, no script, colours from the page's style sheet.
 
 Coordinates are percentages and heights are pixels, so that one drawing fits a wide screen, a phone and paper
-without stretching its dots. Every drawing has a title and a description, and stands beside its numbers in a table.
+without stretching its dots. Every drawing has a title and a description, and stands beside its numbers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def _x(value: float, top: float) -> str:
 
 def _svg(kind: str, title: str, description: str, parts: Sequence[Markup]) -> Markup:
     return Markup(
-        '<svg class="{kind}" role="img" width="100%" height="{height}"><title>{title}</title><desc>{desc}</desc>'
-        "{parts}</svg>"
+        '<svg class="{kind}" role="img" width="100%" height="{height}"><title>{title}</title>'
+        "<desc>{desc}</desc>{parts}</svg>"
     ).format(
         kind=kind,
         height=_HEIGHT,

@@ -1,8 +1,8 @@
 """Text for people: hostile characters made visible, long text clipped, numbers in one fixed format.
 
-Model output is hostile: it may reorder what is read (bidi controls), hide (zero width, tags), drive a terminal
-(ANSI), or be no Unicode at all (lone surrogates). `visible` shows each such character as an escape, so that its
-result is encodable as UTF-8 and safe to print; HTML escaping is the template's business.
+Model output is hostile: it may reorder what is read (bidi controls), hide (zero width, tags), drive a
+terminal (ANSI), or be no Unicode at all (lone surrogates). `visible` shows each such character as an escape,
+so that its result is encodable as UTF-8 and safe to print; HTML escaping is the template's business.
 """
 
 from __future__ import annotations

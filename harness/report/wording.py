@@ -113,7 +113,7 @@ def verdict(
 
 
 def limits(header: Mapping[str, Any], headline: Sequence[Metric]) -> tuple[str, ...]:
-    """Return what the numbers do not say: the suite's own words first, then what holds for every scorecard."""
+    """Return what the numbers do not say: the suite's own words, then what holds for every scorecard."""
     suite = header.get("suite") or {}
     own = str(suite.get("limits") or "").strip()
     paragraphs = [part.strip() for part in own.split("\n\n") if part.strip()]
@@ -123,9 +123,9 @@ def limits(header: Mapping[str, Any], headline: Sequence[Metric]) -> tuple[str, 
             f"Fewer than 20 samples count for: {', '.join(small)}. Do not rely on these values."
         )
     paragraphs += [
-        "Intervals are 95 % percentile intervals from a bootstrap that draws whole clusters of related samples. "
+        "Intervals are 95 % intervals from a bootstrap that draws whole clusters of related samples. "
         "They cover the choice of samples, not of prompts, seeds or models.",
-        "There is no baseline in this report: it says how good the run was, not whether it was better than another.",
+        "There is no baseline in this report: it says how good the run was, not whether another was worse.",
         "A sample whose generation failed, or whose prompt did not fit, is in no metric's denominator.",
     ]
     return tuple(paragraphs)

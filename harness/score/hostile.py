@@ -50,7 +50,9 @@ def _pieces(value: Json, limit: int) -> Iterator[str]:
         yield "a very large or deeply nested value"
         return
     length = 0
-    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(dict(value) if isinstance(value, Mapping) else value):
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(
+        dict(value) if isinstance(value, Mapping) else value
+    ):
         if length + len(piece) > limit:
             yield piece[: max(0, limit - length)] + "…"
             return

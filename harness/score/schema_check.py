@@ -67,7 +67,9 @@ class CompiledTool:
         self._validator: Validator | None = None
         self._verdicts: dict[str, tuple[Violation, ...]] = {}
 
-    def violations(self, arguments: Mapping[str, Json], *, hostile: bool | None = None) -> tuple[Violation, ...]:
+    def violations(
+        self, arguments: Mapping[str, Json], *, hostile: bool | None = None
+    ) -> tuple[Violation, ...]:
         """Return what is wrong with a call's arguments; empty means valid, `UNUSABLE` that the schema is broken."""
         if is_hostile(arguments) if hostile is None else hostile:
             return HOSTILE

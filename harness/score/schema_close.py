@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.score.shape import IN_PLACE_LISTS, IN_PLACE_SINGLE, Schema, declares_properties, is_open, same_place
+from harness.score.shape import (
+    IN_PLACE_LISTS,
+    IN_PLACE_SINGLE,
+    Schema,
+    declares_properties,
+    is_open,
+    same_place,
+)
 from harness.types import Json
 
 _CHILD_MAPS = ("properties", "patternProperties")

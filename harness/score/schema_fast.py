@@ -153,7 +153,9 @@ def _pattern(source: Json) -> Check:
     return lambda value: not isinstance(value, str) or search(value) is not None
 
 
-def _bound(applies: Check, holds: Callable[[Any, Any], bool], measure: Callable[[Any], Any]) -> Callable[[Json], Check]:
+def _bound(
+    applies: Check, holds: Callable[[Any, Any], bool], measure: Callable[[Any], Any]
+) -> Callable[[Json], Check]:
     def build(limit: Json) -> Check:
         if not _is_number(limit):
             raise Unsupported

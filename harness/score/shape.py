@@ -140,7 +140,9 @@ class Shape:
     def child(self, key: str) -> Shape | None:
         """Return what is said about one property, None if nothing is."""
         if key not in self._children:
-            schemas = self._properties.get(key) or [s for p, found in self._patterns if p.search(key) for s in found]
+            schemas = self._properties.get(key) or [
+                s for p, found in self._patterns if p.search(key) for s in found
+            ]
             if not schemas:
                 # Keys that nothing declares come from the model: remembering them would let a reply grow the cache.
                 return None

@@ -1,0 +1,88 @@
+"""One sample, one generation, its reply and the metrics: one SampleScore."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from harness.errors import HarnessError
+from harness.score.base import Metric, MetricResult
+from harness.score.verdict import CORRECT, verdict_of
+from harness.score.view import view_of
+from harness.types import Finding, Generation, Measure, ParsedReply, Sample, SampleScore
+
+
+def score_sample(
+    sample: Sample, generation: Generation, reply: ParsedReply | None, metrics: Sequence[Metric]
+) -> SampleScore:
+    """Return everything that the metrics say about one generation.
+
+    A failed generation has status `error` and one that did not fit `unscored`; neither has measures. Measures that do
+    not apply (denominator 0) are left out. `correct` and `verdict` do not depend on the metrics. Raises HarnessError
+    naming metric and sample if a metric fails or returns what is no measure.
+    """
+    if generation.status == "error":
+        return _unjudged(generation, "error")
+    if generation.status == "too_long":
+        return _unjudged(generation, "too_long")
+    if reply is None:
+        raise HarnessError("a generation with an answer needs its parsed reply", where=sample.id)
+    measures: dict[str, Measure] = {}
+    findings: dict[Finding, None] = {}
+    for metric in metrics:
+        result = _ask(metric, sample, reply, generation)
+        for name, measure in result.measures.items():
+            if measure.denominator != 0:
+                measures[name] = measure
+        for finding in result.findings:
+            findings[finding] = None
+    verdict = verdict_of(view_of(sample, reply))
+    return SampleScore(
+        key=generation.key,
+        sample_id=generation.sample_id,
+        repeat=generation.repeat,
+        status="scored",
+        parse=reply.status,
+        measures=measures,
+        findings=tuple(findings),
+        correct=verdict in CORRECT,
+        verdict=verdict,
+    )
+
+
+def _unjudged(generation: Generation, verdict: str) -> SampleScore:
+    return SampleScore(
+        key=generation.key,
+        sample_id=generation.sample_id,
+        repeat=generation.repeat,
+        status="error" if verdict == "error" else "unscored",
+        parse=None,
+        measures={},
+        findings=(),
+        correct=None,
+        verdict=verdict,
+    )
+
+
+def _ask(metric: Metric, sample: Sample, reply: ParsedReply, generation: Generation) -> MetricResult:
+    try:
+        result = metric.score(sample, reply, generation)
+    except Exception as error:
+        raise HarnessError(
+            f"metric {metric.info.name!r} failed: {type(error).__name__}: {error}",
+            where=sample.id,
+            remedy="A metric must judge every reply; this is a bug in the metric.",
+        ) from error
+    for name, measure in result.measures.items():
+        usable = (
+            math.isfinite(measure.numerator)
+            and math.isfinite(measure.denominator)
+            and measure.denominator >= 0
+        )
+        if not usable or name not in metric.info.measure_names:
+            raise HarnessError(
+                f"metric {metric.info.name!r} returned a bad measure {name!r}: {measure.numerator}/{measure.denominator}",
+                where=sample.id,
+                remedy="A measure is declared in the metric's `info`; it is finite, with a denominator of 0 or more.",
+            )
+    return result
