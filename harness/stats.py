@@ -59,12 +59,13 @@ def bootstrap_ratio_intervals(
     width = sums.numerators.shape[1]
     low, high = np.full(width, np.nan), np.full(width, np.nan)
     methods: list[IntervalMethod] = [_method(sums, column) for column in range(width)]
-    drawn = np.array([column for column in range(width) if methods[column] == "bootstrap"], dtype=np.intp)
-    if drawn.size:
-        part = _Sums(sums.numerators[:, drawn], sums.denominators[:, drawn])
-        ratios = np.concatenate([top_ / bottom for top_, bottom in _resampled(part, resamples, seed)])
+    drawn = [column for column in range(width) if methods[column] == "bootstrap"]
+    if drawn:
+        ratios = np.concatenate(
+            [top[:, drawn] / bottom[:, drawn] for top, bottom in _resampled(sums, resamples, seed)]
+        )
         for place, column in enumerate(drawn):
-            low[column], high[column] = _percentiles(ratios[:, place], part.informative(place), confidence)
+            low[column], high[column] = _percentiles(ratios[:, place], sums.informative(column), confidence)
     for column, method in enumerate(methods):
         if method in ("wilson", "constant"):
             value = sums.value(column)

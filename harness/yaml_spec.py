@@ -79,7 +79,9 @@ def _refuse_duplicate_keys(node: yaml.Node | None, path: Path, depth: int = 0) -
 
 
 def _spec_error(error: ValidationError, path: Path, root: yaml.Node, model: type[BaseModel]) -> SpecError:
-    first = error.errors(include_url=False)[0]
+    found = error.errors(include_url=False)
+    # A misspelt key is reported both as unknown and as missing; the unknown one is what the author can see.
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     location = first["loc"]
     dotted = ".".join(str(part) for part in location)
     more = error.error_count() - 1

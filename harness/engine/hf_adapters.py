@@ -76,7 +76,9 @@ class Adapters:
         """
         import torch
 
-        ids = torch.tensor([tokenizer.encode(PROBE_TEXT, add_special_tokens=False)], device=self._model.device)
+        ids = torch.tensor(
+            [tokenizer.encode(PROBE_TEXT, add_special_tokens=False)], device=self._model.device
+        )
 
         @torch.inference_mode()
         def log_probabilities() -> Any:

@@ -116,7 +116,9 @@ def _bounded(query: Any, key: Any, value: Any, mask: Any, parts: list[Any], scal
     outs = []
     if rows > 1:
         for low, high in ((0, rows // 2), (rows // 2, rows)):
-            inner = [(max(a, low) - low, min(b, high) - low, k, v) for a, b, k, v in parts if a < high and b > low]
+            inner = [
+                (max(a, low) - low, min(b, high) - low, k, v) for a, b, k, v in parts if a < high and b > low
+            ]
             rest = mask[low:high] if mask is not None else None
             outs.append(_bounded(query[low:high], key[low:high], value[low:high], rest, inner, scale))
         return torch.cat(outs, dim=0)

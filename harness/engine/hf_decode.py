@@ -62,7 +62,9 @@ class _Live:
             self.generator = torch.Generator().manual_seed(row.prompt.seed % 2**63)
 
 
-def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[tuple[Row, Generation], None, None]:
+def run_batch(
+    batch: Batch, rows: Sequence[Row], writer: Writer
+) -> Generator[tuple[Row, Generation], None, None]:
     """Generate for all rows of a batch and yield each as it finishes.
 
     Whatever the model raises comes through; rows that were not yielded by then have to be run again.

@@ -46,7 +46,8 @@ def read_options(options: Mapping[str, str]) -> HfOptions:
     unknown = sorted(options.keys() - set(_KNOWN))
     if unknown:
         raise UsageError(
-            f"the hf engine knows no option {unknown[0]!r}", remedy=f"Known options: {', '.join(sorted(_KNOWN))}."
+            f"the hf engine knows no option {unknown[0]!r}",
+            remedy=f"Known options: {', '.join(sorted(_KNOWN))}.",
         )
     return HfOptions(
         batch_tokens=_positive(options, "batch_tokens"),
@@ -169,7 +170,9 @@ def _quantization(asked: str | None, dtype: str, device: str) -> dict[str, Any]:
     import importlib.util
 
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise MissingDependency("quantization nf4 needs bitsandbytes", remedy="Install it: pip install bitsandbytes")
+        raise MissingDependency(
+            "quantization nf4 needs bitsandbytes", remedy="Install it: pip install bitsandbytes"
+        )
     import torch
     from transformers import BitsAndBytesConfig
 

@@ -64,7 +64,9 @@ def check_adapter(adapter: Path, model_path: Path) -> AdapterInfo:
         base_name=config.get("base_model_name_or_path"),
         rank=max(ranks, default=0),
         alpha=float(config.get("lora_alpha") or 0),
-        targets=tuple(sorted({_module_of(name).rsplit(".", 1)[-1] for name in weights if ".lora_A." in name})),
+        targets=tuple(
+            sorted({_module_of(name).rsplit(".", 1)[-1] for name in weights if ".lora_A." in name})
+        ),
         parameters=parameters,
         fingerprint=adapter_fingerprint(adapter),
     )
@@ -75,9 +77,13 @@ def _read_adapter_config(adapter: Path) -> dict[str, Any]:
     if not adapter.is_dir():
         raise ModelError("no such adapter folder", where=adapter)
     if not file.is_file():
-        checkpoints = sorted(child.name for child in adapter.iterdir() if (child / "adapter_config.json").is_file())
+        checkpoints = sorted(
+            child.name for child in adapter.iterdir() if (child / "adapter_config.json").is_file()
+        )
         remedy = f"Did you mean {adapter / checkpoints[-1]}?" if checkpoints else None
-        raise ModelError("no adapter_config.json here, so this is not an adapter", where=adapter, remedy=remedy)
+        raise ModelError(
+            "no adapter_config.json here, so this is not an adapter", where=adapter, remedy=remedy
+        )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -201,4 +207,6 @@ def _misfit(adapter: Path, config: Mapping[str, Any], model_path: Path | None, d
     trained_on = config.get("base_model_name_or_path")
     remedy = f"{_FITTING}: it names {trained_on!r}." if trained_on else f"{_FITTING}."
     base = f" {model_path.name}" if model_path else ""
-    return ModelError(f"an adapter for another base than{base or ' this one'}: {detail}", where=adapter, remedy=remedy)
+    return ModelError(
+        f"an adapter for another base than{base or ' this one'}: {detail}", where=adapter, remedy=remedy
+    )

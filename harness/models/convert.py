@@ -44,7 +44,9 @@ def convert_gguf(gguf_path: Path, folder: Path) -> None:
     kinds = (_value(fields, "general.architecture"), _value(fields, "tokenizer.ggml.model"))
     pre = _value(fields, "tokenizer.ggml.pre")
     if kinds != ("llama", "gpt2") or pre != "smollm":
-        raise ModelError(f"cannot convert architecture {kinds[0]} with tokenizer {kinds[1]}/{pre}", where=gguf_path)
+        raise ModelError(
+            f"cannot convert architecture {kinds[0]} with tokenizer {kinds[1]}/{pre}", where=gguf_path
+        )
     config = _config(fields)
     tied = not any(tensor.name == "output.weight" for tensor in reader.tensors)
     _write_weights(reader, config, folder / "model.safetensors")

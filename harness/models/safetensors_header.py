@@ -41,10 +41,14 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror or error}", where=path) from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
-        raise ModelError("not a safetensors file (its header is no JSON table of tensors)", where=path) from None
+        raise ModelError(
+            "not a safetensors file (its header is no JSON table of tensors)", where=path
+        ) from None
     if 8 + length + end > size:
         raise ModelError(
-            f"the file is cut short: {size} bytes of {8 + length + end}", where=path, remedy="Copy or fetch it again."
+            f"the file is cut short: {size} bytes of {8 + length + end}",
+            where=path,
+            remedy="Copy or fetch it again.",
         )
     return infos
 

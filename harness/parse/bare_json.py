@@ -79,7 +79,9 @@ def _add_json(build: ReplyBuilder, span: Span, place: Span) -> None:
         position = _ENDS.raw_decode(build.text, begin)[1]
         last = index == len(read.value) - 1
         if build.full and not last:
-            build.add_error("work_limit", "too many calls: the rest of the list is not read", (start, span[1]))
+            build.add_error(
+                "work_limit", "too many calls: the rest of the list is not read", (start, span[1])
+            )
             return
         element = decode(build.text, begin, position, build.budget)
         end = span[1] if last else position

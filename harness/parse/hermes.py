@@ -38,7 +38,8 @@ class Hermes:
     def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """Return the assistant text that makes these calls. Raises ValueError for arguments that JSON cannot hold."""
         return "\n".join(
-            f"{OPEN_TAG}\n{dump({'name': call.name, 'arguments': call.arguments})}\n{CLOSE_TAG}" for call in calls
+            f"{OPEN_TAG}\n{dump({'name': call.name, 'arguments': call.arguments})}\n{CLOSE_TAG}"
+            for call in calls
         )
 
     def render_result(self, name: str, content: str) -> str:
@@ -126,7 +127,9 @@ def _close_tag_in_string(build: ReplyBuilder, start: int, body: int, close: int)
     closing = _CLOSING.match(text, extent.end)
     end = closing.end() if closing else extent.end
     calls, _ = recover(text, place, extent.end, build.budget)
-    build.add_error("close_tag_in_string", "a closing tag inside a JSON string ends the block early", (start, end), calls)
+    build.add_error(
+        "close_tag_in_string", "a closing tag inside a JSON string ends the block early", (start, end), calls
+    )
     return end
 
 
@@ -135,7 +138,9 @@ def _cut_short(build: ReplyBuilder, start: int, body: int, nested: int) -> int:
     read = decode(build.text, body, nested, build.budget)
     calls, _ = recover(build.text, body, nested, build.budget)
     if isinstance(read, Decoded):
-        build.add_error("unclosed_tag", "the next call opens before this one is closed", (start, nested), calls)
+        build.add_error(
+            "unclosed_tag", "the next call opens before this one is closed", (start, nested), calls
+        )
     else:
         build.add_error(read.code, read.message, (start, nested), calls)
     return nested
@@ -148,7 +153,9 @@ def _failed(
     text = build.text
     scan = Scan(text, build.truncated, (), False, build.budget)
     calls, limited = recover(text, body, stop, build.budget)
-    code, message = ("unclosed_tag", "no closing tag") if isinstance(read, Decoded) else (read.code, read.message)
+    code, message = (
+        ("unclosed_tag", "no closing tag") if isinstance(read, Decoded) else (read.code, read.message)
+    )
     if not closed and isinstance(read, Broken) and _ends_open(build, body, stop):
         code, message = "unfinished", "the reply ends inside a call"
     elif code == "invalid_json" and any(piece.code == "wrong_dialect" for piece in scan.pieces(body, stop)):

@@ -104,7 +104,9 @@ def _int(text: str) -> int:
     return int(text)
 
 
-_FAST = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float, parse_int=_int)
+_FAST = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float, parse_int=_int
+)
 
 
 def _collecting(notes: set[str]) -> json.JSONDecoder:
@@ -124,7 +126,9 @@ def _collecting(notes: set[str]) -> json.JSONDecoder:
             notes.add("number_overflow")
         return found
 
-    return json.JSONDecoder(object_pairs_hook=pairs, parse_constant=constant, parse_float=number, parse_int=_int)
+    return json.JSONDecoder(
+        object_pairs_hook=pairs, parse_constant=constant, parse_float=number, parse_int=_int
+    )
 
 
 def decode(text: str, start: int, end: int, budget: Budget) -> Decoded | Broken:

@@ -38,7 +38,9 @@ class ReplyBuilder:
         """Add a payload that decoded, as a call if it is one."""
         name, arguments, problems = self.shape(read.value)
         strict = NOT_STRICT.isdisjoint(read.notes)
-        found = ParsedCall(name=name, arguments=arguments, span=span, strict=strict, problems=problems + read.notes)
+        found = ParsedCall(
+            name=name, arguments=arguments, span=span, strict=strict, problems=problems + read.notes
+        )
         self.calls.append(found)
         self.spans.append(span)
         if name is not None and arguments is not None:
@@ -53,7 +55,9 @@ class ReplyBuilder:
 
     def add_limit(self, start: int) -> None:
         """Give up on everything from `start` on."""
-        self.add_error("work_limit", "too much to read: the rest of the reply is not read", (start, len(self.text)))
+        self.add_error(
+            "work_limit", "too much to read: the rest of the reply is not read", (start, len(self.text))
+        )
 
     def add_foreign(self, piece: Piece) -> None:
         """Add a piece as an error: in this dialect, text of that kind is no call."""

@@ -114,7 +114,9 @@ class Scan:
         elif what == CLOSE_TAG:
             stop = place + len(CLOSE_TAG)
         calls, _ = recover(self.text, place, stop, self.budget)
-        return Piece((place, stop), code="wrong_dialect", message=f"{what} belongs to another dialect", recovered=calls)
+        return Piece(
+            (place, stop), code="wrong_dialect", message=f"{what} belongs to another dialect", recovered=calls
+        )
 
     def _candidate(self, place: int, end: int, floor: int) -> Piece | int:
         """Read the JSON that may begin at `place`: a piece, or the position from which to look on."""
@@ -131,7 +133,9 @@ class Scan:
                 return place + 1
             code = "unfinished" if end == len(text) else "invalid_json"
             calls, _ = recover(text, place, end, self.budget)
-            return Piece((place, end), code=code, message="the JSON ends before its last bracket", recovered=calls)
+            return Piece(
+                (place, end), code=code, message="the JSON ends before its last bracket", recovered=calls
+            )
         read = decode(text, place, extent.end, self.budget)
         if isinstance(read, Decoded):
             if not is_attempt(read.value, self.tool_names):
@@ -151,7 +155,9 @@ class Scan:
         return Piece((place, stop), code=code, message=broken.message, recovered=calls)
 
     def _limit(self, place: int, end: int) -> Piece:
-        return Piece((place, end), code="work_limit", message="too many brackets: the rest of this text is not read")
+        return Piece(
+            (place, end), code="work_limit", message="too many brackets: the rest of this text is not read"
+        )
 
     def _looks_like_call(self, place: int, end: int) -> bool:
         """Tell whether broken JSON begins as a call does. A spent budget may have cut its arguments off."""

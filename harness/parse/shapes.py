@@ -101,13 +101,19 @@ def is_attempt(value: Json, tool_names: Collection[str] = ()) -> bool:
 
 def _is_definition(value: Mapping[str, Json]) -> bool:
     schema = value["parameters"]
-    return isinstance(schema, dict) and schema.get("type") == "object" and isinstance(schema.get("properties"), dict)
+    return (
+        isinstance(schema, dict)
+        and schema.get("type") == "object"
+        and isinstance(schema.get("properties"), dict)
+    )
 
 
 def calls_in(value: Json, budget: Budget) -> list[ToolCall]:
     """Return the calls that a forgiving reader takes from a value, whatever habit it was written in."""
     if isinstance(value, list):
-        return [call for item in value[:_MAX_CALLS] if isinstance(item, dict) for call in calls_in(item, budget)]
+        return [
+            call for item in value[:_MAX_CALLS] if isinstance(item, dict) for call in calls_in(item, budget)
+        ]
     if not isinstance(value, dict):
         return []
     name = value.get("name")

@@ -28,7 +28,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_prompt(
-    ids: tuple[int, ...], name: str = "s", *, new: int = 12, temperature: float = 0.0, seed: int = 0, **sampling: Any
+    ids: tuple[int, ...],
+    name: str = "s",
+    *,
+    new: int = 12,
+    temperature: float = 0.0,
+    seed: int = 0,
+    **sampling: Any,
 ) -> Prompt:
     return Prompt(
         key=name,

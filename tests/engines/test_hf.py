@@ -20,7 +20,9 @@ from tests.engines.conftest import make_prompt, mixed_prompts
 Events = list[tuple[str, dict[str, Any]]]
 
 
-def engine(path: Path, *, adapters: tuple[Path, ...] = (), events: Events | None = None, **options: str) -> HfEngine:
+def engine(
+    path: Path, *, adapters: tuple[Path, ...] = (), events: Events | None = None, **options: str
+) -> HfEngine:
     seen = events if events is not None else []
     request = EngineRequest(
         model="tiny",
@@ -41,7 +43,9 @@ def answers(built: HfEngine, prompts: Iterable[Prompt]) -> dict[str, Generation]
     return found
 
 
-def reference(path: Path, prompts: Iterable[Prompt], adapter: Path | None = None) -> dict[str, tuple[str, str, int]]:
+def reference(
+    path: Path, prompts: Iterable[Prompt], adapter: Path | None = None
+) -> dict[str, tuple[str, str, int]]:
     """Text, finish reason and length by transformers' own `generate`."""
     model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32).eval()
     if adapter is not None:
@@ -149,7 +153,11 @@ def test_too_long_is_decided_before_any_compute(tiny: Path) -> None:
 
 
 def test_a_prompt_that_cannot_run_is_an_error_of_its_own(tiny: Path) -> None:
-    bad = [make_prompt((), "empty"), make_prompt((1, 100_000), "outside"), make_prompt((1, 2), "budget", new=0)]
+    bad = [
+        make_prompt((), "empty"),
+        make_prompt((1, 100_000), "outside"),
+        make_prompt((1, 2), "budget", new=0),
+    ]
     found = answers(engine(tiny), [*bad, make_prompt((1, 2), "good")])
     assert {key: one.status for key, one in found.items()} == {
         "empty": "error",
@@ -175,7 +183,9 @@ def fail_above(built: HfEngine, rows: int, error: Exception) -> None:
     "error",
     [
         torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: 1 bytes"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: 1 bytes"
+        ),
         MemoryError(),
     ],
     ids=lambda error: type(error).__name__,

@@ -10,7 +10,7 @@ Pair = tuple[dict[str, Any], dict[str, Any]]
 HOSTILE = {
     "script": "</script><script>alert(1)</script>",
     "comment": "<!--<script>",
-    "attribute": "\" onmouseover=\"alert(1)\" x='",
+    "attribute": '" onmouseover="alert(1)" x=\'',
     "image": "<img src=x onerror=alert(1)>",
     "link": '<a href="javascript:alert(1)">here</a> javascript:alert(1)',
     "remote": '<link rel="stylesheet" href="https://example.org/x.css"><img src="//example.org/x.png">',
@@ -65,7 +65,9 @@ def _gold(arguments: dict[str, Any]) -> dict[str, Any]:
     return accept
 
 
-def _predicted(verdict: str, node: int, value: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+def _predicted(
+    verdict: str, node: int, value: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
     """Return (predicted calls, findings, reply text) for a verdict."""
     right = {"name": "add_nodal_load", "arguments": _load(node, value)}
     text = f'<tool_call>\n{{"name": "add_nodal_load", "arguments": {{"node_id": {node}}}}}\n</tool_call>'
@@ -73,7 +75,14 @@ def _predicted(verdict: str, node: int, value: float) -> tuple[list[dict[str, An
         "right_call": ([right], []),
         "wrong_value": (
             [{"name": "add_nodal_load", "arguments": _load(1, 10, "X")}],
-            [{"code": "arg:value", "detail": f"node_id is 1, accepted: {node}", "call": 0, "argument": "node_id"}],
+            [
+                {
+                    "code": "arg:value",
+                    "detail": f"node_id is 1, accepted: {node}",
+                    "call": 0,
+                    "argument": "node_id",
+                }
+            ],
         ),
         "wrong_tool": (
             [{"name": "add_point_load", "arguments": {**_load(node, value), "colour": "빨강"}}],
@@ -87,7 +96,10 @@ def _predicted(verdict: str, node: int, value: float) -> tuple[list[dict[str, An
             [{"code": "arg:missing", "detail": "", "call": 0, "argument": "value"}],
         ),
         "extra_call": ([right, {"name": "run_analysis", "arguments": {}}], []),
-        "malformed": ([], [{"code": "json:syntax", "detail": "at character 14", "call": None, "argument": None}]),
+        "malformed": (
+            [],
+            [{"code": "json:syntax", "detail": "at character 14", "call": None, "argument": None}],
+        ),
         "called_when_none_fits": (
             [{"name": "run_analysis", "arguments": {}}],
             [{"code": "H4", "detail": "", "call": 0, "argument": None}],
@@ -98,7 +110,10 @@ def _predicted(verdict: str, node: int, value: float) -> tuple[list[dict[str, An
         ),
     }
     predicted, findings = table.get(verdict, ([], []))
-    silent = {"right_silence": "도구가 필요 없는 질문이네요. 안녕하세요!", "silent": "I have added the load for you."}
+    silent = {
+        "right_silence": "도구가 필요 없는 질문이네요. 안녕하세요!",
+        "silent": "I have added the load for you.",
+    }
     broken = {"malformed": text.replace('"node_id"', "'node_id'"), "truncated": text[:40]}
     return predicted, findings, silent.get(verdict) or broken.get(verdict) or text
 
@@ -106,13 +121,18 @@ def _predicted(verdict: str, node: int, value: float) -> tuple[list[dict[str, An
 def sample(index: int, verdict: str) -> Pair:
     """Return one sample as scored and as generated."""
     korean, node, value = index % 2 == 0, index % 17 + 2, 10 + index % 7 * 5
-    expect = {"right_silence": "no_call", "called_when_none_fits": "no_call", "guessed_required": "ask"}.get(verdict, "call")
+    expect = {"right_silence": "no_call", "called_when_none_fits": "no_call", "guessed_required": "ask"}.get(
+        verdict, "call"
+    )
     status = {"too_long": "unscored", "engine_error": "error"}.get(verdict, "scored")
     predicted, findings, text = _predicted(verdict, node, value)
     if status != "scored":
         predicted, findings, text = [], [], ""
     question = {
-        "call": (f"절점 {node}번에 Y방향 {value}kN 하중을 넣어줘", f"Add a {value} kN load in Y at node {node}"),
+        "call": (
+            f"절점 {node}번에 Y방향 {value}kN 하중을 넣어줘",
+            f"Add a {value} kN load in Y at node {node}",
+        ),
         "no_call": ("오늘 점심 뭐 먹을까?", "What is a good place for lunch?"),
         "ask": (f"절점 {node}번에 Y방향 하중을 넣어줘", f"Put a load in Y on node {node}"),
     }[expect][0 if korean else 1]
@@ -151,7 +171,9 @@ def hostile_samples() -> list[Pair]:
         pairs.append((score, generation))
     score, generation = sample(130, "malformed")
     score["sample_id"] = "hostile-megabyte"
-    score["predicted"] = [{"name": "deep", "arguments": {"big": 10**5000, "nan": float("nan"), "deep": _deep(3000)}}]
+    score["predicted"] = [
+        {"name": "deep", "arguments": {"big": 10**5000, "nan": float("nan"), "deep": _deep(3000)}}
+    ]
     generation["text"] = "가<&\x00" * 250_000
     return [*pairs, (score, generation)]
 
