@@ -106,14 +106,14 @@ class RunFolder:
         """Yield (score record, generation record) pairs in the suite's order."""
         with Generations(self.path) as generations:
             for score in self.scores():
-                found = generations.get(score["sample_id"], score["repeat"])
+                found = generations.record(score["sample_id"], score["repeat"])
                 if found is None:
                     raise RunFolderError(
                         f"a score without its generation: {score['sample_id']}",
                         where=self.path / schema.SCORES,
                         remedy="Score again: harness score " + str(self.path),
                     )
-                yield score, schema.generation_record(found)
+                yield score, found
 
 
 class Generations:
@@ -160,9 +160,13 @@ class Generations:
             self._file.close()
             self._file = None
 
+    def record(self, sample_id: str, repeat: int) -> dict[str, Any] | None:
+        """Return the latest generation of a sample as stored, or None."""
+        return self._read(self._position(self._by_name, _name_digest(sample_id, repeat)))
+
     def get(self, sample_id: str, repeat: int) -> Generation | None:
         """Return the latest generation of a sample, or None."""
-        return self._read(self._position(self._by_name, _name_digest(sample_id, repeat)))
+        return self._generation(self.record(sample_id, repeat))
 
     def finished(self, key: str) -> bool:
         """True if the latest record of this generation key is no error."""
@@ -171,8 +175,16 @@ class Generations:
 
     def by_key(self, key: str) -> Generation | None:
         """Return the latest generation with this key, or None."""
-        found = self._read(self._position(self._by_key, int(key[:16], 16)))
+        found = self._generation(self._read(self._position(self._by_key, int(key[:16], 16))))
         return found if found is not None and found.key == key else None
+
+    def _generation(self, record: dict[str, Any] | None) -> Generation | None:
+        if record is None:
+            return None
+        try:
+            return schema.generation_from_record(record)
+        except TypeError as error:
+            raise RunFolderError(f"not a generation record: {error}", where=self.path) from None
 
     @staticmethod
     def _position(index: tuple[Any, Any], digest: int) -> int | None:
@@ -180,11 +192,12 @@ class Generations:
         at = int(np.searchsorted(digests, np.uint64(digest)))
         return int(positions[at]) if at < len(digests) and int(digests[at]) == digest else None
 
-    def _read(self, position: int | None) -> Generation | None:
+    def _read(self, position: int | None) -> dict[str, Any] | None:
         if position is None or self._file is None:
             return None
         self._file.seek(int(self._offsets[position]))
-        return schema.generation_from_record(json.loads(self._file.readline()))
+        record: dict[str, Any] = json.loads(self._file.readline())
+        return record
 
 
 def _arrays(*columns: list[Any]) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from harness.types import Generation
@@ -44,12 +44,19 @@ def json_line(value: Mapping[str, Any]) -> bytes:
         return _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text).encode() + b"\n"
 
 
+_GENERATION_FIELDS = tuple(field.name for field in fields(Generation))
+
+
 def generation_record(generation: Generation) -> dict[str, Any]:
     """Return the generation as the dict that is stored."""
-    return {"v": SCHEMA_VERSION, **asdict(generation)}
+    record: dict[str, Any] = {"v": SCHEMA_VERSION}
+    for name in _GENERATION_FIELDS:
+        record[name] = getattr(generation, name)
+    return record
 
 
 def generation_from_record(record: Mapping[str, Any]) -> Generation:
-    """Return the stored generation. Raises KeyError or TypeError if fields are missing or unknown."""
-    fields = {key: value for key, value in record.items() if key != "v"}
-    return Generation(**fields)
+    """Return the stored generation. Raises TypeError if fields are missing or unknown."""
+    given = dict(record)
+    given.pop("v", None)
+    return Generation(**given)

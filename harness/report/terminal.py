@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report.model import Estimate, Kind, Scorecard, build_scorecard
-from harness.report.text import count, one_line, percent, visible
+from harness.report.text import count, one_line, percent, plural, visible
 from harness.report.wording import estimate_interval, estimate_value
 
 _WIDTH = 21
@@ -87,7 +87,7 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
     if card.verdict.banner:
         lines.append(Text(card.verdict.banner, style="yellow"))
     tally = (
-        f"{count(counts.planned)} planned, {count(counts.scored)} scored, {count(counts.errors)} errors, "
+        f"{count(counts.planned)} planned, {count(counts.scored)} scored, {plural(counts.errors, 'error')}, "
         f"{count(counts.unscored)} unscored, {count(counts.truncated)} truncated"
     )
     lines += [Text(tally, style="yellow" if counts.errors or counts.unscored else ""), Text("")]

@@ -64,7 +64,9 @@ def _answers(
         tags=header["selection"]["tags"],
         strata=header["plan"]["selection"]["strata"],
     )
-    selected = select((located.sample for located in suite.samples()), selection)
+    # Choosing a subset needs a pass over the data; taking all, or all of a tag, does not.
+    pool = suite.samples() if selection.limit is not None else ()
+    selected = select((located.sample for located in pool), selection)
     with Generations(folder) as generations:
         for located in suite.samples():
             sample = located.sample

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,18 @@ from harness.testing.tiny_model import make_tiny_model
 def _own_cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.node.get_closest_marker("model") is None:
         monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tiny matrices are slower on several threads than on one, much slower where the cores are busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    if request.node.get_closest_marker("model") is None:
+        torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +60,7 @@ def make_prompt(
     )
 
 
-def mixed_prompts(count: int = 40, seed: int = 3) -> list[Prompt]:
+def mixed_prompts(count: int = 28, seed: int = 3) -> list[Prompt]:
     """Prompts over three long prefixes, one nested in another; bare prefixes, duplicates and strangers among them."""
     chance = random.Random(seed)
 

@@ -1,0 +1,112 @@
+"""Which rows share which prefix and run together (`harness.engine.hf_plan`), without a model."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.engine.hf_plan import Budget, batch_tokens, common_prefix, plan_rows, take_batch
+from harness.types import Prompt, Sample, Sampling
+
+
+def prompt(ids: tuple[int, ...], new: int = 8) -> Prompt:
+    sample = Sample(id="s", messages=(), tools=(), expect="no_call")
+    sampling = Sampling(max_new_tokens=new)
+    return Prompt(key=str(ids), sample=sample, repeat=0, text="", token_ids=ids, sampling=sampling, seed=0)
+
+
+ids_lists = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple), min_size=1, max_size=20)
+
+
+@settings(deadline=None)
+@given(ids_lists, st.integers(1, 12))
+def test_rows_are_the_prompts_again(lists: list[tuple[int, ...]], min_saved: int) -> None:
+    prompts = [prompt(ids) for ids in lists]
+    rows = plan_rows(prompts, share=True, min_saved=min_saved)
+    assert sorted(id(row.prompt) for row in rows) == sorted(map(id, prompts))
+    for row in rows:
+        assert row.own_length >= 1
+        if row.node is None:
+            assert row.shared == 0
+            continue
+        assert row.node.tokens[: row.shared] + row.own == row.prompt.token_ids
+        assert row.shared <= row.node.length
+        node = row.node
+        while node.parent is not None:
+            assert node.parent.length < node.length
+            assert node.parent.tokens[: node.parent.length] == node.tokens[: node.parent.length]
+            node = node.parent
+
+
+@settings(deadline=None)
+@given(ids_lists)
+def test_sharing_never_costs_more_tokens(lists: list[tuple[int, ...]]) -> None:
+    rows = plan_rows([prompt(ids) for ids in lists], share=True, min_saved=1)
+    nodes = {}
+    for row in rows:
+        node = row.node
+        while node is not None:
+            nodes[id(node)] = node.length - (node.parent.length if node.parent else 0)
+            node = node.parent
+    # A prompt that is nothing but a shared prefix computes its last token once more.
+    repeated = sum(row.node is not None and row.shared < row.node.length for row in rows)
+    assert sum(row.own_length for row in rows) + sum(nodes.values()) <= sum(map(len, lists)) + repeated
+
+
+@given(st.lists(st.integers(0, 1), max_size=20), st.lists(st.integers(0, 1), max_size=20))
+def test_common_prefix(first: list[int], second: list[int]) -> None:
+    expected = 0
+    while expected < min(len(first), len(second)) and first[expected] == second[expected]:
+        expected += 1
+    assert common_prefix(first, second) == expected
+
+
+def test_nested_tool_blocks_make_nested_prefixes() -> None:
+    stem = tuple(range(200))
+    blocks = [stem + tuple(range(1000 * k, 1000 * k + 300)) for k in (1, 2)]
+    rows = plan_rows([prompt((*block, 9000 + n)) for block in blocks for n in range(4)], share=True)
+    assert {row.shared for row in rows} == {500}
+    parents = {id(row.node.parent) for row in rows if row.node}
+    assert len(parents) == 1
+    assert {row.node.parent.length for row in rows if row.node and row.node.parent} == {200}
+
+
+def test_short_prefixes_are_not_worth_it() -> None:
+    rows = plan_rows([prompt((1, 2, 3, n)) for n in range(10)], share=True)
+    assert {row.shared for row in rows} == {0}
+
+
+def test_without_sharing_the_longest_comes_first() -> None:
+    rows = plan_rows([prompt((1,) * n) for n in (2, 5, 3)], share=False)
+    assert [row.own_length for row in rows] == [5, 3, 2]
+
+
+def test_a_batch_keeps_its_budget() -> None:
+    rows = plan_rows([prompt((n,) * 10, new=10) for n in range(20)], share=False)
+    assert len(take_batch(rows, Budget(100, 99))) == 5
+    assert len(take_batch(rows, Budget(10_000, 7))) == 7
+    assert len(take_batch(rows, Budget(1, 1))) == 1
+    assert batch_tokens(rows[:5]) == 100
+
+
+def test_rows_of_very_different_lengths_do_not_pad_each_other() -> None:
+    rows = plan_rows([prompt((1,) * 400)] * 5 + [prompt((2,) * 10)] * 50, share=False)
+    assert len(take_batch(rows, Budget(100_000, 64))) < 20
+
+
+def test_unpadded_batches_hold_one_length() -> None:
+    rows = plan_rows([prompt((1,) * n) for n in (4, 4, 3)], share=False)
+    assert [row.own_length for row in take_batch(rows, Budget(1000, 8), padded=False)] == [4, 4]
+
+
+@pytest.mark.parametrize("failures", [1, 2, 5])
+def test_a_budget_halves_and_grows_back(failures: int) -> None:
+    budget = Budget(1600, 32)
+    rows = plan_rows([prompt((n,) * 10, new=10) for n in range(64)], share=False)
+    for _ in range(failures):
+        budget.halve(take_batch(rows, budget))
+    assert budget.rows == 32 // 2**failures
+    grown = sum(budget.clean() for _ in range(20 * failures))
+    assert (grown, budget.rows, budget.tokens) == (failures, 32, 1600)
+    assert not any(budget.clean() for _ in range(50))
