@@ -55,7 +55,7 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
             "limits": spec.limits,
         },
         "dataset": {
-            "path": str(suite.records.parent),
+            "path": suite.records.parent.name,
             "split": spec.dataset.split,
             "sha256": suite.records_sha256,
             "n_records": plan.selected.total,

@@ -73,15 +73,13 @@ def _ask(metric: Metric, sample: Sample, reply: ParsedReply, generation: Generat
             where=sample.id,
             remedy="A metric must judge every reply; this is a bug in the metric.",
         ) from error
+    declared = metric.info.measure_names
     for name, measure in result.measures.items():
-        usable = (
-            math.isfinite(measure.numerator)
-            and math.isfinite(measure.denominator)
-            and measure.denominator >= 0
-        )
-        if not usable or name not in metric.info.measure_names:
+        finite = math.isfinite(measure.numerator) and math.isfinite(measure.denominator)
+        if not finite or measure.denominator < 0 or name not in declared:
             raise HarnessError(
-                f"metric {metric.info.name!r} returned a bad measure {name!r}: {measure.numerator}/{measure.denominator}",
+                f"metric {metric.info.name!r} returned a bad measure {name!r}: "
+                f"{measure.numerator}/{measure.denominator}",
                 where=sample.id,
                 remedy="A measure is declared in the metric's `info`; it is finite, with a denominator of 0 or more.",
             )

@@ -60,7 +60,7 @@ def make_prompt(
     )
 
 
-def mixed_prompts(count: int = 28, seed: int = 3) -> list[Prompt]:
+def mixed_prompts(count: int = 40, seed: int = 3) -> list[Prompt]:
     """Prompts over three long prefixes, one nested in another; bare prefixes, duplicates and strangers among them."""
     chance = random.Random(seed)
 
@@ -69,7 +69,7 @@ def mixed_prompts(count: int = 28, seed: int = 3) -> list[Prompt]:
 
     first, second = ids(60), ids(90)
     nested = first + ids(70)
-    prompts = [first, nested, second, first, second + (7,), (5,), second + (7,)]
+    prompts = [first, nested, second, first, (*second, 7), (5,), (*second, 7)]
     while len(prompts) < count:
         prompts.append(chance.choice((first, nested, nested, second, ())) + ids(chance.randrange(1, 25)))
     chance.shuffle(prompts)

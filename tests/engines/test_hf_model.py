@@ -40,7 +40,10 @@ def test_sharing_a_tool_block_equals_plain_generate(engine: HfEngine) -> None:
     import torch
 
     tools = [
-        {"name": f"add_load_{index}", "parameters": {"node_id": {"type": "integer"}, "value": {"type": "number"}}}
+        {
+            "name": f"add_load_{index}",
+            "parameters": {"node_id": {"type": "integer"}, "value": {"type": "number"}},
+        }
         for index in range(8)
     ]
     system = {"role": "system", "content": "You may call these tools:\n" + json.dumps(tools)}
@@ -49,10 +52,14 @@ def test_sharing_a_tool_block_equals_plain_generate(engine: HfEngine) -> None:
     for index, place in enumerate(("roof", "지붕", "bridge", "node 12", "절점 5번", "tower")):
         turns = [system, {"role": "user", "content": f"Put {index + 2} kN on the {place}."}]
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        prompts.append(make_prompt(tuple(tokenizer.encode(text, add_special_tokens=False)), f"p{index}", new=16))
+        prompts.append(
+            make_prompt(tuple(tokenizer.encode(text, add_special_tokens=False)), f"p{index}", new=16)
+        )
     found = {generation.key: generation.text for generation in engine.generate(prompts)}
     for prompt in prompts:
         ids = torch.tensor([prompt.token_ids])
-        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=16)
+        out = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=16
+        )
         new = out[0, ids.shape[1] :].tolist()
         assert found[prompt.key] == tokenizer.decode(new[:-1] if new[-1] == tokenizer.eos_token_id else new)

