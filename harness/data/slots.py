@@ -14,6 +14,7 @@ from harness.errors import SpecError
 from harness.types import Json
 
 COMMA_SHARE = 0.25
+Units = dict[str, tuple[UnitSpec, str]]
 _ONES = [
     "zero",
     "one",
@@ -68,12 +69,16 @@ class Sampler:
         return self._slots[base]
 
     def draw_all(self, names: Sequence[str], lang: Language, rng: random.Random) -> dict[str, Draw]:
-        """Return a draw for each name; two names with the same base never get the same value."""
+        """Return a draw for each name; two names with the same base never get the same value.
+
+        Quantities that can be spoken in the same units are spoken in one of them throughout.
+        """
         draws: dict[str, Draw] = {}
+        units: Units = {}
         for name in names:
             taken = {draw.identity for other, draw in draws.items() if base_name(other) == base_name(name)}
             for _ in range(100):
-                draw = self.draw(self.spec_of(name), lang, rng)
+                draw = self.draw(self.spec_of(name), lang, rng, units)
                 if draw.identity not in taken:
                     break
             else:
@@ -81,12 +86,12 @@ class Sampler:
             draws[name] = draw
         return draws
 
-    def draw(self, slot: SlotSpec, lang: Language, rng: random.Random) -> Draw:
-        """Return one draw from a slot."""
+    def draw(self, slot: SlotSpec, lang: Language, rng: random.Random, units: Units) -> Draw:
+        """Return one draw from a slot; `units` remembers the units chosen so far."""
         if slot.kind in ("integer", "number"):
             return _number(_grid(slot, rng), lang)
         if slot.kind == "quantity":
-            return _quantity(slot, lang, rng)
+            return _quantity(slot, lang, rng, units)
         if slot.kind == "choice":
             option = rng.choice(slot.options)
             text = rng.choice(option.ko if lang == "ko" else option.en)
@@ -143,15 +148,17 @@ def _number(value: Decimal, lang: Language) -> Draw:
     return Draw((json_number(value),), f"{value:f}", forms)
 
 
-def _quantity(slot: SlotSpec, lang: Language, rng: random.Random) -> Draw:
-    unit = rng.choices(slot.units, [unit.weight for unit in slot.units])[0]
+def _quantity(slot: SlotSpec, lang: Language, rng: random.Random, units: Units) -> Draw:
+    kind = "|".join(unit.unit for unit in slot.units)
+    if kind not in units:
+        unit = rng.choices(slot.units, [unit.weight for unit in slot.units])[0]
+        units[kind] = (unit, _unit_text(unit, lang, rng))
+    unit, unit_text = units[kind]
     shown = _plain(_grid(slot, rng) * Decimal(str(unit.scale)))
     value = json_number(_plain(shown * Decimal(str(unit.factor))))
     figure = f"{shown:,f}" if shown >= 1000 and rng.random() < COMMA_SHARE else f"{shown:f}"
-    return Draw(
-        (value,), figure + _unit_text(unit, lang, rng), {"word": f"{words(shown, lang)} {unit.word[lang]}"},
-        {"unit": unit.unit},
-    )  # fmt: skip
+    spoken = f"{words(shown, lang)} {unit.word[lang]}"
+    return Draw((value,), figure + unit_text, {"word": spoken}, {"unit": unit.unit})
 
 
 def _unit_text(unit: UnitSpec, lang: Language, rng: random.Random) -> str:

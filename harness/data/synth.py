@@ -23,7 +23,7 @@ from harness.data.synth_spec import (
     ParallelBlock,
 )
 from harness.data.template import evaluate, expression_slots, gold_arguments, render, slot_names
-from harness.errors import RecordError, SpecError
+from harness.errors import RecordError, SpecError, StorageError
 from harness.types import GoldArgument, GoldCall, Json
 
 PAIR_SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.85), "test": (0.85, 1.0)}
@@ -44,21 +44,25 @@ class SynthResult:
 def synthesise(spec_path: Path, out_dir: Path) -> SynthResult:
     """Write train, validation and test.jsonl, tools.json and SHA256SUMS into `out_dir`.
 
-    Raises SpecError for a specification that is wrong or too narrow to yield the records it asks for.
+    Raises SpecError for a specification that is wrong or too narrow to yield the records it asks for, StorageError
+    if the files cannot be written.
     """
     plan = read_plan(spec_path)
     files = {"tools.json": _tools_json(plan)}
     for split in SPLITS:
-        records = _Builder(plan, split).records()
+        try:
+            records = _Builder(plan, split).records()
+        except SpecError as error:
+            raise SpecError(error.what, where=error.where or spec_path, remedy=error.remedy) from None
         files[f"{split}.jsonl"] = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    checksums: dict[str, str] = {}
-    for name, text in sorted(files.items()):
-        data = text.encode("utf-8")
-        (out_dir / name).write_bytes(data)
-        checksums[name] = hashlib.sha256(data).hexdigest()
-    sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items()))
-    (out_dir / CHECKSUMS).write_bytes(sums.encode())
+    checksums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(files.items())}
+    files[CHECKSUMS] = "".join(f"{digest}  {name}\n" for name, digest in checksums.items())
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (out_dir / name).write_bytes(text.encode())
+    except OSError as error:
+        raise StorageError(f"cannot be written: {error.strerror}", where=error.filename or out_dir) from None
     return SynthResult({split: plan.spec.splits[split] for split in SPLITS}, checksums)
 
 

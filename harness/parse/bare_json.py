@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from harness.parse.json_calls import Broken, Budget, Decoded, decode, dump, measure
+from harness.parse.json_calls import Budget, Decoded, decode, dump, measure
 from harness.parse.render import tools_block
 from harness.parse.reply import ReplyBuilder, no_attempt
-from harness.parse.scan import Piece, Scan
+from harness.parse.scan import Scan
 from harness.parse.shapes import bare_shape, serving_decode
 from harness.types import Json, ParsedReply, Span, ToolCall, ToolSpec
 
@@ -54,30 +54,25 @@ class BareJson:
             if build.full:
                 build.add_limit(piece.span[0])
                 break
-            if piece.json is None:
+            if piece.json is None or piece.read is None:
                 build.add_foreign(piece)
+            elif isinstance(piece.read.value, list):
+                _add_list(build, piece.span, piece.json, len(piece.read.value))
             else:
-                _add_json(build, piece.span, piece.json)
+                build.add_value(piece.read, piece.span)
         if not build.spans:
             return no_attempt(self.name, text)
         return build.finish(lambda: _serving(build))
 
 
-def _add_json(build: ReplyBuilder, span: Span, place: Span) -> None:
-    """Add an object as one call, a list as one call per element; the brackets belong to the first and the last."""
-    read = decode(build.text, *place, build.budget)
-    if isinstance(read, Broken):
-        build.add_error(read.code, read.message, span)
-        return
-    if not isinstance(read.value, list):
-        build.add_value(read, span)
-        return
+def _add_list(build: ReplyBuilder, span: Span, place: Span, length: int) -> None:
+    """Add a list as one call per element; the brackets belong to the first and the last."""
     start, position = span[0], place[0] + 1
-    for index in range(len(read.value)):
+    for index in range(length):
         gap = _GAP.match(build.text, position)
         begin = gap.end() if gap else position
         position = _ENDS.raw_decode(build.text, begin)[1]
-        last = index == len(read.value) - 1
+        last = index == length - 1
         if build.full and not last:
             build.add_error(
                 "work_limit", "too many calls: the rest of the list is not read", (start, span[1])

@@ -55,15 +55,15 @@ class Hermes:
         while not build.full:
             tag = _TAG.search(text, position)
             _between(build, scan, position, tag.start() if tag else len(text))
-            if tag is None:
+            if tag is None or build.full:
                 break
             if tag.group() == CLOSE_TAG:
                 build.add_error("stray_close_tag", "a closing tag without an opening one", tag.span())
                 position = tag.end()
             else:
                 position = _block(build, tag.start(), tag.end())
-        if build.full and position < len(text):
-            build.add_limit(position)
+        if build.full and build.spans[-1][1] < len(text):
+            build.add_limit(build.spans[-1][1])
         if not build.spans:
             return no_attempt(self.name, text)
         return build.finish(lambda: _serving(build))
@@ -73,6 +73,8 @@ def _between(build: ReplyBuilder, scan: Scan, start: int, end: int) -> None:
     if start == end or build.text[start:end].isspace():
         return
     for piece in scan.pieces(start, end):
+        if build.full:
+            return
         build.add_foreign(piece)
     if build.truncated and end == len(build.text):
         place = build.text.rfind("<", start)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from harness.parse.codes import NOT_STRICT, SHAPE_CODES, UNFINISHED
-from harness.parse.json_calls import Broken, Budget, Decoded, decode
+from harness.parse.json_calls import Budget, Decoded
 from harness.parse.scan import Piece
 from harness.parse.shapes import Shape, calls_in
 from harness.types import Json, ParsedCall, ParsedReply, ParseError, ParseStatus, Span, ToolCall
@@ -61,16 +61,11 @@ class ReplyBuilder:
 
     def add_foreign(self, piece: Piece) -> None:
         """Add a piece as an error: in this dialect, text of that kind is no call."""
-        if piece.code is not None:
+        if piece.read is None:
             self.add_error(piece.code, piece.message, piece.span, piece.recovered)
             return
-        assert piece.json is not None
-        read = decode(self.text, *piece.json, self.budget)
-        if isinstance(read, Broken):
-            self.add_error(read.code, read.message, piece.span)
-            return
-        calls = tuple(calls_in(read.value, self.budget))
-        self.add_error("wrong_dialect", "a call in JSON without this dialect's tags", piece.span, calls)
+        calls = tuple(calls_in(piece.read.value, self.budget))
+        self.add_error(piece.code, "a call in JSON without this dialect's tags", piece.span, calls)
 
     def status(self) -> ParseStatus:
         if not self.spans:

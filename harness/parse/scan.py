@@ -32,59 +32,62 @@ _ARGUMENTS = re.compile(r"""["'](?:arguments|parameters)["']""")
 _FENCE_BEFORE = re.compile(r"```[\w-]{0,16}+[ \t]{0,8}+\r?\n?[ \t\n]{0,8}+\Z")
 _FENCE_AFTER = re.compile(r"\s{0,8}+```")
 _FENCE_WIDTH: Final = 40
+_TOKENS_PER_CANDIDATE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A place in the text that is meant as a call: JSON that decodes (`code` None), or something else."""
+    """A place in the text that is meant as a call: JSON that decodes (`json` says where), or an error's code."""
 
     span: Span
     json: Span | None = None
-    code: str | None = None
+    read: Decoded | None = None
+    code: str = "wrong_dialect"
     message: str = ""
     recovered: tuple[ToolCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scan:
-    """What stays the same while one reply is scanned. `tags`: count this project's own tags as foreign marks."""
+    """One reply under scan. `tags`: count this project's own tags as foreign marks."""
 
     text: str
     truncated: bool
     tool_names: Collection[str]
     tags: bool
     budget: Budget
+    # Where the next argument key stands, kept so that many openings before one key do not each search for it.
+    arguments_at: int = -1
 
-    def pieces(self, start: int, end: int) -> list[Piece]:
-        """Return the pieces in text[start:end], in order and without overlap."""
-        text = self.text
+    def pieces(self, start: int, end: int) -> Iterator[Piece]:
+        """Yield the pieces in text[start:end], in order and without overlap."""
         marks = self._marks(start, end)
         mark = next(marks, None)
-        hint = _HINT.search(text, start, end)
-        if mark is None and hint is None:
-            return []
-        found: list[Piece] = []
-        position = start
+        hint = _HINT.search(self.text, start, end)
+        position = floor = start
+        opening: int | None = -1
         while mark is not None or hint is not None:
-            opening = _OPENING.search(text, position, end)
-            if mark is not None and (opening is None or mark[0] <= opening.start()):
-                piece = self._foreign(mark, end)
-            elif opening is None:
-                break
+            if opening is not None and opening < position:
+                found = _OPENING.search(self.text, position, end)
+                opening = found.start() if found else None
+            if mark is not None and (opening is None or mark[0] <= opening):
+                read: Piece | int = self._foreign(mark, end)
+            elif opening is not None:
+                if self.budget.scan_tokens < 0 and not self._argument_ahead(opening, end):
+                    opening = hint = None
+                    continue
+                read = self._candidate(opening, end, floor)
             else:
-                read = self._candidate(opening.start(), end, found[-1].span[1] if found else start)
-                if isinstance(read, int):
-                    position, piece = read, None
-                else:
-                    piece = read
-            if piece is not None:
-                found.append(piece)
-                position = piece.span[1]
+                return
+            if isinstance(read, Piece):
+                yield read
+                position = floor = read.span[1]
+            else:
+                position = read
             while mark is not None and mark[0] < position:
                 mark = next(marks, None)
             if hint is not None and hint.start() < position:
-                hint = _HINT.search(text, position, end)
-        return found
+                hint = _HINT.search(self.text, position, end)
 
     def _marks(self, start: int, end: int) -> Iterator[tuple[int, str]]:
         """Yield (place, what) of foreign marks, in order."""
@@ -121,6 +124,7 @@ class Scan:
     def _candidate(self, place: int, end: int, floor: int) -> Piece | int:
         """Read the JSON that may begin at `place`: a piece, or the position from which to look on."""
         text = self.text
+        self.budget.charge_scan(_TOKENS_PER_CANDIDATE, 0)
         extent = measure(text, place, end, self.budget)
         if extent is None:
             return self._limit(place, end)
@@ -140,7 +144,7 @@ class Scan:
         if isinstance(read, Decoded):
             if not is_attempt(read.value, self.tool_names):
                 return extent.end
-            return Piece(self._with_fence(place, extent.end, floor, end), json=(place, extent.end))
+            return Piece(self._with_fence(place, extent.end, floor, end), json=(place, extent.end), read=read)
         return self._broken(place, extent.end, end, read)
 
     def _broken(self, place: int, stop: int, end: int, broken: Broken) -> Piece | int:
@@ -154,18 +158,24 @@ class Scan:
         code = "work_limit" if limited else broken.code
         return Piece((place, stop), code=code, message=broken.message, recovered=calls)
 
-    def _limit(self, place: int, end: int) -> Piece:
-        return Piece(
-            (place, end), code="work_limit", message="too many brackets: the rest of this text is not read"
-        )
+    def _limit(self, place: int, end: int) -> Piece | int:
+        """Give up on the rest, which is an attempt only if an argument key is still to come."""
+        if not self._argument_ahead(place, end):
+            return place + 1
+        message = "too many brackets: the rest of this text is not read"
+        return Piece((place, end), code="work_limit", message=message)
+
+    def _argument_ahead(self, place: int, end: int) -> bool:
+        if self.arguments_at < place:
+            found = _ARGUMENTS.search(self.text, place)
+            self.arguments_at = found.start() if found else len(self.text)
+        return self.arguments_at < end
 
     def _looks_like_call(self, place: int, end: int) -> bool:
         """Tell whether broken JSON begins as a call does. A spent budget may have cut its arguments off."""
         if not _HEAD.match(self.text, place, end):
             return False
-        if self.truncated and end == len(self.text):
-            return True
-        return _ARGUMENTS.search(self.text, place, end) is not None
+        return (self.truncated and end == len(self.text)) or self._argument_ahead(place, end)
 
     def _with_fence(self, start: int, stop: int, floor: int, end: int) -> Span:
         after = _FENCE_AFTER.match(self.text, stop, end)

@@ -26,7 +26,7 @@ MARKS = {
     "wrong": ("≠", "wrong value"),
     "missing": ("−", "missing"),
     "extra": ("+", "extra"),
-    "optional": ("○", "left out, optional"),
+    "optional": ("○", "optional, left out"),
 }
 CALL_MARKS = {
     **MARKS,

@@ -204,6 +204,9 @@ class _Shelf:
         if len(self.heap) > self.size:
             heapq.heappop(self.heap)
 
+    def pinned(self) -> int:
+        return sum(entry[0] for entry in self.heap)
+
     def best(self, many: int) -> list[SampleBody]:
         return [entry[3] for entry in sorted(self.heap, key=lambda entry: entry[:3], reverse=True)[:many]]
 
@@ -273,12 +276,15 @@ class SamplePicker:
         return sample_id in known
 
     def _choose(self) -> list[SampleBody]:
-        """Fill the page in order of outcome, but keep a twentieth each for the later ones."""
-        reserve = {outcome: min(self._totals[outcome], self._max // 20) for outcome in OUTCOMES}
+        """Fill the page in order of outcome, but keep a twentieth, or the pinned ones, for the later ones."""
+        reserve = {
+            outcome: max(shelf.pinned(), min(self._totals[outcome], self._max // 20))
+            for outcome, shelf in self._shelves.items()
+        }
         room, chosen, spent = self._max, [], 0
         for place, outcome in enumerate(OUTCOMES):
             later = sum(reserve[other] for other in OUTCOMES[place + 1 :])
-            bodies = self._shelves[outcome].best(room - later)
+            bodies = self._shelves[outcome].best(max(0, room - later))
             room -= len(bodies)
             for body in bodies:
                 spent += body.cost

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -31,44 +32,68 @@ def _whisker(estimate: Estimate, plain: bool) -> str:
     return "".join(cells)
 
 
-def _scores(card: Scorecard, wide: bool, plain: bool) -> Table:
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Writes what the terminal's encoding can hold (a Windows console may know no Unicode at all)."""
+
+    encoding: str
+
+    @property
+    def plain(self) -> bool:
+        return not self.encoding.lower().startswith("utf")
+
+    def text(self, value: str, style: str = "") -> Text:
+        shown = visible(value)
+        if self.plain:
+            shown = shown.replace("\u00a0", " ").replace("–", "-").replace("…", "...")
+            shown = shown.encode(self.encoding, "backslashreplace").decode(self.encoding)
+        return Text(shown, style=style)
+
+
+def _table(first: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("measure", overflow="fold")
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column(first, overflow="fold")
+    return table
+
+
+def _number(table: Table, name: str) -> None:
+    table.add_column(name, justify="right", no_wrap=True, overflow="crop")
+
+
+def _scores(card: Scorecard, pen: _Pen, wide: bool) -> Table:
+    table = _table("measure")
+    _number(table, "value")
+    _number(table, "95 % interval")
     if wide:
-        table.add_column("0" + " " * (_WIDTH - 4) + "100", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("better", no_wrap=True)
+        table.add_column("0" + " " * (_WIDTH - 4) + "100", no_wrap=True, overflow="crop")
+    _number(table, "n")
+    table.add_column("better", no_wrap=True, overflow="crop")
     for metric in (*card.headline, *card.secondary):
         overall, style = metric.overall, "bold" if metric.headline else ""
         row = [
-            Text(one_line(metric.label, 48), style=style),
-            Text(estimate_value(overall), style=style),
-            Text(estimate_interval(overall)),
+            pen.text(one_line(metric.label, 48), style),
+            pen.text(estimate_value(overall), style),
+            pen.text(estimate_interval(overall)),
         ]
-        row += [Text(_whisker(overall, plain), style="cyan")] if wide else []
-        row += [Text(count(overall.n) + (" small" if overall.small else ""))]
+        row += [Text(_whisker(overall, pen.plain), style="cyan")] if wide else []
+        row += [pen.text(count(overall.n) + (" small" if overall.small else ""))]
         table.add_row(*row, Text("higher" if metric.higher_is_better else "lower", style="dim"))
     return table
 
 
-def _kinds(kinds: tuple[Kind, ...], total: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("failures", overflow="fold")
-    table.add_column("samples", justify="right", no_wrap=True)
-    table.add_column("share", justify="right", no_wrap=True)
+def _kinds(kinds: tuple[Kind, ...], total: int, pen: _Pen) -> Table:
+    table = _table("failures")
+    _number(table, "samples")
+    _number(table, "share")
     table.add_column("for example", overflow="fold")
     for kind in kinds[:_MAX_KINDS]:
-        examples = ", ".join(one_line(example.sample_id, 32) for example in kind.examples)
-        share = percent(kind.samples / total) if total else "–"
-        table.add_row(Text(one_line(kind.code, 40)), Text(count(kind.samples)), Text(share), Text(examples))
+        table.add_row(
+            pen.text(one_line(kind.code, 40)),
+            pen.text(count(kind.samples)),
+            pen.text(percent(kind.samples / total) if total else "–"),
+            pen.text(", ".join(one_line(example.sample_id, 32) for example in kind.examples)),
+        )
     return table
-
-
-def _printable(value: Any, plain: bool) -> Text:
-    text = visible(str(value))
-    return Text(text.encode("ascii", "backslashreplace").decode("ascii") if plain else text)
 
 
 def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) -> None:
@@ -77,22 +102,21 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
     Takes a scorecard, or a stored summary where nothing else is at hand (no sample is looked at then).
     """
     card = scorecard if isinstance(scorecard, Scorecard) else build_scorecard({}, scorecard, ())
-    plain = not console.encoding.lower().startswith("utf")
-    counts = card.counts
+    pen, counts = _Pen(console.encoding), card.counts
     word = Text(f" {card.verdict.word} ", style="bold reverse" if card.complete else "bold black on yellow")
-    lines: list[Any] = [
-        Text.assemble(word, " ", _printable(card.title, plain)),
-        _printable(card.verdict.sentence, plain),
+    lines: list[RenderableType] = [
+        Text.assemble(word, " ", pen.text(one_line(card.title, 400))),
+        pen.text(card.verdict.sentence),
     ]
     if card.verdict.banner:
-        lines.append(Text(card.verdict.banner, style="yellow"))
+        lines.append(pen.text(card.verdict.banner, "yellow"))
     tally = (
         f"{count(counts.planned)} planned, {count(counts.scored)} scored, {plural(counts.errors, 'error')}, "
         f"{count(counts.unscored)} unscored, {count(counts.truncated)} truncated"
     )
-    lines += [Text(tally, style="yellow" if counts.errors or counts.unscored else ""), Text("")]
+    lines += [pen.text(tally, "yellow" if counts.errors or counts.unscored else ""), Text("")]
     if card.headline or card.secondary:
-        lines += [_scores(card, console.width >= 88, plain), Text("")]
+        lines += [_scores(card, pen, console.width >= 88), Text("")]
     if card.failures:
-        lines += [_kinds(card.failures, counts.scored + counts.unscored + counts.errors), Text("")]
+        lines += [_kinds(card.failures, counts.scored + counts.unscored + counts.errors, pen), Text("")]
     console.print(Group(*lines))

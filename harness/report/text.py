@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 _NONCHARACTERS = "".join(chr(plane * 0x10000 + low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
+_MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _HIDDEN = re.compile(
     "(?:["
     "\x00-\x08\x0b-\x1f\x7f-\x9f\xad"
     "\u061c\u115f\u1160\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff" + _NONCHARACTERS + "]"
+    # Four marks on one letter serve any language; hundreds draw over the lines around them.
+    f"|(?<=[{_MARKS}]{{4}})[{_MARKS}]"
     # A joiner inside an emoji is what makes the emoji; anywhere else it hides in a word.
     "|(?<![\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\u200d)+"
 )
@@ -74,29 +77,48 @@ class Clipped:
         return self.total - len(self.text)
 
 
+def _plain_cost(text: str) -> int:
+    marks = sum(text.count(mark) * (cost - 1) for mark, cost in _COST.items())
+    return len(text.encode("utf-8", "surrogatepass")) + marks
+
+
 def markup_cost(text: str) -> int:
     """Return an upper bound of the bytes that `text` takes in the page."""
     if text.isascii() and text.isalnum():
         return len(text)
-    hidden = sum(len(match.group()) for match in _HIDDEN.finditer(text))
-    marks = sum(text.count(mark) * (cost - 1) for mark, cost in _COST.items())
-    return len(text.encode("utf-8", "surrogatepass")) + hidden * _COST_HIDDEN + marks
+    return _plain_cost(text) + _COST_HIDDEN * sum(len(match.group()) for match in _HIDDEN.finditer(text))
 
 
 def clip(text: str, limit: int) -> Clipped:
-    """Return the longest beginning of `text` of at most `limit` bytes of markup and `MAX_LINES` lines."""
+    """Return a beginning of `text` of at most `limit` bytes of markup and `MAX_LINES` lines."""
+    most = 5 if text.isascii() and text.isprintable() else _COST_HIDDEN + 4
+    if len(text) * most <= limit and len(text) <= MAX_LINES:
+        return Clipped(text, len(text))
     head = text[:limit]
     lines = head.split("\n", MAX_LINES)
     if len(lines) > MAX_LINES:
         head = "\n".join(lines[:MAX_LINES])
-    if markup_cost(head) <= limit:
-        return Clipped(head, len(text))
-    spent = 0
-    for index, char in enumerate(head):
-        spent += _COST.get(char) or (_COST_HIDDEN if _HIDDEN.match(char) else 1 if char < "\x80" else 4)
-        if spent > limit:
-            return Clipped(head[:index], len(text))
+    spent = at = 0
+    for match in _HIDDEN.finditer(head):
+        cost = _plain_cost(head[at : match.end()]) + _COST_HIDDEN * len(match.group())
+        if spent + cost > limit:
+            return Clipped(head[: _reach(head, at, match.end(), limit - spent)], len(text))
+        spent, at = spent + cost, match.end()
+    if spent + _plain_cost(head[at:]) > limit:
+        head = head[: _reach(head, at, len(head), limit - spent)]
     return Clipped(head, len(text))
+
+
+def _reach(text: str, start: int, end: int, budget: int) -> int:
+    """Return the last place in [start, end] that markup for `budget` bytes reaches from `start`."""
+    while end - start > 1:
+        middle = (start + end) // 2
+        cost = markup_cost(text[start:middle])
+        if cost <= budget:
+            start, budget = middle, budget - cost
+        else:
+            end = middle
+    return start
 
 
 def json_text(value: Any) -> str:

@@ -88,8 +88,7 @@ def verdict(
     reason = ""
     if failures:
         worst = failures[0]
-        what = f": {worst.sentence.rstrip('.')}" if worst.sentence else ""
-        reason = f"Most frequent failure, {plural(worst.samples, 'sample')}: {worst.code}{what}."
+        reason = f"Most frequent failure: {worst.code}, {plural(worst.samples, 'sample')}. {worst.sentence}".strip()
     notes = [
         f"{metric.label} {estimate_value(metric.overall)}"
         for metric in headline

@@ -26,7 +26,7 @@ _NOT_WORD = re.compile(r"[\W_]+")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _HANGUL = re.compile(r"[가-힣]")
 _LATIN = re.compile(r"[a-z]")
-_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{2}).*)?$", re.ASCII)
+_DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ](\d{1,2}):(\d{2}).*)?$", re.ASCII)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2})?$", re.ASCII)
 _RELATIVE = re.compile(
     r"오늘|내일|모레|어제|그제|다음|이번|지난|요일|주말|방금|\b(?:today|tomorrow|yesterday|tonight|next|last|this|now|"
@@ -64,8 +64,8 @@ class Source:
     def has_string(self, value: str) -> bool:
         """Return whether the text contains the string, its number, or at least half of its words."""
         number = as_number(value)
-        if number is not None and self.has_number(float(number)):
-            return True
+        if number is not None:
+            return self.has_number(float(number))
         folded = unicodedata.normalize("NFKC", value[:MAX_VALUE]).casefold()
         if self._has_word(_NOT_WORD.sub("", folded)):
             return True

@@ -44,8 +44,12 @@ _COUNTER = (
     "킬로|밀리|센티|메가|미터|톤|뉴턴|도|kn|n|mm|cm|m|kg"
 )
 _SINO = re.compile(
-    rf"[영공일이삼사오육륙칠팔구십백천만억조]{{2,20}}|(?<!\w)[영공일이삼사오육칠팔구십백천만](?=\s?(?:{_COUNTER}))"
+    r"(?:[일이삼사오육륙칠팔구십백천]{0,8}[만억조] )*[영공일이삼사오육륙칠팔구십백천만억조]{2,20}"
+    rf"|(?<!\w)[영공일이삼사오육칠팔구십백천만](?=\s?(?:{_COUNTER}))"
 )
+_MIXED_UNIT = {"천만": 1e7, "백만": 1e6, "십만": 1e5, "조": 1e12, "억": 1e8, "만": 1e4, "천": 1e3, "백": 1e2}
+_MIXED_PART = re.compile(rf"(\d{{1,12}}(?:\.\d{{1,12}})?)\s?({'|'.join(_MIXED_UNIT)})", re.ASCII)
+_MIXED = re.compile(rf"(?:{_MIXED_PART.pattern}\s?){{2,5}}", re.ASCII)
 _NATIVE_TENS = {
     "열": 10,
     "스물": 20,
@@ -135,6 +139,9 @@ def numbers_in(text: str) -> tuple[set[float], set[float]]:
 def _found(text: str) -> Iterator[tuple[float, int]]:
     for match in _DIGITS.finditer(text):
         yield float(match.group().replace(",", "")), match.end()
+    for match in _MIXED.finditer(text):
+        parts = _MIXED_PART.findall(match.group())
+        yield sum(float(number) * _MIXED_UNIT[unit] for number, unit in parts), match.end()
     for match in _SINO.finditer(text):
         yield float(_sino(match.group())), match.end()
     for match in _NATIVE.finditer(text):
@@ -145,6 +152,7 @@ def _found(text: str) -> Iterator[tuple[float, int]]:
 
 
 def _sino(run: str) -> int:
+    run = run.replace(" ", "")
     if not any(char in _SINO_SMALL or char in _SINO_LARGE for char in run):
         return int("".join(str(_SINO_DIGIT[char]) for char in run))
     total = section = digit = 0

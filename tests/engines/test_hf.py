@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.engine.base import EngineRequest
 from harness.engine.hf import HfEngine, is_out_of_memory
@@ -16,6 +14,9 @@ from harness.errors import EngineError, ModelError, UsageError
 from harness.testing.tiny_model import make_tiny_adapter, make_tiny_model
 from harness.types import Generation, Prompt
 from tests.engines.conftest import make_prompt, mixed_prompts
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
 
 Events = list[tuple[str, dict[str, Any]]]
 
@@ -47,12 +48,12 @@ def reference(
     path: Path, prompts: Iterable[Prompt], adapter: Path | None = None
 ) -> dict[str, tuple[str, str, int]]:
     """Text, finish reason and length by transformers' own `generate`."""
-    model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32).eval()
     if adapter is not None:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, str(adapter)).eval()
-    tokenizer = AutoTokenizer.from_pretrained(str(path))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(path))
     found = {}
     for prompt in prompts:
         ids = torch.tensor([prompt.token_ids])
@@ -105,6 +106,13 @@ def test_same_texts_as_generate(
     assert short(found) == expected
     reasons = {generation.finish_reason for generation in found.values()}
     assert reasons == {"stop", "length"}, "the tiny model must exercise both"
+
+
+def test_scores_beyond_the_limit_are_computed_in_parts(
+    tiny: Path, prompts: list[Prompt], expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.engine.hf_attention._MAX_SCORES", 700)
+    assert short(answers(engine(tiny), prompts)) == expected
 
 
 def test_shared_prefixes_are_computed_once(tiny: Path) -> None:

@@ -85,7 +85,9 @@ def reply_of(raw: dict[str, Any]) -> ParsedReply:
         )
         for index, call in enumerate(raw["calls"])
     )
-    errors = tuple(ParseError(code=code, message="planted", span=(900, 905)) for code in raw.get("errors", ()))
+    errors = tuple(
+        ParseError(code=code, message="planted", span=(900, 905)) for code in raw.get("errors", ())
+    )
     readable = tuple(
         ToolCall(name=call.name, arguments=call.arguments)
         for call in calls
@@ -110,13 +112,18 @@ GENERATION = Generation(key="k", sample_id="s", repeat=0, status="ok", text="", 
 def test_case(row: dict[str, Any]) -> None:
     score = score_sample(sample_of(row), GENERATION, reply_of(row["reply"]), builtin_metrics())
     measured = {
-        name: [score.measures[name].numerator, score.measures[name].denominator] if name in score.measures else None
+        name: [score.measures[name].numerator, score.measures[name].denominator]
+        if name in score.measures
+        else None
         for name in row["measures"]
     }
     assert measured == row["measures"], row["why"]
     assert score.verdict == row["verdict"], row["why"]
     assert score.correct == (row["verdict"] in CORRECT)
-    assert Counter(finding.code for finding in score.findings) == Counter(row["findings"]), (row["why"], score.findings)
+    assert Counter(finding.code for finding in score.findings) == Counter(row["findings"]), (
+        row["why"],
+        score.findings,
+    )
     assert {finding.code for finding in score.findings} <= FINDINGS.keys()
     assert score.verdict in VERDICTS
 

@@ -19,7 +19,7 @@ HOSTILE = {
     "bidi": "safe\u202egnp.exe\u202c \u2066isolated\u2069",
     "invisible": "ad\u200bmin\ufeff \U000e0041\U000e0042 \u2028 \u2029",
     "surrogate": "half \ud83d and other half \udc80",
-    "zalgo": "z" + "\u0301\u0302\u0303" * 40,
+    "zalgo": "z" + "\u0301\u0302\u0303" * 4,
 }
 
 TOOLS = ["add_nodal_load", "add_support", "add_member", "run_analysis", "get_reactions"]

@@ -1,0 +1,204 @@
+"""Intervals against hand-computed values and by simulation with planted truth; tests against exact small cases."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import tracemalloc
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from harness.stats import (
+    bootstrap_difference_intervals,
+    bootstrap_ratio_intervals,
+    exact_mcnemar,
+    holm,
+    minimum_detectable_difference,
+    wilson_interval,
+)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high", "why"),
+    [
+        (360, 400, 0.8667, 0.9257, "textbook size"),
+        (0, 10, 0.0, 0.2775, "no success: the upper bound is z²/(n+z²)"),
+        (10, 10, 0.7225, 1.0, "no failure is the mirror image"),
+        (1, 1, 0.2065, 1.0, "one observation says almost nothing"),
+        (0, 0, 0.0, 1.0, "no observation says nothing"),
+    ],
+)
+def test_wilson(successes: int, n: int, low: float, high: float, why: str) -> None:
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-4), why
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "p"),
+    [
+        (0, 0, Fraction(1)),
+        (3, 3, Fraction(1)),
+        (0, 5, Fraction(2, 32)),
+        (1, 7, Fraction(2 * (1 + 8), 256)),
+        (10, 2, Fraction(2 * (1 + 12 + 66), 4096)),
+    ],
+)
+def test_exact_mcnemar_by_hand(b: int, c: int, p: Fraction) -> None:
+    assert exact_mcnemar(b, c) == pytest.approx(float(p))
+    assert exact_mcnemar(c, b) == exact_mcnemar(b, c)
+
+
+def test_exact_mcnemar_is_continuous_where_the_arithmetic_changes_and_takes_large_counts() -> None:
+    direct = 2 * sum(math.comb(1200, i) for i in range(551)) / 2**1200
+    assert exact_mcnemar(550, 650) == pytest.approx(direct, rel=1e-9)
+    assert exact_mcnemar(50_000, 50_000) == 1.0
+    assert 0 <= exact_mcnemar(0, 100_000) < 1e-300
+    with pytest.raises(ValueError, match="negative"):
+        exact_mcnemar(-1, 2)
+
+
+def test_holm() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_minimum_detectable_difference_has_the_promised_power() -> None:
+    pairs, discordant = 400, 0.2
+    d = minimum_detectable_difference(pairs, discordant)
+    assert 0.05 < d < 0.08
+    rng = np.random.default_rng(1)
+    p_up, p_down = (discordant + d) / 2, (discordant - d) / 2
+    draws = rng.multinomial(pairs, [p_up, p_down, 1 - discordant], size=2000)
+    power = np.mean([exact_mcnemar(int(b), int(c)) <= 0.05 for b, c, _ in draws])
+    assert 0.73 <= power <= 0.85, "the exact test is a little conservative, so a little below 0.8"
+    assert minimum_detectable_difference(5, 0.1) == math.inf, "five pairs find nothing"
+    assert minimum_detectable_difference(0, 0.1) == math.inf
+    assert minimum_detectable_difference(100, 0.2) > minimum_detectable_difference(400, 0.2)
+
+
+def test_ratio_of_sums_and_exact_bootstrap_on_a_case_small_enough_to_enumerate() -> None:
+    """Five clusters of one sample each: the resampled mean is Binomial(5, 2/5)/5, so its percentiles are known."""
+    numerators = np.array([[1], [1], [0], [0], [0]])
+    found = bootstrap_ratio_intervals(
+        numerators, np.ones((5, 1)), np.arange(5), resamples=20_000, confidence=0.5
+    )
+    assert found.method == ("bootstrap",)
+    assert (found.low[0], found.high[0]) == (0.2, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("value", "method"), [(0, "wilson"), (1, "wilson"), (0.5, "wilson"), (7, "constant")]
+)
+def test_no_interval_without_width(value: float, method: str) -> None:
+    found = bootstrap_ratio_intervals(np.full((40, 1), value), np.ones((40, 1)), np.repeat(np.arange(20), 2))
+    assert found.method == (method,)
+    if method == "wilson":
+        assert (found.low[0], found.high[0]) == pytest.approx(wilson_interval(20 * value, 20)), (
+            "20 clusters, not 40"
+        )
+        assert found.high[0] - found.low[0] > 0.1
+
+
+def test_few_clusters_fall_back_to_wilson_and_no_data_to_nan() -> None:
+    numerators = np.array([[1, 0], [0, 0], [1, 0]])
+    denominators = np.array([[1, 0], [1, 0], [1, 0]])
+    found = bootstrap_ratio_intervals(numerators, denominators, ["a", "b", "c"])
+    assert found.method == ("wilson", "none")
+    assert math.isnan(found.low[1])
+    assert math.isnan(found.high[1])
+
+
+def test_deterministic_and_independent_of_other_columns() -> None:
+    rng = np.random.default_rng(3)
+    numerators = (rng.random((300, 3)) < 0.7).astype(int)
+    ones = np.ones((300, 3), dtype=int)
+    clusters = np.arange(300) // 2
+    first = bootstrap_ratio_intervals(numerators, ones, clusters, seed=5)
+    again = bootstrap_ratio_intervals(numerators, ones, clusters, seed=5)
+    alone = bootstrap_ratio_intervals(numerators[:, 1:2], ones[:, 1:2], clusters, seed=5)
+    assert first.low.tolist() == again.low.tolist()
+    assert first.low[1] == alone.low[0]
+    other = bootstrap_ratio_intervals(numerators, ones, clusters, seed=6)
+    assert [*first.low, *first.high] != [*other.low, *other.high]
+
+
+def _clustered(
+    rng: np.random.Generator, clusters: int, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cluster means from Beta(6, 2), so the true share is 0.75; members of a cluster share their mean."""
+    means = rng.beta(6, 2, clusters)
+    labels = np.repeat(np.arange(clusters), size)
+    return (
+        (rng.random(clusters * size) < means[labels]).astype(int),
+        np.ones(clusters * size, dtype=int),
+        labels,
+    )
+
+
+@pytest.mark.parametrize(("clusters", "size"), [(30, 6), (80, 4)])
+def test_coverage_with_clusters(clusters: int, size: int) -> None:
+    rng = np.random.default_rng(11)
+    runs, covered, naive = 800, 0, 0
+    for run in range(runs):
+        numerators, denominators, labels = _clustered(rng, clusters, size)
+        found = bootstrap_ratio_intervals(
+            numerators[:, None], denominators[:, None], labels, resamples=600, seed=run
+        )
+        covered += found.low[0] <= 0.75 <= found.high[0]
+        low, high = wilson_interval(int(numerators.sum()), len(numerators))
+        naive += low <= 0.75 <= high
+    assert 0.93 <= covered / runs <= 0.97
+    assert naive / runs < 0.93, (
+        "an interval that ignores the clusters covers too seldom: the case tests something"
+    )
+
+
+def test_coverage_of_a_ratio_with_random_denominators() -> None:
+    """An F1-like ratio: denominators vary and go along with numerators."""
+    rng = np.random.default_rng(12)
+    runs, covered = 600, 0
+    for run in range(runs):
+        denominators = rng.integers(1, 8, 60)
+        hits = rng.binomial(denominators, 0.6)
+        found = bootstrap_ratio_intervals(
+            hits[:, None], denominators[:, None], np.arange(60), resamples=600, seed=run
+        )
+        covered += found.low[0] <= 0.6 <= found.high[0]
+    assert 0.93 <= covered / runs <= 0.97
+
+
+def test_coverage_and_gain_of_paired_differences() -> None:
+    rng = np.random.default_rng(13)
+    runs, covered, widths = 400, 0, []
+    for run in range(runs):
+        base = rng.random(150)
+        before, after = (base < 0.7).astype(int), (base + rng.normal(0, 0.05, 150) < 0.75).astype(int)
+        ones = np.ones((150, 1))
+        low, high = bootstrap_difference_intervals(
+            (before[:, None], after[:, None]), (ones, ones), np.arange(150), resamples=600, seed=run
+        )
+        covered += low[0] <= 0.05 <= high[0]
+        widths.append(high[0] - low[0])
+    assert 0.92 <= covered / runs <= 0.98
+    assert np.mean(widths) < 0.12, "unpaired it would be 0.2"
+
+
+def test_memory_is_bounded() -> None:
+    rng = np.random.default_rng(0)
+    denominators = np.ones((100_000, 25), dtype=np.int8)
+    numerators = (rng.random((100_000, 25), dtype=np.float32) < 0.8).astype(np.int8)
+    clusters = np.arange(100_000)
+    tracemalloc.start()
+    bootstrap_ratio_intervals(numerators, denominators, clusters, resamples=20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32e6
+
+
+def test_import_is_light() -> None:
+    code = "import sys, harness.stats, harness.score.aggregate, harness.score.score_sample; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
