@@ -15,7 +15,7 @@ from harness.types import Prompt
 
 MIN_SAVED_TOKENS = 128
 """A shared prefix must save this many prompt tokens: each one costs a forward pass of its own and two small matrix
-products a layer in every decoding step of the batches that use it (measured: about 100 prompt tokens' worth)."""
+products a layer in every decoding step of the batches that use it (an estimate, not tuned)."""
 
 MAX_SEGMENTS = 8
 """Different prefixes within one batch."""

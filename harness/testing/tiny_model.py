@@ -27,7 +27,7 @@ def make_tiny_model(
     model_type: str = "llama",
     **config: Any,
 ) -> Path:
-    """Write the model into `folder` (made if missing) and return it. Needs torch and transformers; about 100 kB.
+    """Write the model into `folder` (made if missing) and return it. Needs torch and transformers.
 
     Same arguments, same weights. Without `stop` no token ends an answer. `model_type` and `config` choose another
     transformers architecture, for tests of what the engine does with it.

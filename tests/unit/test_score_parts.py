@@ -179,6 +179,7 @@ def _nested(depth: int) -> Any:
 
 def test_hostile_values() -> None:
     assert is_hostile({"a": _nested(50_000)})
+    assert is_hostile({"a": _nested(MAX_DEPTH + 1)})
     assert is_hostile({"a": 10**5000})
     assert is_hostile({"a": list(range(30_000))})
     assert not is_hostile({"a": _nested(MAX_DEPTH - 2), "b": "x" * 1_000_000, "c": [1.5, None, True]})
