@@ -22,7 +22,8 @@ def lint(folder: Path) -> int:
 
     findings = lint_dataset(folder)
     for finding in findings:
-        click.echo(finding.one_line())
+        place = f"{finding.file}:{finding.line}" if finding.line else str(finding.file)
+        click.echo(f"{place}: {finding.severity} {finding.code}: {finding.message}\n  {finding.remedy}")
     errors = sum(finding.severity == "error" for finding in findings)
     click.echo(f"{folder}: {errors} errors, {len(findings) - errors} warnings", err=True)
     return EXIT_USAGE if errors else 0

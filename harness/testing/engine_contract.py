@@ -18,7 +18,9 @@ def contract_prompts(count: int = 9, max_new_tokens: int = 6) -> list[Prompt]:
         prompts.append(
             Prompt(
                 key=f"{index:032x}",
-                sample=Sample(id=f"contract-{index}", messages=(message,), tools=(), expect="no_call", reply="."),
+                sample=Sample(
+                    id=f"contract-{index}", messages=(message,), tools=(), expect="no_call", reply="."
+                ),
                 repeat=0,
                 text=text,
                 token_ids=tuple(text.encode()),
@@ -57,7 +59,9 @@ class EngineContract:
         backwards = self._answers(prompts[::-1])
         alone = self._answers(prompts[4:5])
 
-        assert {key: one.text for key, one in together.items()} == {key: one.text for key, one in backwards.items()}
+        assert {key: one.text for key, one in together.items()} == {
+            key: one.text for key, one in backwards.items()
+        }
         assert alone[prompts[4].key].text == together[prompts[4].key].text
 
     def test_budget_is_kept(self) -> None:
