@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from harness.stats import bootstrap_ratio_intervals
@@ -73,7 +74,7 @@ class Accumulator:
         self._seed = seed
         self._columns = {name: (_Column(), _Column()) for name in measures}
         self._slices = {name: _Labels() for name in slices}
-        self._clusters = _Labels()
+        self._clusters = array("Q")
         self._count = 0
 
     def __len__(self) -> int:
@@ -90,7 +91,7 @@ class Accumulator:
         for name, labels in self._slices.items():
             labels.append((tags or {}).get(name, UNTAGGED))
         # A prefix keeps a cluster that is named like some sample's id apart from that sample's own.
-        self._clusters.append(f"c {cluster}" if cluster else f"i {score.sample_id}")
+        self._clusters.append(_digest(f"c {cluster}" if cluster else f"i {score.sample_id}"))
         self._count += 1
 
     def aggregates(self, slices: Sequence[str] | None = None) -> list[Aggregate]:
@@ -101,7 +102,7 @@ class Accumulator:
             return []
         top = _stack([column.numbers() for column, _ in self._columns.values()])
         bottom = _stack([column.numbers() for _, column in self._columns.values()])
-        clusters = np.array(self._clusters.codes)
+        clusters = np.unique(np.array(self._clusters), return_inverse=True)[1]
         result = self._group(OVERALL, top, bottom, clusters)
         for name in self._slices if slices is None else slices:
             labels = self._slices[name]
@@ -146,6 +147,12 @@ class Accumulator:
                 )
             )
         return found
+
+
+def _digest(text: str) -> int:
+    """Return 64 bits of a hash: a number instead of a kept string, for as many clusters as there are samples."""
+    encoded = text.encode("utf-8", "backslashreplace")
+    return int.from_bytes(blake2b(encoded, digest_size=8).digest(), "big")
 
 
 def _stack(columns: list[NDArray[Any]]) -> NDArray[Any]:

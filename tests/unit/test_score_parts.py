@@ -331,6 +331,7 @@ def test_grounding(text: str, value: Any, grounded: bool, why: str) -> None:
         ("I haven't added it.", False),
         ("Once the load has been added, run the analysis.", False),
         ("Have you added the load?", False),
+        ("You mean I have added the load?", False),
         ("", False),
     ],
 )
@@ -392,6 +393,7 @@ def test_accumulator_by_hand() -> None:
     assert found["f1", OVERALL].value == pytest.approx(304.5 / 408)
     assert found["accuracy", "language=ko"].value == 0.5
     assert found["accuracy", "language=ko"].clusters == 1
+    assert found["accuracy", "language=en"].value == 1.0
     assert found["accuracy", "language=(none)"].value is None
     assert found["never", OVERALL].ci_low is None
     assert {group for _, group in found} == {OVERALL, "language=ko", "language=en", "language=(none)"}
