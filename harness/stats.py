@@ -21,12 +21,12 @@ IntervalMethod = Literal["bootstrap", "wilson", "constant", "none"]
 MIN_CLUSTERS = 5
 """Below this many informative clusters a bootstrap only reshuffles a handful of values; Wilson is used instead."""
 
-_POISSON_CLUSTERS = 1000
+_POISSON_CLUSTERS = 300
 """From here each cluster is drawn Poisson(1) times on its own, seven times as fast; for ratios of sums that agrees with
 drawing a fixed number of clusters to order 1/n (Chamandy et al. 2012, "Estimating uncertainty for massive data
 streams")."""
 
-_CHUNK_CELLS = 1_000_000
+_CHUNK_CELLS = 250_000
 _EXACT_FLOAT32 = 2**22
 _EXACT_PAIRS = 1000
 

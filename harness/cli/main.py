@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -62,6 +63,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+    # Samples are trees freed by reference counts; looking for cycles among them cost a tenth of a scripted run.
+    gc.set_threshold(50_000, 20, 20)
+    # Small matrix products gain nothing from a second thread, and wait milliseconds for one on a busy machine.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run_command(arguments))
 
 

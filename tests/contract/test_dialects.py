@@ -45,15 +45,31 @@ CALLS = st.lists(
     min_size=1,
     max_size=4,
 )
-FRAGMENTS = st.lists(
-    st.sampled_from(
-        '<tool_call> </tool_call> { } [ ] " \' : , ; \\ ``` ```json "name" "arguments" "parameters" "function" '
-        '{"name":"f","arguments":{}} {"name":"f" <tool_ [TOOL_CALLS] <function= [f( functions.f( NaN True null 1 '
-        "'name' \ud800 \x00 서울 \n {{ }}".split(" ")
-    )
-    | st.text(max_size=4),
-    max_size=24,
-).map("".join)
+PARTS = [
+    *(
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_",
+        "[TOOL_CALLS]",
+        "<function=",
+        "[f(",
+        "functions.f(",
+        "```",
+        "```json",
+    ),
+    *(
+        '"name"',
+        "'name'",
+        '"arguments"',
+        '"parameters"',
+        '"function"',
+        '{"name":"f","arguments":{}}',
+        '{"name":"f"',
+    ),
+    *("NaN", "True", "null", "1", "{", "}", "[", "]", '"', "'", ":", ",", ";", "\\", "{{", "}}"),
+    *("\ud800", "\x00", "서울", "\n", " "),
+]
+FRAGMENTS = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), max_size=24).map("".join)
 # Text that can neither begin nor disturb JSON, tags or fences.
 HARMLESS = st.text(st.characters(blacklist_characters="{}[]\"'<>`;\\("), max_size=20)
 
