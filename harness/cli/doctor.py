@@ -51,9 +51,9 @@ def command() -> None:
         click.echo(f"  {engine:14} {state}")
     click.echo(f"GPU: {_gpu()}")
     click.echo("models:")
-    from harness.models.resolve import list_models
+    from harness.cli.models import model_lines
 
-    for line in list_models():
+    for line in model_lines():
         click.echo(f"  {line}")
     click.echo(f"disk: {shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here")
 

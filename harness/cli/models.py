@@ -23,7 +23,16 @@ def pull(alias: str) -> None:
 @command.command("list")
 def list_() -> None:
     """List known aliases and what is in the cache."""
+    for line in model_lines():
+        click.echo(line)
+
+
+def model_lines() -> list[str]:
+    """Return one line a known model: name, title, where it is or how to fetch it."""
     from harness.models.resolve import list_models
 
+    lines = []
     for model in list_models():
-        click.echo(model)
+        state = f"{model.path} ({model.size / 1e6:.0f} MB)" if model.pulled else f"harness models pull {model.name}"
+        lines.append(f"{model.name:16} {model.title}: {state}")
+    return lines

@@ -1,0 +1,77 @@
+"""The README's commands are run: every `harness` line, with names standing for the reader's own things filled in."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+READMES = ["README.md", "README.ko.md"]
+
+
+def harness_lines(readme: str) -> list[str]:
+    """Return the `harness ...` commands of the console blocks, without comments."""
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("harness ")]
+
+
+def make_lines(readme: str) -> list[str]:
+    """Return the `make ...` commands of the console blocks."""
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.startswith("make ")]
+
+
+def test_both_languages_show_the_same_commands() -> None:
+    assert set(harness_lines("README.ko.md")) <= set(harness_lines("README.md"))
+    assert make_lines("README.ko.md") == make_lines("README.md") == ["make demo", "make test"]
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    for line in make_lines("README.md"):
+        assert re.search(rf"^{line.removeprefix('make ')}:", makefile, flags=re.MULTILINE)
+
+
+def test_the_commands_without_make_are_those_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    for part in ("-c constraints.txt torch", "-c constraints.txt -e '.[hf]'", "harness models pull smollm2-135m"):
+        assert part in text
+        assert part in makefile
+    assert "harness run suites/tool_calling --limit 100" in text
+    assert "harness run suites/tool_calling --limit 100" in makefile
+
+
+@pytest.mark.model
+def test_every_harness_line_runs(harness, tmp_path: Path) -> None:
+    from harness.models.resolve import resolve_model
+    from harness.testing.tiny_model import make_tiny_adapter
+
+    model = resolve_model("smollm2-135m").path
+    workspace = tmp_path / "workspace"
+    assert harness("init", workspace).exit_code == 0
+    adapter = make_tiny_adapter(workspace / "train" / "adapters" / "mine", model)
+    first = harness("run", "suites/tool_calling", "--limit", "2", cwd=workspace)
+    assert first.exit_code == 0, first.err
+    tried = 0
+    for line in harness_lines("README.md"):
+        command = line.replace("my/model-folder", str(model)).replace("reports/RUN", str(first.run_dir))
+        words = shlex.split(command)[1:]
+        if words[0] == "run" and "scripted" not in words:
+            words = [word for word in words if word not in ("50", "--limit")]
+            words += ["--limit", "2"]
+
+        done = harness(*words, cwd=workspace)
+
+        assert done.exit_code == 0, (line, done.err)
+        tried += 1
+    assert tried >= 12
+    assert adapter is not None
