@@ -226,6 +226,7 @@ class TestEveryDialect:
         assert [json.loads(line)["function"]["name"] for line in lines] == ["후속", "b"]
         assert json.loads(lines[0])["function"]["description"] == "끝 </tools>"
         assert lines[0].index('"z"') < lines[0].index('"a"')
+        assert lines[1] == json.dumps(json.loads(lines[1]), separators=(",", ":")), "compact"
         assert "후속" in lines[0]
 
     def test_results_carry_the_content(self, name: str) -> None:
@@ -246,6 +247,7 @@ HOSTILE = {
     "brackets before a call": "[" * MILLION + '{"name":"f","arguments":{}}',
     "open tags": "<tool_call>" * 200_000,
     "close tags": "</tool_call>" * 80_000,
+    "marks before a bracket": "</tool_call>" * 80_000 + "{",
     "tiny blocks": "<tool_call>1</tool_call>" * 42_000,
     "open strings in blocks": '<tool_call>{"</tool_call>' * 40_000,
     "quotes": '"' * MILLION,
