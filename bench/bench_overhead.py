@@ -27,7 +27,7 @@ class Silent:
     def finished_one(self, generation: Generation) -> None: ...
 
 
-def measure(limit: int = 48) -> dict[str, float]:
+def measure(limit: int = 24) -> dict[str, float]:
     """Return the ratio of wall times, harness / bare engine, as the median over rounds, and its range."""
     suite = load_suite(str(ROOT / "suites" / "tool_calling"))
     session = open_session(suite, SessionRequest(), lambda kind, detail: None)

@@ -52,7 +52,9 @@ def page(results: dict[str, Any]) -> str:
     for row in results["bench_hf"]["results"]:
         same = f"{row['identical_texts']} of {row['prompts']} texts the same"
         goal = "≥ 5, same texts" if row["dtype"] == "fp32" else ""
-        rows.append((f"hf engine / one prompt at a time, {row['dtype']}", f"{row['ratio']} × as fast, {same}", goal))
+        rows.append(
+            (f"hf engine / one prompt at a time, {row['dtype']}", f"{row['ratio']} × as fast, {same}", goal)
+        )
     rows.append(
         (
             f"whole run / bare engine, {overhead['samples']} samples",

@@ -144,7 +144,7 @@ class ParsedCall:
     """One call found in a reply, with where it stands and whether its payload was strict JSON.
 
     `name` and `arguments` are None where the payload decoded to something of another shape; `problems` says how
-    (codes of `harness.parse.base`, e.g. `not_an_object`, `no_name`, `arguments_not_object`, `duplicate_key`, `nan`).
+    (codes of `harness.parse.codes`, e.g. `not_an_object`, `no_name`, `arguments_not_object`, `duplicate_key`, `nan`).
     """
 
     name: str | None

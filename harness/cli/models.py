@@ -33,6 +33,10 @@ def model_lines() -> list[str]:
 
     lines = []
     for model in list_models():
-        state = f"{model.path} ({model.size / 1e6:.0f} MB)" if model.pulled else f"harness models pull {model.name}"
+        state = (
+            f"{model.path} ({model.size / 1e6:.0f} MB)"
+            if model.pulled
+            else f"harness models pull {model.name}"
+        )
         lines.append(f"{model.name:16} {model.title}: {state}")
     return lines

@@ -43,7 +43,11 @@ def test_the_commands_without_make_are_those_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
 
-    for part in ("-c constraints.txt torch", "-c constraints.txt -e '.[hf]'", "harness models pull smollm2-135m"):
+    for part in (
+        "-c constraints.txt torch",
+        "-c constraints.txt -e '.[hf]'",
+        "harness models pull smollm2-135m",
+    ):
         assert part in text
         assert part in makefile
     assert "harness run suites/tool_calling --limit 100" in text
