@@ -7,7 +7,7 @@ Every arrow is a function in a room of its own; see docs/design.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -105,7 +105,7 @@ class Prompt:
     sample: Sample
     repeat: int
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: Sequence[int]
     sampling: Sampling
     seed: int
 

@@ -51,7 +51,7 @@ class Row:
     @property
     def own(self) -> tuple[int, ...]:
         """The tokens that must be computed for this row alone."""
-        return self.prompt.token_ids[self.shared :]
+        return tuple(self.prompt.token_ids)[self.shared :]
 
     @property
     def own_length(self) -> int:
@@ -96,7 +96,7 @@ def plan_rows(prompts: Sequence[Prompt], *, share: bool, min_saved: int = MIN_SA
     if not share:
         rows = [Row(prompt, None, 0) for prompt in prompts]
         return sorted(rows, key=_longest_first)
-    root = _tree(sorted(prompts, key=lambda prompt: prompt.token_ids))
+    root = _tree(sorted(prompts, key=lambda prompt: tuple(prompt.token_ids)))
     _decide(root, min_saved)
     rows = []
     pending: list[tuple[_Branch, PrefixNode | None]] = [(root, None)]
@@ -104,7 +104,7 @@ def plan_rows(prompts: Sequence[Prompt], *, share: bool, min_saved: int = MIN_SA
     while pending:
         branch, node = pending.pop()
         if branch.keep:
-            node = PrefixNode(_any_prompt(branch).token_ids, branch.length, node)
+            node = PrefixNode(tuple(_any_prompt(branch).token_ids), branch.length, node)
         group = direct.setdefault(id(node), (node, []))[1]
         for prompt in branch.prompts:
             shared = min(node.length, len(prompt.token_ids) - 1) if node else 0

@@ -20,6 +20,6 @@ class PlainTokenizer:
         turns = [f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in conversation]
         return "".join(turns) + "<|im_start|>assistant\n"
 
-    def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> bytes:
         """Return the UTF-8 bytes, a lone surrogate as its escape."""
-        return list(text.encode("utf-8", "backslashreplace"))
+        return text.encode("utf-8", "backslashreplace")

@@ -31,7 +31,7 @@ class Tokenizer(Protocol):
     chat_template: Any
 
     def apply_chat_template(self, conversation: Any, **options: Any) -> Any: ...
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+    def encode(self, text: str, *, add_special_tokens: bool) -> Sequence[int]: ...
 
 
 class ToolWords(Protocol):
@@ -49,7 +49,7 @@ class Rendered:
     """A prompt as text and as the token ids that every engine receives."""
 
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: Sequence[int]
 
 
 class Renderer:
@@ -83,7 +83,8 @@ class Renderer:
             raise RecordError(
                 f"the model's chat template refuses this conversation: {reason}", where=sample.id
             ) from error
-        return Rendered(text=text, token_ids=tuple(self._tokenizer.encode(text, add_special_tokens=False)))
+        ids = self._tokenizer.encode(text, add_special_tokens=False)
+        return Rendered(text=text, token_ids=ids if isinstance(ids, bytes) else tuple(ids))
 
     def _block_turns(self, sample: Sample) -> list[dict[str, str]]:
         turns: list[dict[str, str]] = []
