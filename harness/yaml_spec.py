@@ -59,7 +59,14 @@ def read_yaml_spec(path: Path, model: type[SpecT]) -> SpecT:
         raise _spec_error(error, path, root, model) from None
 
 
-def _refuse_duplicate_keys(node: yaml.Node | None, path: Path, depth: int = 0) -> None:
+def _refuse_duplicate_keys(
+    node: yaml.Node | None, path: Path, depth: int = 0, visited: set[int] | None = None
+) -> None:
+    visited = set() if visited is None else visited
+    # An alias is the same node again: walking it once is enough, and a bomb of aliases stays small.
+    if id(node) in visited:
+        return
+    visited.add(id(node))
     if depth > 100:
         raise SpecError("nested more than 100 levels deep", where=path)
     if isinstance(node, yaml.MappingNode):
@@ -72,10 +79,10 @@ def _refuse_duplicate_keys(node: yaml.Node | None, path: Path, depth: int = 0) -
                     f"key {name!r} stands twice (first in line {seen[name]})", where=f"{path}:{line}"
                 )
             seen[name] = key.start_mark.line + 1
-            _refuse_duplicate_keys(value, path, depth + 1)
+            _refuse_duplicate_keys(value, path, depth + 1, visited)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            _refuse_duplicate_keys(value, path, depth + 1)
+            _refuse_duplicate_keys(value, path, depth + 1, visited)
 
 
 def _spec_error(error: ValidationError, path: Path, root: yaml.Node, model: type[BaseModel]) -> SpecError:

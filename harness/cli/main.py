@@ -89,6 +89,8 @@ def run_command(arguments: list[str] | None = None) -> int:
     except HarnessError as error:
         click.echo(f"error: {error.one_message()}", err=True)
         return error.exit_code
+    except SystemExit as error:
+        return _internal_error(RuntimeError(f"something called exit({error.code!r})"))
     except BrokenPipeError:
         # The reader of our output went away (`harness ... | head`): nothing to say, and nowhere to say it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

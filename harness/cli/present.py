@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -17,10 +20,11 @@ from harness.run.score_run import score_run
 from harness.suite.load import Suite
 
 
-def finish_run(folder: Path, suite: Suite | None) -> None:
-    """Score a run, write its scorecard, and print the summary table and where the scorecard lies."""
-    score_run(folder, suite)
+def finish_run(folder: Path, suite: Suite | None) -> dict[str, Any]:
+    """Score a run, write its scorecard, print the table and where the scorecard lies; return the summary."""
+    summary = score_run(folder, suite)
     show_run(folder)
+    return summary
 
 
 def show_run(folder: Path) -> None:
@@ -28,5 +32,17 @@ def show_run(folder: Path) -> None:
     run = RunFolder(folder)
     scorecard = build_scorecard(run.header(), run.summary(), run.scored_samples())
     write_atomically(folder / schema.SCORECARD, render_html(scorecard).encode("utf-8", "backslashreplace"))
-    render_terminal(scorecard, Console())
-    click.echo(f"scorecard: {folder / schema.SCORECARD}")
+    try:
+        render_terminal(scorecard, _PipeConsole())
+        click.echo(f"scorecard: {folder / schema.SCORECARD}")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader went away (`harness run ... | head`): the run itself goes on, and so does its exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _PipeConsole(Console):
+    """Raises BrokenPipeError, where rich would end the process with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError

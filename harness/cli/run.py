@@ -61,10 +61,15 @@ def command(
     """Measure a model (and adapters) on SUITE, a suite folder or the name of an installed suite."""
     if resume and reuse:
         raise UsageError("--resume goes on with a run and --reuse begins a new one: give one of them")
+    from harness.log.reader import RunFolder
+    from harness.run.execute import complain_about_errors
     from harness.run.session import SessionRequest, open_session
     from harness.suite.load import load_suite
     from harness.suite.select import Selection
 
+    for earlier in (resume, reuse):
+        if earlier:
+            RunFolder(earlier).header()
     loaded = load_suite(suite)
     selection = Selection(limit=limit, tags=tags, strata=loaded.spec.slices if limit else ())
     request = SessionRequest(
@@ -75,16 +80,20 @@ def command(
     if resume and len(session.targets) > 1:
         raise UsageError("--resume goes on with one run", remedy="Name its one --adapter, or --adapter base.")
     with closing(session.engine):
-        for plan in session.plans(selection):
-            _one_run(plan, session.engine, resume, reuse, out, events)
+        finished = [
+            _one_run(plan, session.engine, resume, reuse, out, events) for plan in session.plans(selection)
+        ]
+    for counts, folder in finished:
+        complain_about_errors(counts, folder)
 
 
 def _one_run(
     plan: Any, engine: Any, resume: Path | None, reuse: Path | None, out: Path, events: list[tuple[str, Any]]
-) -> None:
+) -> tuple[Any, Path]:
+    """Generate, score and show one target; return the counts and the folder."""
     from harness.cli.present import finish_run
     from harness.log.reader import Generations, RunFolder
-    from harness.run.execute import complain_about_errors, execute, open_folder
+    from harness.run.execute import execute, open_folder
 
     label = plan.engine.model + (f" + {Path(plan.engine.adapter).name}" if plan.engine.adapter else "")
     progress = RunProgress(label)
@@ -102,4 +111,4 @@ def _one_run(
                 reused.close()
         folder = writer.folder
         finish_run(folder, plan.suite)
-    complain_about_errors(counts, folder)
+    return counts, folder

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from harness.errors import IncompleteRun
+
 
 @click.command("score")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -20,6 +22,12 @@ def command(run: Path, suite: str | None) -> None:
     lock = RunLock(RunFolder(run).path)
     lock.acquire()
     try:
-        finish_run(run, load_suite(suite) if suite else None)
+        summary = finish_run(run, load_suite(suite) if suite else None)
     finally:
         lock.release()
+    if summary["status"] != "complete":
+        raise IncompleteRun(
+            f"{summary['counts']['scored']} of {summary['counts']['planned']} samples are scored",
+            where=run,
+            remedy=f"Finish it with: harness run ... --resume {run}",
+        )

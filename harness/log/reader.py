@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,20 @@ def _decode(raw: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+_HEADER_KINDS: dict[str, type] = {
+    "run_id": str,
+    "status": str,
+    "repeats": int,
+    "plan.selection.strata": list,
+    "suite.path": str,
+    "dataset": dict,
+    "selection.tags": dict,
+    "engine.model": str,
+    "prompt.dialect": str,
+}
+"""What every reader of a header relies on."""
+
+
 class RunFolder:
     """A run on disk, read only."""
 
@@ -91,6 +106,12 @@ class RunFolder:
                 where=self.path / schema.RUN,
                 remedy="pip install --upgrade persona-harness",
             )
+        for key, kind in _HEADER_KINDS.items():
+            value: Any = header
+            for part in key.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            if not isinstance(value, kind):
+                raise RunFolderError(f"{key!r} is missing or damaged", where=self.path / schema.RUN)
         return header
 
     def summary(self) -> dict[str, Any]:
@@ -98,7 +119,11 @@ class RunFolder:
         return read_json(self.path / schema.SUMMARY)
 
     def scores(self) -> Iterator[dict[str, Any]]:
-        """Yield the score records in the suite's order."""
+        """Yield the score records in the suite's order. Raises RunFolderError if the run was never scored."""
+        if not (self.path / schema.SCORES).is_file():
+            raise RunFolderError(
+                "this run has no scores.jsonl", where=self.path, remedy=f"Score it: harness score {self.path}"
+            )
         for line in iter_lines(self.path / schema.SCORES):
             yield line.record
 
@@ -222,20 +247,29 @@ def _name_digest(sample_id: str, repeat: int) -> int:
     return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big")
 
 
+_SECRET_WORDS = ("key", "token", "secret", "password")
+
+
 def redacted(argv: list[str]) -> list[str]:
-    """Return the command line without the values of options that name a key, token, secret or password."""
+    """Return the command line without values whose name speaks of a key, token, secret or password.
+
+    Covers `--api-key V`, `--api-key=V`, `--engine-option api_key=V` and passwords in addresses.
+    """
     hidden: list[str] = []
     hide_next = False
     for argument in argv:
-        name, equals, _ = argument.partition("=")
-        secret = name.startswith("-") and any(
-            word in name.lower() for word in ("key", "token", "secret", "password")
-        )
+        parts = argument.split("=")
+        secret = next((at for at, name in enumerate(parts) if _names_a_secret(name)), None)
         if hide_next:
             hidden.append("[redacted]")
-        elif secret and equals:
-            hidden.append(f"{name}=[redacted]")
+            hide_next = False
+        elif secret is not None and secret < len(parts) - 1:
+            hidden.append("=".join([*parts[: secret + 1], "[redacted]"]))
         else:
-            hidden.append(argument)
-        hide_next = secret and not equals and not hide_next
+            hidden.append(re.sub(r"(://)[^/@\s]+@", r"\1[redacted]@", argument))
+            hide_next = secret is not None and argument.startswith("-")
     return hidden
+
+
+def _names_a_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_WORDS)

@@ -59,4 +59,6 @@ def generation_from_record(record: Mapping[str, Any]) -> Generation:
     """Return the stored generation. Raises TypeError if fields are missing or unknown."""
     given = dict(record)
     given.pop("v", None)
+    if not isinstance(given.get("text", ""), str):
+        raise TypeError("its text is no string")
     return Generation(**given)

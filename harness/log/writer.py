@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -48,14 +49,15 @@ class RunLock:
             ) from None
         except OSError as error:
             raise storage_error(self._path, error) from error
-        self._holder.write_text(
-            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}),
-            encoding="utf-8",
-        )
+        # Only for the message that a second writer gets: a run does not fail for want of it.
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}
+        with contextlib.suppress(OSError):
+            self._holder.write_text(json.dumps(holder), encoding="utf-8")
 
     def release(self) -> None:
         """Give the lock back."""
-        self._holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._holder.unlink(missing_ok=True)
         self._lock.release()
 
     def _describe_holder(self) -> str:
@@ -90,9 +92,13 @@ class RunWriter:
             raise storage_error(folder, error) from error
         lock = RunLock(folder)
         lock.acquire()
-        write_json_atomically(folder / schema.RUN, header)
-        writer = cls(folder, header, lock)
-        writer.event("started", {})
+        try:
+            write_json_atomically(folder / schema.RUN, header)
+            writer = cls(folder, header, lock)
+            writer.event("started", {})
+        except BaseException:
+            lock.release()
+            raise
         return writer
 
     @classmethod
@@ -105,10 +111,17 @@ class RunWriter:
         lock = RunLock(folder)
         lock.acquire()
         names = (schema.GENERATIONS, schema.EVENTS)
-        torn = [aside for name in names if (aside := set_torn_tail_aside(folder / name)) is not None]
-        writer = cls(folder, header, lock)
-        for aside in torn:
-            writer.event("torn_tail", {"moved_to": aside.name})
+        try:
+            torn = [aside for name in names if (aside := set_torn_tail_aside(folder / name)) is not None]
+            writer = cls(folder, header, lock)
+            for aside in torn:
+                writer.event("torn_tail", {"moved_to": aside.name})
+        except OSError as error:
+            lock.release()
+            raise storage_error(folder, error) from error
+        except BaseException:
+            lock.release()
+            raise
         return writer, torn
 
     def __enter__(self) -> RunWriter:

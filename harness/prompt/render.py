@@ -78,12 +78,12 @@ class Renderer:
             text = self._tokenizer.apply_chat_template(
                 turns, tokenize=False, add_generation_prompt=True, **options
             )
+            ids = self._tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # a template is the model author's program: it may raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RecordError(
                 f"the model's chat template refuses this conversation: {reason}", where=sample.id
             ) from error
-        ids = self._tokenizer.encode(text, add_special_tokens=False)
         return Rendered(text=text, token_ids=ids if isinstance(ids, bytes) else tuple(ids))
 
     def _block_turns(self, sample: Sample) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from harness.engine.base import Engine
-from harness.errors import HarnessError, IncompleteRun, Interrupted, RunFolderError, StorageError
+from harness.errors import IncompleteRun, Interrupted, RunFolderError, StorageError
 from harness.fingerprint import plan_differences
 from harness.log.reader import Generations, RunFolder, redacted
 from harness.log.writer import RunWriter, utc_now
@@ -42,6 +42,7 @@ class Counts:
     reused: int = 0
     generated: int = 0
     errors: int = 0
+    new_tokens: int = 0
 
 
 def check_resumable(folder: Path, plan: RunPlan) -> dict[str, Any]:
@@ -71,12 +72,11 @@ def execute(
     """
     counts = Counts(planned=plan.planned)
     started = time.monotonic()
-    before = float(writer.header.get("generation_s") or 0.0)
     try:
         with _sigterm_as_interrupt():
             _generate(plan, engine, writer, progress, reuse, counts)
     except KeyboardInterrupt:
-        _close_header(writer, "interrupted", before, started)
+        _close_header(writer, "interrupted", counts, started)
         left = counts.planned - counts.kept - counts.reused - counts.generated
         raise Interrupted(
             f"stopped; {left} of {counts.planned} left",
@@ -85,10 +85,10 @@ def execute(
         ) from None
     except StorageError:
         raise
-    except HarnessError:
-        _close_header(writer, "incomplete", before, started)
+    except Exception:
+        _close_header(writer, "incomplete", counts, started)
         raise
-    _close_header(writer, "incomplete" if counts.errors else "complete", before, started)
+    _close_header(writer, "incomplete" if counts.errors else "complete", counts, started)
     if counts.errors:
         writer.event("errors", {"n": counts.errors})
     return counts
@@ -124,13 +124,19 @@ def _generate(
         for generation in engine.generate(missing()):
             writer.generation(generation)
             counts.generated += 1
+            counts.new_tokens += generation.new_tokens
             counts.errors += generation.status == "error"
             progress.finished_one(generation)
 
 
-def _close_header(writer: RunWriter, status: str, before: float, started: float) -> None:
-    spent = round(before + time.monotonic() - started, 3)
-    writer.update_header(status=status, generation_s=spent, finished_at=utc_now(), duration_s=spent)
+def _close_header(writer: RunWriter, status: str, counts: Counts, started: float) -> None:
+    # Tokens and seconds of a killed session are both unknown, so the two are only ever counted together.
+    header = writer.header
+    spent = round(float(header.get("generation_s") or 0.0) + time.monotonic() - started, 3)
+    tokens = int(header.get("generated_tokens") or 0) + counts.new_tokens
+    writer.update_header(
+        status=status, generation_s=spent, generated_tokens=tokens, finished_at=utc_now(), duration_s=spent
+    )
     writer.event("ended", {"status": status})
 
 

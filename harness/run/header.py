@@ -76,6 +76,7 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
         "finished_at": None,
         "duration_s": None,
         "generation_s": 0.0,
+        "generated_tokens": 0,
     }
 
 

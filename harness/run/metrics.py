@@ -11,7 +11,7 @@ from typing import Any
 from harness.errors import SpecError
 from harness.fingerprint import sha256_of_file
 from harness.registry import Registry
-from harness.score.base import Metric, check_metrics
+from harness.score.base import Metric, MetricInfo, check_metrics
 from harness.score.builtin import BUILTIN_METRICS
 from harness.suite.load import Suite, load_scorer
 
@@ -71,8 +71,11 @@ def _metric(suite: Suite, name: str) -> Any:
 
 
 def _instance(metric: Any, name: str, where: str) -> Metric:
-    made: Any = metric() if inspect.isclass(metric) else metric
-    if not hasattr(made, "info") or not callable(getattr(made, "score", None)):
+    try:
+        made: Any = metric() if inspect.isclass(metric) else metric
+    except Exception as error:
+        raise SpecError(f"metrics: {name!r} cannot be made: {error}", where=where) from error
+    if not isinstance(getattr(made, "info", None), MetricInfo) or not callable(getattr(made, "score", None)):
         raise SpecError(f"metrics: {name!r} has no `info` and `score`, so it is no metric", where=where)
     checked: Metric = made
     return checked

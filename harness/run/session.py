@@ -137,7 +137,10 @@ def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
         )
 
     dialect_name = header["prompt"]["dialect"] if suite.spec.dialect == "auto" else suite.spec.dialect
-    options = {"from": sha256_of_file(folder.path / schema.GENERATIONS)}
+    recording = folder.path / schema.GENERATIONS
+    if not recording.is_file():
+        raise UsageError("this run has no generations to replay", where=folder.path)
+    options = {"from": sha256_of_file(recording)}
     unknown = {key: value for key, value in request.options.items() if key != "from"}
     return _open_answering(
         suite, request, {**unknown, **options}, str(header["engine"]["model"]), answer, dialect_name

@@ -58,7 +58,7 @@ class Summary:
         }
         whole = counts["generated"] == self.planned and counts["errors"] == 0
         generation_s = float(header.get("generation_s") or 0.0)
-        speed = self._tokens["new"] / generation_s if generation_s else None
+        speed = int(header.get("generated_tokens") or 0) / generation_s if generation_s else None
         return {
             "v": SCHEMA_VERSION,
             "run_id": header["run_id"],

@@ -67,7 +67,7 @@ def _unjudged(generation: Generation, verdict: str) -> SampleScore:
 def _ask(metric: Metric, sample: Sample, reply: ParsedReply, generation: Generation) -> MetricResult:
     try:
         result = metric.score(sample, reply, generation)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise HarnessError(
             f"metric {metric.info.name!r} failed: {type(error).__name__}: {error}",
             where=sample.id,

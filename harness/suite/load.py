@@ -95,13 +95,15 @@ def load_scorer(suite: Suite) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise SpecError(f"failed while loading: {type(error).__name__}: {error}", where=path) from error
     return module
 
 
 def _suite_folder(name: str) -> Path:
+    if "\0" in name or len(name) > 4000:
+        raise UsageError("this is no path", where=name[:60].replace("\0", "\\0"))
     path = Path(name)
     if path.name == "suite.yaml" and path.is_file():
         return path.parent.resolve()

@@ -14,7 +14,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
 class DatasetRef(Spec):
     """Which records: a data-set folder, relative to suite.yaml, and one of its splits."""
 
-    path: str
+    path: str = Field(pattern=r"^[^\x00]+$", max_length=1000)
     split: Literal["train", "validation", "test"] = "test"
 
 
@@ -28,7 +28,7 @@ class Models(Spec):
 class GenerationSpec(Spec):
     """How answers are drawn. Temperature 0 is greedy decoding."""
 
-    temperature: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     max_new_tokens: int = Field(default=128, ge=1)

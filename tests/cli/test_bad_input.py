@@ -225,3 +225,103 @@ def test_secrets_on_the_command_line_are_not_written(workspace: Path, harness) -
         "--token=[redacted]",
         "run",
     ]
+
+
+def test_secrets_in_engine_options_and_addresses_are_hidden() -> None:
+    from harness.log.reader import redacted
+
+    shown = redacted(
+        [
+            "--engine-option",
+            "api_key=S1",
+            "--engine-option=token=S2",
+            "-m",
+            "https://u:S3@h/x",
+            "--password",
+            "S4",
+        ]
+    )
+
+    assert not [part for part in shown if any(secret in part for secret in ("S1", "S2", "S3", "S4"))]
+    assert redacted(["--tag", "category=single", "--limit", "3"]) == [
+        "--tag",
+        "category=single",
+        "--limit",
+        "3",
+    ]
+
+
+def _scorer(workspace: Path, code: str) -> None:
+    (_suite(workspace) / "scorer.py").write_text(code, encoding="utf-8")
+    _edit(_suite(workspace) / "suite.yaml", "[tool_name_accuracy,", '["scorer.py:Mine", tool_name_accuracy,')
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys\nsys.exit(0)",
+        "raise ValueError('x')",
+        "Mine = 3",
+        "class Mine:\n    info = None",
+        "syntax error(",
+    ],
+)
+def test_a_faulty_scorer_is_bad_input(workspace: Path, in_process, code: str) -> None:
+    _scorer(workspace, code)
+
+    done = in_process("run", _suite(workspace), "--engine", "scripted", "--out", workspace / "reports")
+
+    assert done.exit_code == 4
+    assert "internal error" not in done.err
+    assert not (workspace / "reports").exists()
+
+
+@pytest.mark.parametrize("key", ["plan", "suite", "selection", "prompt", "repeats", "engine"])
+@pytest.mark.parametrize("command", ["score", "report", "resume"])
+def test_damaged_headers(workspace: Path, in_process, key: str, command: str) -> None:
+    out = workspace / "reports"
+    assert in_process("run", _suite(workspace), "--engine", "scripted", "--out", out).exit_code == 0
+    (folder,) = out.iterdir()
+    header = json.loads((folder / "run.json").read_text())
+    header[key] = [1]
+    (folder / "run.json").write_text(json.dumps(header))
+    words = [command, folder]
+    if command == "resume":
+        words = ["run", _suite(workspace), "--engine", "scripted", "--resume", folder]
+
+    done = in_process(*words)
+
+    assert done.exit_code == 4
+    assert "run.json" in done.err
+
+
+def test_scoring_an_unfinished_run_is_exit_6_and_a_bad_reuse_leaves_nothing(
+    workspace: Path, in_process
+) -> None:
+    out = workspace / "reports"
+    assert in_process("run", _suite(workspace), "--engine", "scripted", "--out", out).exit_code == 0
+    (folder,) = out.iterdir()
+    (folder / "generations.jsonl").write_bytes(b"")
+    other = workspace / "other"
+
+    assert in_process("score", folder).exit_code == 6
+    done = in_process("run", _suite(workspace), "--engine", "scripted", "--reuse", "nowhere", "--out", other)
+    assert done.exit_code == 4
+    assert not other.exists()
+    (folder / "scores.jsonl").unlink()
+    assert in_process("report", folder).exit_code == 4
+
+
+def test_a_closed_pipe_does_not_change_the_exit_code(workspace: Path) -> None:
+    import subprocess
+    import sys
+
+    script = workspace / "script.yaml"
+    script.write_text("faults: {engine_error: 0.5}\nseed: 3\n")
+    command = [sys.executable, "-P", "-m", "harness", "run", str(_suite(workspace)), "--engine", "scripted"]
+    command += ["--engine-option", f"script={script}", "--out", str(workspace / "reports")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    process.stdout.close()
+
+    assert process.wait(timeout=60) == 6
