@@ -3,6 +3,8 @@ bare engine, in turn, in one process, on the real model."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import statistics
 import tempfile
@@ -17,7 +19,7 @@ from harness.suite.select import Selection
 from harness.types import Generation
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Silent:
@@ -27,7 +29,7 @@ class Silent:
     def finished_one(self, generation: Generation) -> None: ...
 
 
-def measure(limit: int = 24) -> dict[str, float]:
+def measure(limit: int = 16) -> dict[str, float]:
     """Return the ratio of wall times, harness / bare engine, as the median over rounds, and its range."""
     suite = load_suite(str(ROOT / "suites" / "tool_calling"))
     session = open_session(suite, SessionRequest(), lambda kind, detail: None)
