@@ -45,7 +45,8 @@ def measure(limit: int = 16) -> dict[str, float]:
         middle = time.perf_counter()
         with tempfile.TemporaryDirectory() as name, open_folder(plan, None, Path(name), []) as writer:
             execute(plan, session.engine, writer, Silent())
-            finish_run(writer.folder, suite)
+            with contextlib.redirect_stdout(io.StringIO()):
+                finish_run(writer.folder, suite)
         ended = time.perf_counter()
         if len(bare) != plan.planned:
             raise SystemExit("the bare engine lost samples")
