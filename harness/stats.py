@@ -22,7 +22,7 @@ MIN_CLUSTERS = 5
 """Below this many informative clusters a bootstrap only reshuffles a handful of values; Wilson is used instead."""
 
 _POISSON_CLUSTERS = 300
-"""From here each cluster is drawn Poisson(1) times on its own, seven times as fast; for ratios of sums that agrees with
+"""From here each cluster is drawn Poisson(1) times on its own, which is faster; for ratios of sums that agrees with
 drawing a fixed number of clusters to order 1/n (Chamandy et al. 2012, "Estimating uncertainty for massive data
 streams")."""
 

@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    # Samples are trees freed by reference counts; looking for cycles among them cost a tenth of a scripted run.
+    # Samples are trees freed by reference counts; looking for cycles among them so often is wasted time.
     gc.set_threshold(50_000, 20, 20)
     # Small matrix products gain nothing from a second thread, and wait milliseconds for one on a busy machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
