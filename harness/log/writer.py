@@ -102,11 +102,10 @@ class RunWriter:
         return writer
 
     @classmethod
-    def reopen(cls, folder: Path, header: dict[str, Any]) -> tuple[RunWriter, list[Path]]:
+    def reopen(cls, folder: Path, header: dict[str, Any]) -> RunWriter:
         """Take the lock of an existing folder, set torn tails aside, and go on appending.
 
-        Returns the writer and the files that torn tails were moved to. Raises RunFolderError if another process
-        holds the lock.
+        Raises RunFolderError if another process holds the lock.
         """
         lock = RunLock(folder)
         lock.acquire()
@@ -122,7 +121,7 @@ class RunWriter:
         except BaseException:
             lock.release()
             raise
-        return writer, torn
+        return writer
 
     def __enter__(self) -> RunWriter:
         return self

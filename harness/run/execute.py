@@ -181,7 +181,7 @@ def open_folder(plan: RunPlan, resume: Path | None, parent: Path, argv: list[str
         header = make_header(plan, argv, metrics)
         return RunWriter.create(parent / header["run_id"], header)
     header = check_resumable(resume, plan)
-    writer, _ = RunWriter.reopen(resume, header)
+    writer = RunWriter.reopen(resume, header)
     writer.update_header(status="running")
     writer.event("resumed", {"argv": redacted(argv)})
     return writer
