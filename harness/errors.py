@@ -16,6 +16,7 @@ HarnessError                      one clear message: what, where, what to do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 EXIT_DONE = 0
@@ -25,6 +26,8 @@ EXIT_INTERNAL = 3
 EXIT_USAGE = 4
 EXIT_NOTHING_COLLECTED = 5
 EXIT_INCOMPLETE = 6
+
+_LONGEST_NAME = 200
 
 
 class HarnessError(Exception):
@@ -90,3 +93,25 @@ class EngineError(HarnessError):
 
 class Interrupted(HarnessError):
     exit_code = EXIT_INTERRUPTED
+
+
+def nearest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that `name` probably means (a ratio of equal characters above `cutoff`), or None."""
+    from difflib import get_close_matches
+
+    if len(name) > _LONGEST_NAME:
+        return None
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean 'x'? " for a sentence to follow, or ""."""
+    close = nearest_name(name, known)
+    return "" if close is None else f"Did you mean {close!r}? "
+
+
+def did_you_mean(name: str, known: Iterable[str], label: str = "Known") -> str:
+    """Return "Did you mean 'x'?", or the list of what is known."""
+    names = sorted(known)
+    listed = f"{label}: {', '.join(names) or 'none'}."
+    return nearest_hint(name, names).rstrip() or listed

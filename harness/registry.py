@@ -5,7 +5,6 @@ Groups: harness.suites, harness.metrics, harness.engines, harness.dialects, harn
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import inspect
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from harness.errors import MissingDependency, UsageError
+from harness.errors import MissingDependency, UsageError, nearest_hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +75,10 @@ class Registry:
     def _point(self, name: str) -> EntryPoint:
         points = _points(self.group)
         if name not in points:
-            close = difflib.get_close_matches(name, points, n=1)
             known = ", ".join(sorted(points)) or "none"
             raise UsageError(
                 f"unknown {self._kind()} {name!r}",
-                remedy=(f"Did you mean {close[0]!r}? " if close else "") + f"Known: {known}.",
+                remedy=f"{nearest_hint(name, points)}Known: {known}.",
             )
         candidates = points[name]
         if len(candidates) > 1:

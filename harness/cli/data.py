@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from harness.cli.data_import import command as import_command
 from harness.errors import EXIT_USAGE
 
 
 @click.group("data")
 def command() -> None:
-    """Check and build data sets."""
+    """Check, build and import data sets."""
+
+
+command.add_command(import_command)
 
 
 @command.command("lint")
@@ -19,11 +23,13 @@ def command() -> None:
 def lint(folder: Path) -> int:
     """Check the data set in FOLDER: schema, ids, gold against the tools, leakage between splits, duplicates."""
     from harness.data.lint import lint as lint_dataset
+    from harness.report.text import visible
 
     findings = lint_dataset(folder)
     for finding in findings:
         place = f"{finding.file}:{finding.line}" if finding.line else str(finding.file)
-        click.echo(f"{place}: {finding.severity} {finding.code}: {finding.message}\n  {finding.remedy}")
+        said = f"{place}: {finding.severity} {finding.code}: {finding.message}\n  {finding.remedy}"
+        click.echo(visible(said))
     errors = sum(finding.severity == "error" for finding in findings)
     click.echo(f"{folder}: {errors} errors, {len(findings) - errors} warnings", err=True)
     return EXIT_USAGE if errors else 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from harness.data.number_words import NATIVE_ONES, NATIVE_TENS, NATIVE_TWENTY, SINO_DIGITS
+
 PARTICLES = {
     "은": ("은", "는"),
     "이": ("이", "가"),
@@ -42,10 +44,6 @@ _CLOSERS = " \t)]}'\"’”」』"
 _UNIT_AT_END = re.compile(r"[0-9]\s?([A-Za-z][A-Za-z/·]*)$")
 _NUMBER_AT_END = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?$")
 _MARK = re.compile(r"\[(" + "|".join(sorted(PARTICLES, key=len, reverse=True)) + r")\]")
-
-_SINO_DIGITS = "영일이삼사오육칠팔구"
-_NATIVE_ONES = ("", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉")
-_NATIVE_TENS = ("", "열", "스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔")
 
 
 def final_sound(text: str) -> str:
@@ -126,7 +124,7 @@ def _below_myriad(number: int) -> str:
     for power, name in ((1000, "천"), (100, "백"), (10, "십"), (1, "")):
         digit = number // power % 10
         if digit:
-            word += ("" if digit == 1 and name else _SINO_DIGITS[digit]) + name
+            word += ("" if digit == 1 and name else SINO_DIGITS[digit]) + name
     return word
 
 
@@ -135,7 +133,7 @@ def sino_decimal(text: str) -> str:
     whole, _, fraction = text.partition(".")
     sign = "마이너스 " if whole.startswith("-") else ""
     word = sign + sino(int(whole.lstrip("-")))
-    return word + ("점" + "".join(_SINO_DIGITS[int(digit)] for digit in fraction) if fraction else "")
+    return word + ("점" + "".join(SINO_DIGITS[int(digit)] for digit in fraction) if fraction else "")
 
 
 def native(number: int) -> str:
@@ -143,5 +141,5 @@ def native(number: int) -> str:
     if not 1 <= number <= 99:
         raise ValueError(f"native numbers go from 1 to 99, not {number}")
     if number == 20:
-        return "스무"
-    return _NATIVE_TENS[number // 10] + _NATIVE_ONES[number % 10]
+        return NATIVE_TWENTY
+    return NATIVE_TENS[number // 10] + NATIVE_ONES[number % 10]

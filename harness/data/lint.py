@@ -9,10 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-from referencing import Registry
-
 from harness.data.leakage import NEAR, near_duplicates, normalise, pair_key, user_text
 from harness.data.records import sample_from_record
 from harness.data.strict_json import decode_bytes, iter_lines
@@ -58,6 +54,8 @@ def lint(dataset_dir: Path) -> list[LintFinding]:
     """
     paths = {split: dataset_dir / f"{split}.jsonl" for split in SPLITS}
     present = {split: path for split, path in paths.items() if path.is_file()}
+    if not dataset_dir.is_dir():
+        raise RecordError("no such folder", where=dataset_dir)
     if not present:
         names = ", ".join(path.name for path in paths.values())
         raise RecordError("no data set here", where=dataset_dir, remedy=f"It needs at least one of {names}.")
@@ -119,12 +117,12 @@ def _tool_findings(catalog: ToolCatalog, path: Path) -> Iterator[LintFinding]:
         for name, schema in tool.parameters["properties"].items():
             if not isinstance(schema, dict) or "default" not in schema:
                 continue
-            validator = Draft202012Validator(
-                {**schema, "$defs": tool.parameters.get("$defs", {})}, registry=Registry()
-            )
-            error = best_match(validator.iter_errors(schema["default"]))
-            if error is not None:
-                message = f"{tool.name}.{name}: the default is not permitted: {error.message}"
+            try:
+                problem = catalog.checks.problem(tool, name, schema["default"])
+            except ValueError as error:
+                problem = str(error)
+            if problem is not None:
+                message = f"{tool.name}.{name}: the default is not permitted: {problem}"
                 yield LintFinding(
                     str(path), line, "error", "tool-default", message, "Correct default or schema."
                 )

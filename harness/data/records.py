@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from harness.data.strict_json import StrictJsonError, decode, decode_bytes, did_you_mean, iter_lines
+from harness.data.strict_json import StrictJsonError, decode, decode_bytes, iter_lines
 from harness.data.to_record import record_from_sample
 from harness.data.tools import ToolCatalog, load_tools, tool_from_json
-from harness.errors import RecordError
+from harness.errors import RecordError, did_you_mean
 from harness.types import (
     CallOrder,
     Expect,
@@ -34,7 +34,6 @@ __all__ = [
     "ToolCatalog",
     "iter_samples",
     "load_tools",
-    "read_sample_at",
     "record_from_sample",
     "sample_from_record",
 ]
@@ -56,12 +55,10 @@ _SET_LIMIT = 4096
 
 @dataclass(frozen=True, slots=True)
 class LocatedSample:
-    """A sample, its 1-based line, the line's byte offset, and its bytes without the line ending."""
+    """A sample and its 1-based line."""
 
     sample: Sample
     line: int
-    offset: int
-    raw: bytes
 
 
 def iter_samples(path: Path, tools: Mapping[str, ToolSpec]) -> Iterator[LocatedSample]:
@@ -83,18 +80,7 @@ def iter_samples(path: Path, tools: Mapping[str, ToolSpec]) -> Iterator[LocatedS
                 remedy="Give it its own id.",
             )
         seen.add(digest)
-        yield LocatedSample(sample, line.number, line.offset, line.raw)
-
-
-def read_sample_at(path: Path, offset: int, tools: Mapping[str, ToolSpec]) -> Sample:
-    """Return the sample whose line starts at a byte offset (as iter_samples gave it). Raises RecordError."""
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            raw = file.readline()
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=path) from None
-    return _sample_from_bytes(raw.rstrip(b"\r\n"), _catalog(tools), f"{path}:byte {offset}")
+        yield LocatedSample(sample, line.number)
 
 
 def sample_from_record(record: Mapping[str, Json], tools: Mapping[str, ToolSpec], *, where: str) -> Sample:
@@ -231,7 +217,7 @@ class _RecordReader:
     def tools(self) -> tuple[ToolSpec, ...]:
         entries = self.list_of("tools")
         sets = self.catalog.sets
-        key = "\x00".join(entries) if all(isinstance(e, str) for e in entries) else json.dumps(entries)
+        key = tuple(entries) if all(isinstance(e, str) for e in entries) else json.dumps(entries)
         found = sets.get(key)
         if found is None:
             found = tuple(self.tool(entry) for entry in entries)

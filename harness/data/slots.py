@@ -9,35 +9,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from harness.data.korean import native, sino_decimal
+from harness.data.number_words import ENGLISH_BELOW_TWENTY, ENGLISH_TENS
 from harness.data.synth_spec import Language, SlotSpec, UnitSpec
 from harness.errors import SpecError
 from harness.types import Json
 
 COMMA_SHARE = 0.25
 Units = dict[str, tuple[UnitSpec, str]]
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +151,20 @@ def words(value: Decimal, lang: Language) -> str:
     whole, _, fraction = f"{value:f}".partition(".")
     sign = "minus " if whole.startswith("-") else ""
     spoken = sign + _english(int(whole.lstrip("-")))
-    return spoken + (" point " + " ".join(_ONES[int(digit)] for digit in fraction) if fraction else "")
+    return spoken + (
+        " point " + " ".join(ENGLISH_BELOW_TWENTY[int(digit)] for digit in fraction) if fraction else ""
+    )
 
 
 def _english(number: int) -> str:
     if number < 20:
-        return _ONES[number]
+        return ENGLISH_BELOW_TWENTY[number]
     if number < 100:
-        tail = f"-{_ONES[number % 10]}" if number % 10 else ""
-        return _TENS[number // 10] + tail
+        tail = f"-{ENGLISH_BELOW_TWENTY[number % 10]}" if number % 10 else ""
+        return ENGLISH_TENS[number // 10] + tail
     if number < 1000:
         tail = f" and {_english(number % 100)}" if number % 100 else ""
-        return f"{_ONES[number // 100]} hundred{tail}"
+        return f"{ENGLISH_BELOW_TWENTY[number // 100]} hundred{tail}"
     if number < 1_000_000:
         rest = number % 1000
         joint = " " if rest >= 100 else " and "

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +12,8 @@ from harness.errors import RecordError
 from harness.types import Json
 
 BOM = b"\xef\xbb\xbf"
+MAX_DEPTH = 80
+"""Of a record or a tool; arguments deeper than 64 levels equal nothing in scoring."""
 
 
 class StrictJsonError(ValueError):
@@ -60,9 +61,26 @@ def decode(text: str) -> Json:
         raise StrictJsonError("nested too deep", "Flatten the value.") from None
     except ValueError as error:
         raise StrictJsonError(str(error)) from None
+    if text.count("{") + text.count("[") > MAX_DEPTH:
+        refuse_depth(value)
     if "\\u" in text:
         refuse_surrogates(value)
     return value
+
+
+def refuse_depth(value: Json) -> None:
+    """Raise StrictJsonError for a value nested deeper than `MAX_DEPTH`: what walks values later is recursive."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise StrictJsonError(f"nested deeper than {MAX_DEPTH} levels", "Flatten the value.")
 
 
 def refuse_surrogates(value: Json) -> None:
@@ -97,10 +115,9 @@ def decode_bytes(raw: bytes, where: str) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a JSONL file: 1-based number, byte offset of its start, bytes without the line ending."""
+    """One line of a JSONL file: 1-based number, bytes without the line ending."""
 
     number: int
-    offset: int
     raw: bytes
 
 
@@ -108,10 +125,8 @@ def iter_lines(path: Path) -> Iterator[Line]:
     """Yield the lines of a file, one at a time. Raises RecordError if the file cannot be read."""
     try:
         with path.open("rb") as file:
-            offset = 0
             for number, raw in enumerate(file, 1):
-                yield Line(number, offset, raw.rstrip(b"\r\n"))
-                offset += len(raw)
+                yield Line(number, raw.rstrip(b"\r\n"))
     except FileNotFoundError:
         raise RecordError(
             "no such file", where=path, remedy="Check the data set's folder and split."
@@ -120,12 +135,3 @@ def iter_lines(path: Path) -> Iterator[Line]:
         raise RecordError("this is a folder, not a JSONL file", where=path) from None
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}", where=path) from None
-
-
-def did_you_mean(name: str, known: Iterable[str], label: str = "Known") -> str:
-    """Return "Did you mean 'x'?", or the list of what is known."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    return f"{label}: {', '.join(names)}." if names else f"{label}: none."

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from harness.data.leakage import normalise, pair_key, share_of, user_text
 from harness.data.records import sample_from_record
@@ -31,6 +32,7 @@ PAIR_SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.85), "test": (0.85, 1.
 
 _TRIES_PER_TEMPLATE = 4000
 CHECKSUMS = "SHA256SUMS"
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class _Builder:
         for category, size in _sizes(spec.mix, spec.splits[self.split]).items():
             per_language = _sizes(dict.fromkeys(spec.languages, 1 / len(spec.languages)), size)
             for lang, count in per_language.items():
-                built += self.bucket(category, lang, count)  # type: ignore[arg-type]
+                built += self.bucket(category, lang, count)
         random.Random(f"{spec.seed}|order|{self.split}").shuffle(built)
         return [
             {"id": f"{spec.name}-{self.split}-{number:04d}", **record}
@@ -255,9 +257,13 @@ class _Builder:
     def first_call(self, utterance: Utterance, block: FollowUpBlock, rng: random.Random) -> _First:
         opener = utterance
         if block.then is not None:
-            opener = rng.choice(
-                [u for u in self.pool("call", block.lang) if tool_of(u.key or "") == block.first]
-            )
+            openers = [u for u in self.pool("call", block.lang) if tool_of(u.key or "") == block.first]
+            if not openers:
+                raise SpecError(
+                    f"a follow-up ({block.lang}) begins with {block.first!r}, which no call template calls",
+                    remedy="Add three templates for it, or begin with another tool.",
+                )
+            opener = rng.choice(openers)
         draws = self.plan.sampler.draw_all(list(opener.template.slots), block.lang, rng)
         gold = self.gold(self.call_of(opener), draws, {})
         arguments = {
@@ -308,7 +314,10 @@ class _Builder:
 
     def set_without(self, tool: str, rng: random.Random) -> list[str]:
         sets = self.plan.spec.tool_sets
-        return sets[rng.choice([name for name in sorted(sets) if tool not in sets[name]])]
+        without = [name for name in sorted(sets) if tool not in sets[name]]
+        if not without:
+            raise SpecError(f"every tool set holds {tool!r}", remedy="Add a set without it.")
+        return sets[rng.choice(without)]
 
     def made(
         self,
@@ -341,7 +350,7 @@ def gold_call(gold: Mapping[str, Json]) -> GoldCall:
     return GoldCall(name=gold["name"], arguments=arguments)
 
 
-def _sizes(shares: Mapping[str, float], total: int) -> dict[str, int]:
+def _sizes(shares: Mapping[Name, float], total: int) -> dict[Name, int]:
     """Divide a total by shares into whole numbers that add up (largest remainders; ties by name)."""
     exact = {name: share * total for name, share in shares.items()}
     sizes = {name: int(value + 1e-9) for name, value in exact.items()}

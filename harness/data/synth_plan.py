@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.slots import Sampler
-from harness.data.strict_json import did_you_mean
 from harness.data.synth_spec import (
     CATEGORIES,
     SPLITS,
@@ -24,7 +23,7 @@ from harness.data.synth_spec import (
 )
 from harness.data.template import Template, expression_slots, make_template
 from harness.data.tools import ToolCatalog, tool_from_json
-from harness.errors import SpecError
+from harness.errors import SpecError, did_you_mean
 from harness.types import Json
 
 HELD_OUT_SHARE = 0.15
@@ -74,6 +73,7 @@ def read_plan(path: Path) -> Plan:
     for tool in tool_file.tools:
         tool_spec = tool_from_json(tool.model_dump(), f"{path.parent / spec.tools} ({tool.name})")
         catalog[tool_spec.name] = tool_spec
+    _check_said(tool_file, spec, catalog, path.parent / spec.tools)
     for name, members in spec.tool_sets.items():
         for member in members:
             _known_tool(member, catalog, f"{path} (tool_sets.{name})")
@@ -100,6 +100,16 @@ def _check_spec(spec: SynthSpec, path: Path) -> None:
         raise SpecError(f"splits must be {', '.join(SPLITS)}", where=path)
     if abs(sum(spec.mix.values()) - 1) > 1e-9 or set(spec.mix) != set(CATEGORIES):
         raise SpecError(f"mix must give shares of {', '.join(CATEGORIES)} that add up to 1", where=path)
+
+
+def _check_said(tool_file: ToolFile, spec: SynthSpec, catalog: ToolCatalog, path: Path) -> None:
+    """Raise SpecError if a title or the replies about tools that are not offered are missing in a language."""
+    for lang in spec.languages:
+        if lang not in tool_file.not_offered_replies:
+            raise SpecError(f"not_offered_replies lacks {lang!r}", where=path)
+        for name in catalog:
+            if name not in tool_file.titles.get(lang, {}):
+                raise SpecError(f"titles lacks {name!r} in {lang!r}", where=path)
 
 
 def _known_tool(name: str, catalog: ToolCatalog, where: str | None = None) -> None:

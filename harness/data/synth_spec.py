@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.yaml_spec import Spec, read_yaml_spec
 
@@ -13,6 +14,9 @@ Language = Literal["ko", "en"]
 SPLITS = ("train", "validation", "test")
 CATEGORIES = ("single", "multiple", "parallel", "no_call", "ask", "follow_up")
 Texts = Annotated[list[str], Field(min_length=1)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+LARGEST_SPOKEN = 999_999
+_NEEDS = {"quantity": "units", "choice": "options", "label": "prefixes", "list": "of", "dimensions": "parts"}
 
 
 class UnitSpec(Spec):
@@ -23,8 +27,14 @@ class UnitSpec(Spec):
     en: Texts
     word: dict[Language, str]
     weight: int = Field(default=1, ge=1)
-    scale: float = 1
-    factor: float = 1
+    scale: Number = Field(default=1, gt=0)
+    factor: Number = Field(default=1, gt=0)
+
+    @model_validator(mode="after")
+    def _is_spoken_in_every_language(self) -> UnitSpec:
+        if set(self.word) != {"ko", "en"}:
+            raise ValueError("word must be given in ko and en")
+        return self
 
 
 class OptionSpec(Spec):
@@ -39,22 +49,45 @@ class OptionSpec(Spec):
 class PartSpec(Spec):
     min: int
     max: int
-    step: int = 1
+    step: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> PartSpec:
+        if self.max < self.min:
+            raise ValueError("max is below min")
+        return self
 
 
 class SlotSpec(Spec):
     """One value sampler. Which keys it needs depends on `kind`; `harness.data.slots` says how each draws."""
 
     kind: Literal["integer", "number", "quantity", "choice", "label", "list", "dimensions"]
-    min: float = 1
-    max: float = 1
-    step: float = 1
+    min: Number = 1
+    max: Number = 1
+    step: Number = Field(default=1, gt=0)
     units: list[UnitSpec] = Field(default_factory=list)
     options: list[OptionSpec] = Field(default_factory=list)
     prefixes: list[str] = Field(default_factory=list)
     prefix: str = ""
     parts: dict[str, PartSpec] = Field(default_factory=dict)
     of: str | None = None
+
+    @model_validator(mode="after")
+    def _can_be_drawn_from(self) -> SlotSpec:
+        needed = _NEEDS.get(self.kind)
+        if needed and not getattr(self, needed):
+            raise ValueError(f"a slot of kind {self.kind} needs {needed}")
+        if self.max < self.min:
+            raise ValueError("max is below min")
+        if self.kind == "list" and not 1 <= self.min <= self.max <= 1000:
+            raise ValueError("a list has between 1 and 1,000 entries")
+        scale = max((unit.scale for unit in self.units), default=1.0)
+        largest = max(abs(self.min), abs(self.max)) * scale
+        if self.kind in ("integer", "number", "quantity") and not largest <= LARGEST_SPOKEN:
+            raise ValueError(f"numbers beyond {LARGEST_SPOKEN:,} cannot be read aloud")
+        if (self.max - self.min) / self.step > 1e9 or not math.isfinite(self.max - self.min):
+            raise ValueError("the range has too many steps")
+        return self
 
 
 class SlotFile(Spec):
@@ -94,6 +127,12 @@ class FollowUpBlock(Spec):
     templates: list[str] = Field(default_factory=list)
     replies: list[str] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _ends_in_a_call_or_a_reply(self) -> FollowUpBlock:
+        if self.then is None and not self.replies:
+            raise ValueError("a follow-up needs `then`, or replies")
+        return self
+
 
 class AskBlock(Spec):
     lang: Language
@@ -123,8 +162,8 @@ class SynthSpec(Spec):
     schema_version: Literal[1] = Field(alias="schema")
     name: str
     seed: str
-    splits: dict[str, int]
-    languages: list[Language]
+    splits: dict[str, Annotated[int, Field(ge=0)]]
+    languages: Annotated[list[Language], Field(min_length=1)]
     mix: dict[str, float]
     not_offered_share: float = Field(ge=0, le=1)
     tools: str

@@ -102,6 +102,9 @@ def evaluate(expression: Json, draws: Mapping[str, Draw], first: Mapping[str, Js
             return [first[part]] if part in first else []
         if name not in draws:
             return []
+        if part and part not in draws[name].parts:
+            known = ", ".join(draws[name].parts) or "no parts"
+            raise SpecError(f"{expression!r}: slot {name!r} has no part {part!r}", remedy=f"It has {known}.")
         return [draws[name].parts[part]] if part else list(draws[name].accept)
     if isinstance(expression, dict):
         kept = [(key, values) for key, item in expression.items() if (values := evaluate(item, draws, first))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,17 @@ from jsonschema.exceptions import SchemaError, best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from harness.data.strict_json import BOM, StrictJsonError, decoder, did_you_mean, refuse_surrogates
-from harness.errors import RecordError
+from harness.data.regex_cost import pattern_problem
+from harness.data.strict_json import BOM, StrictJsonError, decoder, refuse_depth, refuse_surrogates
+from harness.errors import RecordError, did_you_mean
 from harness.types import Json, ToolSpec
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _OUTER_KEYS = ("type", "function")
 _INNER_KEYS = ("name", "description", "parameters", "strict")
 _CACHE_LIMIT = 1 << 16
+_MAPS_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_PLAIN_VALUES = ("default", "const", "enum", "examples")
 
 
 class SchemaChecks:
@@ -34,8 +37,8 @@ class SchemaChecks:
     def problem(self, tool: ToolSpec, argument: str, value: Json) -> str | None:
         """Return why the schema forbids `value` for `argument`, or None.
 
-        Raises ValueError if the schema refers to something that cannot be resolved, KeyError for an argument
-        that the schema does not have.
+        Raises ValueError if the schema cannot be applied (a $ref that leads nowhere or in a circle, a keyword that
+        fails), KeyError for an argument that the schema does not have.
         """
         plain = json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
         key = (id(tool), argument, type(value), plain)
@@ -47,10 +50,15 @@ class SchemaChecks:
             self._answers.clear()
             self._validators.clear()
             self._kept.clear()
+        validator = self._validator(tool, argument)
         try:
-            error = best_match(self._validator(tool, argument).iter_errors(value))
+            error = best_match(validator.iter_errors(value))
         except Unresolvable as unresolvable:
             raise ValueError(f"a $ref cannot be resolved: {unresolvable}") from None
+        except RecursionError:
+            raise ValueError("a $ref leads back to itself") from None
+        except Exception as failure:  # some keywords fail on values that their authors never thought of
+            raise ValueError(f"it fails on {_short(value)}: {type(failure).__name__}: {failure}") from None
         self._answers[key] = None if error is None else _shown(error)
         return self._answers[key]
 
@@ -66,6 +74,14 @@ class SchemaChecks:
         return self._validators[key]
 
 
+def _short(value: Json) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except ValueError:
+        return "a huge number"
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
 def _shown(error: Any) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
     message = str(error.message)
@@ -78,7 +94,7 @@ class ToolCatalog(dict[str, ToolSpec]):
     def __init__(self, tools: Mapping[str, ToolSpec] | Iterable[tuple[str, ToolSpec]] = ()) -> None:
         super().__init__(tools)
         self.checks = SchemaChecks()
-        self.sets: dict[str, tuple[ToolSpec, ...]] = {}
+        self.sets: dict[str | tuple[str, ...], tuple[ToolSpec, ...]] = {}
         self.sources: dict[str, int] = {}
         """Line of each tool in tools.json, where it came from one."""
 
@@ -123,6 +139,14 @@ def _check_parameters(name: str, parameters: Json, where: str) -> None:
     except SchemaError as error:
         path = ".".join(str(part) for part in error.absolute_path) or "parameters"
         raise RecordError(f"tool {name!r}: {path}: {error.message}", where=where) from None
+    for pattern in _patterns(parameters):
+        problem = pattern_problem(pattern)
+        if problem:
+            raise RecordError(
+                f"tool {name!r}: pattern {_short(pattern)} cannot be used: {problem}",
+                where=where,
+                remedy="What a model writes is matched against it; write it simpler, or use enum or maxLength.",
+            )
     properties = parameters.setdefault("properties", {})
     for required in parameters.get("required", []):
         if required not in properties:
@@ -130,6 +154,25 @@ def _check_parameters(name: str, parameters: Json, where: str) -> None:
             raise RecordError(
                 f"tool {name!r}: requires {required!r}, not a property", where=where, remedy=remedy
             )
+
+
+def _patterns(schema: Json) -> Iterator[str]:
+    """Yield every regular expression of a schema: `pattern`, and the keys of `patternProperties`."""
+    pending = [schema]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, list):
+            pending += current
+        if not isinstance(current, dict):
+            continue
+        if isinstance(current.get("pattern"), str):
+            yield current["pattern"]
+        for key, value in current.items():
+            if key in _MAPS_OF_SCHEMAS and isinstance(value, dict):
+                yield from value if key == "patternProperties" else ()
+                pending += value.values()
+            elif key not in _PLAIN_VALUES:
+                pending.append(value)
 
 
 def load_tools(path: Path) -> ToolCatalog:
@@ -185,6 +228,7 @@ def _list_entries(text: str, path: Path) -> Iterable[tuple[int, Json]]:
         line = text.count("\n", 0, position) + 1
         try:
             value, position = decoder.raw_decode(text, position)
+            refuse_depth(value)
             refuse_surrogates(value)
         except json.JSONDecodeError as error:
             raise RecordError(f"not valid JSON: {error.msg}", where=f"{path}:{error.lineno}") from None

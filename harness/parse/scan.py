@@ -12,21 +12,36 @@ from typing import Final
 
 from harness.parse.json_calls import MAX_DEPTH, Broken, Budget, Decoded, decode, measure
 from harness.parse.repair import recover
-from harness.parse.shapes import is_attempt
+from harness.parse.shapes import ARGUMENT_WORDS, NAME_WORDS, is_attempt
 from harness.types import Span, ToolCall
 
 OPEN_TAG: Final = "<tool_call>"
 CLOSE_TAG: Final = "</tool_call>"
 
 _OTHER_MARKS: Final = (
-    r"\[TOOL_CALLS\]|<function=|<\|python_tag\|>|<function_?call>|<start_function_call>|<TOOLCALL>"
-    r"|<\|tool_call(?:_start)?\|>|<｜tool▁calls?▁begin｜>|<\|tool_calls_section_begin\|>"
+    r"\[TOOL_CALLS\]|<function=|<\|python_tag\|>|<function_?calls?>|<start_function_call>|<TOOL_?CALLS?>|<tool_calls>"
+    r"|<\|tool_call(?:_start)?\|>|<｜tool▁calls?▁begin｜>|<\|tool_calls_section_begin\|>|<\w{1,16}:tool_call>"
+    r"|<\|action_start\|>|<invoke name=|\bto=functions\."
 )
 _MARK = re.compile(_OTHER_MARKS)
 _MARK_OR_TAG = re.compile(_OTHER_MARKS + r"|</?tool_call>")
-_PYTHONIC = re.compile(r"(?:\bfunctions\.|\[\s{0,8}+)(?P<name>\w[\w.\-]{0,127}+)\s{0,8}+\(")
+# With the name of an offered tool: `functions.f(`, `[f(`; on a line of its own a call with values, perhaps printed or
+# assigned (a signature, `f(a, b)`, is none); and ReAct's `Action: f`.
+_NAMED = re.compile(
+    r"""(?:\bfunctions\.|\[\s{0,8}+)(?P<python>\w[\w.\-]{0,127}+)\s{0,8}+\("""
+    r"""|^[ \t`]{0,16}+(?:print\(|\w{1,32}+[ ]{0,4}+=[ ]{0,4}+)?(?P<line>\w[\w.\-]{0,127}+)\("""
+    r"""(?=\s{0,8}+(?:\)[ \t`;]{0,16}+$|\w{1,64}+\s{0,4}+=(?!=)|["'\-\[{\d]|(?:True|False|None)\b))"""
+    r"""|^[ \t]{0,16}+Action:[ \t]{0,8}+(?P<react>\w[\w.\-]{0,127}+)[ \t]{0,8}+$""",
+    re.MULTILINE,
+)
 _OPENING = re.compile(r"[{\[]")
 _HINT = re.compile(r"""["'](?:name|function)["']""")
+# Words other than `name` mean a call only with the name of an offered tool; an object may also be keyed by that name.
+_WIDE_HINT = re.compile(rf"""["'](?:{"|".join(NAME_WORDS)})["']|["']\s{{0,8}}+:\s{{0,8}}+\{{""")
+_WIDE_HEAD = re.compile(
+    rf"""[\s\[{{]{{0,64}}+["'](?:{"|".join(NAME_WORDS)})["']\s{{0,8}}+:\s{{0,8}}+["'](?P<name>[\w.\-]{{1,128}}+)["']"""
+)
+_WIDE_ARGUMENTS = re.compile(rf"""["'](?:{"|".join(ARGUMENT_WORDS)})["']""")
 _HEAD = re.compile(r"""[\s\[{]{0,64}+["'](?:name|function|type)["']\s{0,8}+:""")
 _ARGUMENTS = re.compile(r"""["'](?:arguments|parameters)["']""")
 _FENCE_BEFORE = re.compile(r"```[\w-]{0,16}+[ \t]{0,8}+\r?\n?[ \t\n]{0,8}+\Z")
@@ -58,12 +73,14 @@ class Scan:
     budget: Budget
     # Where the next argument key stands, kept so that many openings before one key do not each search for it.
     arguments_at: int = -1
+    wide_arguments_at: int = -1
 
     def pieces(self, start: int, end: int) -> Iterator[Piece]:
         """Yield the pieces in text[start:end], in order and without overlap."""
         marks = self._marks(start, end)
         mark = next(marks, None)
-        hint = _HINT.search(self.text, start, end)
+        hint_of = _WIDE_HINT if self.tool_names else _HINT
+        hint = hint_of.search(self.text, start, end)
         position = floor = start
         opening: int | None = -1
         while mark is not None or hint is not None:
@@ -87,12 +104,12 @@ class Scan:
             while mark is not None and mark[0] < position:
                 mark = next(marks, None)
             if hint is not None and hint.start() < position:
-                hint = _HINT.search(self.text, position, end)
+                hint = hint_of.search(self.text, position, end)
 
     def _marks(self, start: int, end: int) -> Iterator[tuple[int, str]]:
         """Yield (place, what) of foreign marks, in order."""
         fixed = (_MARK_OR_TAG if self.tags else _MARK).finditer(self.text, start, end)
-        named = self._pythonic(start, end) if self.tool_names else iter(())
+        named = self._with_name(start, end)
         one, other = next(fixed, None), next(named, None)
         while one is not None or other is not None:
             if other is None or (one is not None and one.start() <= other.start()):
@@ -100,12 +117,15 @@ class Scan:
                 yield one.start(), one.group()
                 one = next(fixed, None)
             else:
-                yield other.start(), "a call in Python's syntax"
+                yield other.start(), "ReAct's form" if other["react"] else "Python's syntax"
                 other = next(named, None)
 
-    def _pythonic(self, start: int, end: int) -> Iterator[re.Match[str]]:
-        for match in _PYTHONIC.finditer(self.text, start, end):
-            if match.group("name") in self.tool_names:
+    def _with_name(self, start: int, end: int) -> Iterator[re.Match[str]]:
+        text = self.text
+        if not self.tool_names or (text.find("(", start, end) < 0 and text.find("Action:", start, end) < 0):
+            return
+        for match in _NAMED.finditer(text, start, end):
+            if (match["python"] or match["line"] or match["react"]) in self.tool_names:
                 yield match
 
     def _foreign(self, mark: tuple[int, str], end: int) -> Piece:
@@ -150,9 +170,11 @@ class Scan:
     def _broken(self, place: int, stop: int, end: int, broken: Broken) -> Piece | int:
         if broken.code == "work_limit":
             return self._limit(place, end)
-        if not _HINT.search(self.text, place, stop):
+        if not _HINT.search(self.text, place, stop) and not self._names_a_tool(place, stop):
             return place + 1
         calls, limited = recover(self.text, place, stop, self.budget)
+        if not _ARGUMENTS.search(self.text, place, stop):
+            calls = tuple(call for call in calls if call.name in self.tool_names)
         if not calls and not self._looks_like_call(place, stop):
             return self._limit(place, end) if limited else place + 1
         code = "work_limit" if limited else broken.code
@@ -173,9 +195,23 @@ class Scan:
 
     def _looks_like_call(self, place: int, end: int) -> bool:
         """Tell whether broken JSON begins as a call does. A spent budget may have cut its arguments off."""
+        if self._names_a_tool(place, end):
+            return True
         if not _HEAD.match(self.text, place, end):
             return False
         return (self.truncated and end == len(self.text)) or self._argument_ahead(place, end)
+
+    def _names_a_tool(self, place: int, end: int) -> bool:
+        """Tell whether broken JSON begins with the name of an offered tool, with arguments by any word to come."""
+        head = _WIDE_HEAD.match(self.text, place, end) if self.tool_names else None
+        if head is None or head["name"] not in self.tool_names:
+            return False
+        if self.truncated and end == len(self.text):
+            return True
+        if self.wide_arguments_at < place:
+            found = _WIDE_ARGUMENTS.search(self.text, place)
+            self.wide_arguments_at = found.start() if found else len(self.text)
+        return self.wide_arguments_at < end
 
     def _with_fence(self, start: int, stop: int, floor: int, end: int) -> Span:
         after = _FENCE_AFTER.match(self.text, stop, end)

@@ -12,6 +12,15 @@ from harness.types import Json, ToolCall
 _WRAPPERS: Final = ("tool_calls", "tool_call", "function_call")
 _ARGUMENT_KEYS: Final = ("arguments", "parameters")
 _MAX_CALLS: Final = 1000
+_NAME_ALONE: Final = {"name", "type", "id"}
+_DEFINITION_KEYS: Final = {"name", "type", "description", "parameters", "properties", "required"}
+NAME_WORDS: Final = ("name", "function", "tool", "tool_name", "function_name", "action")
+"""Keys under which models name the tool, whatever they were asked for."""
+ARGUMENT_WORDS: Final = (
+    *_ARGUMENT_KEYS,
+    *("args", "params", "kwargs", "input", "inputs", "tool_input", "action_input"),
+)
+"""Keys under which models give the arguments."""
 
 Shape = tuple[str | None, Mapping[str, Json] | None, tuple[str, ...]]
 """Name, arguments and problem codes: what a ParsedCall holds."""
@@ -76,35 +85,51 @@ def _arguments(value: Mapping[str, Json], key: str) -> tuple[Mapping[str, Json] 
 
 
 def is_attempt(value: Json, tool_names: Collection[str] = ()) -> bool:
-    """Tell whether a JSON value in a reply is meant as a call, or as a list of calls.
+    """Tell whether a JSON value in a reply holds, at any depth, an object that is meant as a call.
 
     The definition of a tool (`parameters` holds a JSON Schema) is no call: models quote those when asked what they can
-    do. An object with a name alone is a call only if it is the name of an offered tool.
+    do. Other words than name and arguments, and a name alone, mean a call only with the name of an offered tool.
     """
-    if isinstance(value, list):
-        return any(isinstance(item, dict) and is_attempt(item, tool_names) for item in value)
-    if not isinstance(value, dict):
-        return False
-    if isinstance(value.get("name"), str):
+    todo = [value]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, list):
+            todo += current
+        elif isinstance(current, dict):
+            if _is_call(current, tool_names) or (tool_names and _in_other_words(current, tool_names)):
+                return True
+            todo += current.values()
+    return False
+
+
+def _is_call(value: Mapping[str, Json], tool_names: Collection[str]) -> bool:
+    name = value.get("name")
+    if isinstance(name, str):
         if "arguments" in value:
             return True
         if "parameters" in value:
-            return not _is_definition(value)
-        return value["name"] in tool_names and value.keys() <= {"name", "type"}
-    function = value.get("function")
-    if isinstance(function, dict):
-        return is_attempt(function, tool_names)
-    if isinstance(function, str):
-        return any(key in value for key in _ARGUMENT_KEYS)
-    return any(is_attempt(value[key], tool_names) for key in _WRAPPERS if key in value)
+            return not _is_schema(value["parameters"])
+        return name in tool_names and value.keys() <= _NAME_ALONE
+    return isinstance(value.get("function"), str) and any(key in value for key in _ARGUMENT_KEYS)
 
 
-def _is_definition(value: Mapping[str, Json]) -> bool:
-    schema = value["parameters"]
+def _in_other_words(value: Mapping[str, Json], tool_names: Collection[str]) -> bool:
+    """Tell whether an object calls an offered tool as ReAct, BFCL and others write it: {"tool": "f", "args": {...}}."""
+    if len(value) == 1:
+        [(key, inner)] = value.items()
+        described = isinstance(inner, dict) and inner and inner.keys() <= _DEFINITION_KEYS
+        return key in tool_names and isinstance(inner, dict) and not described
+    named = any(isinstance(value.get(key), str) and value[key] in tool_names for key in NAME_WORDS)
+    return named and any(
+        isinstance(value.get(key), dict | str) and not _is_schema(value[key]) for key in ARGUMENT_WORDS
+    )
+
+
+def _is_schema(value: Json) -> bool:
     return (
-        isinstance(schema, dict)
-        and schema.get("type") == "object"
-        and isinstance(schema.get("properties"), dict)
+        isinstance(value, dict)
+        and value.get("type") == "object"
+        and isinstance(value.get("properties"), dict)
     )
 
 
@@ -125,12 +150,17 @@ def calls_in(value: Json, budget: Budget) -> list[ToolCall]:
     if isinstance(name, str):
         arguments = _forgiving_arguments(value, budget)
         return [] if arguments is None else [ToolCall(name=name, arguments=arguments)]
-    return [call for key in _WRAPPERS if key in value for call in calls_in(value[key], budget)]
+    return [
+        call for part in value.values() if isinstance(part, dict | list) for call in calls_in(part, budget)
+    ]
 
 
 def _forgiving_arguments(value: Mapping[str, Json], budget: Budget) -> Mapping[str, Json] | None:
-    if "arguments" not in value and "parameters" in value and _is_definition(value):
+    if "arguments" not in value and _is_schema(value.get("parameters")):
         return None
+    if not any(key in value for key in _ARGUMENT_KEYS):
+        # A name alone is a call without arguments; beside other keys nobody knows where the arguments are.
+        return {} if value.keys() <= _NAME_ALONE | {"function"} else None
     found = next((value[key] for key in _ARGUMENT_KEYS if key in value), None)
     if isinstance(found, str):
         decoded = decode(found, 0, len(found), budget)

@@ -15,34 +15,13 @@ if TYPE_CHECKING:
 
 OVERALL = "all"
 UNTAGGED = "(none)"
+_BLOCK = 1024
+_NOTHING = (0.0, 0.0)
 
 
 def group_name(slice_name: str, value: str) -> str:
     """Return the group of one slice value, as `Aggregate.group` spells it: "category=single"."""
     return f"{slice_name}={value}"
-
-
-class _Column:
-    """Numbers, one byte each while they are small integers (nearly all are 0 or 1), eight once one is not."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        self._values: array[Any] = array("b")
-
-    def append(self, value: float) -> None:
-        whole = int(value)
-        if self._values.typecode == "b":
-            if whole == value and -128 <= whole < 128:
-                self._values.append(whole)
-                return
-            self._values = array("d", self._values)
-        self._values.append(value)
-
-    def numbers(self) -> NDArray[Any]:
-        import numpy as np
-
-        return np.array(self._values, dtype=np.int8 if self._values.typecode == "b" else np.float64)
 
 
 class _Labels:
@@ -72,7 +51,9 @@ class Accumulator:
     ):
         self._resamples = resamples
         self._seed = seed
-        self._columns = {name: (_Column(), _Column()) for name in measures}
+        self._measures = tuple(measures)
+        self._rows: list[list[tuple[float, float]]] = []
+        self._blocks: list[list[NDArray[Any]]] = []
         self._slices = {name: _Labels() for name in slices}
         self._clusters = array("Q")
         self._count = 0
@@ -84,24 +65,37 @@ class Accumulator:
         """Add one score. Errors and unscored samples are in no denominator. Default cluster: the sample's id."""
         if score.status != "scored":
             return
-        for name, (top, bottom) in self._columns.items():
-            measure = score.measures.get(name)
-            top.append(measure.numerator if measure else 0)
-            bottom.append(measure.denominator if measure else 0)
+        parts = map(score.measures.get, self._measures)
+        self._rows.append([(part.numerator, part.denominator) if part else _NOTHING for part in parts])
+        if len(self._rows) == _BLOCK:
+            self._pack()
         for name, labels in self._slices.items():
             labels.append((tags or {}).get(name, UNTAGGED))
         # A prefix keeps a cluster that is named like some sample's id apart from that sample's own.
         self._clusters.append(_digest(f"c {cluster}" if cluster else f"i {score.sample_id}"))
         self._count += 1
 
+    def _pack(self) -> None:
+        """Turn waiting rows into columns: one byte a number where all are small integers (nearly all are 0 or 1)."""
+        import numpy as np
+
+        if not self._rows:
+            return
+        wide = np.array(self._rows, dtype=np.float64).reshape(len(self._rows), -1)
+        narrow = np.clip(wide, -128, 127).astype(np.int8)
+        fits = (narrow == wide).all(axis=0)
+        self._blocks.append([(narrow if fits[at] else wide)[:, at].copy() for at in range(wide.shape[1])])
+        self._rows.clear()
+
     def aggregates(self, slices: Sequence[str] | None = None) -> list[Aggregate]:
         """Return every measure for all samples, then for each value of each slice (default: all slices)."""
         import numpy as np
 
-        if not self._columns:
-            return []
-        top = _stack([column.numbers() for column, _ in self._columns.values()])
-        bottom = _stack([column.numbers() for _, column in self._columns.values()])
+        if not self._measures or not self._count:
+            return [_empty(name, OVERALL) for name in self._measures]
+        self._pack()
+        columns = [np.concatenate(parts) for parts in zip(*self._blocks, strict=True)]
+        top, bottom = np.column_stack(columns[0::2]), np.column_stack(columns[1::2])
         clusters = np.unique(np.array(self._clusters), return_inverse=True)[1]
         result = self._group(OVERALL, top, bottom, clusters)
         for name in self._slices if slices is None else slices:
@@ -121,12 +115,12 @@ class Accumulator:
 
         used = bottom > 0
         if not used.any():
-            return [_empty(name, group) for name in self._columns]
+            return [_empty(name, group) for name in self._measures]
         intervals = bootstrap_ratio_intervals(
             top, bottom, clusters, resamples=self._resamples, seed=self._seed
         )
         found = []
-        for column, name in enumerate(self._columns):
+        for column, name in enumerate(self._measures):
             members = used[:, column]
             if not members.any():
                 found.append(_empty(name, group))
@@ -153,12 +147,6 @@ def _digest(text: str) -> int:
     """Return 64 bits of a hash: a number instead of a kept string, for as many clusters as there are samples."""
     encoded = text.encode("utf-8", "backslashreplace")
     return int.from_bytes(blake2b(encoded, digest_size=8).digest(), "big")
-
-
-def _stack(columns: list[NDArray[Any]]) -> NDArray[Any]:
-    import numpy as np
-
-    return np.column_stack(columns)
 
 
 def _empty(metric: str, group: str) -> Aggregate:

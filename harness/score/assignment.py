@@ -28,17 +28,6 @@ def perfect_matching(size: int, fits: Callable[[int, int], bool]) -> bool:
     return all(place(row, set()) for row in range(size))
 
 
-def greedy_matching(size: int, fits: Callable[[int, int], bool]) -> bool:
-    """Return whether taking, for each expected call in turn, the first unused fit pairs all of them (as BFCL does)."""
-    unused = list(range(size))
-    for row in range(size):
-        column = next((candidate for candidate in unused if fits(row, candidate)), None)
-        if column is None:
-            return False
-        unused.remove(column)
-    return True
-
-
 def heaviest_pairs(weights: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """Return the one-to-one pairs (row, column) of maximum total weight, as many as the shorter side has."""
     rows, columns = len(weights), len(weights[0]) if weights else 0

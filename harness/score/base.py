@@ -21,9 +21,12 @@ from typing import ClassVar, Protocol
 from harness.errors import UsageError
 from harness.types import Finding, Generation, Measure, ParsedReply, Sample
 
-NOT_APPLICABLE = Measure(numerator=0.0, denominator=0.0)
-YES = Measure(numerator=1.0, denominator=1.0)
-NO = Measure(numerator=0.0, denominator=1.0)
+MAX_FINDINGS = 50
+"""Findings kept of one metric on one sample; the rest of a runaway reply says nothing new."""
+
+NOT_APPLICABLE = Measure(numerator=0, denominator=0)
+YES = Measure(numerator=1, denominator=1)
+NO = Measure(numerator=0, denominator=1)
 
 
 def share(holds: bool, applies: bool = True) -> Measure:
@@ -39,7 +42,7 @@ def ratio(numerator: float, denominator: float) -> Measure:
         return NOT_APPLICABLE
     if denominator == 1 and numerator in (0, 1):
         return YES if numerator else NO
-    return Measure(numerator=float(numerator), denominator=float(denominator))
+    return Measure(numerator=numerator, denominator=denominator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +64,11 @@ class MetricInfo:
     name: str
     version: str
     measures: tuple[MeasureInfo, ...]
+    measure_names: tuple[str, ...] = field(init=False)
+    """The names of every measure, in the order in which a report shows them."""
 
-    @property
-    def measure_names(self) -> tuple[str, ...]:
-        """Return the names of every measure, in the order in which a report shows them."""
-        return tuple(measure.name for measure in self.measures)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "measure_names", tuple(measure.name for measure in self.measures))
 
     @property
     def headline(self) -> dict[str, bool]:

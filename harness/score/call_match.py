@@ -1,8 +1,4 @@
-"""Does a predicted call equal an expected one, and do all of them: by level.
-
-A level is a rule for one call and a way to pair several. `strict` and `semantic` are here; a further level (such as
-BFCL's own rules, with `matching=greedy_matching`) is one more `Level` in `LEVELS`.
-"""
+"""Does a predicted call equal an expected one, and do all of them: at the strict and at the semantic level."""
 
 from __future__ import annotations
 
@@ -12,24 +8,16 @@ from dataclasses import dataclass
 from harness.score.assignment import perfect_matching
 from harness.score.shape import Shape
 from harness.score.value_match import Equal, accepted, is_default, semantic_equal, strict_equal
-from harness.types import GoldCall, Json, Sample, ToolCall
+from harness.types import GoldCall, Json, ToolCall
 
 CallFits = Callable[[ToolCall, GoldCall, Shape | None], bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """How exactly a call must agree. `fits` compares arguments and is only asked about calls of equal name."""
-
-    name: str
-    fits: CallFits
-    matching: Callable[[int, Callable[[int, int], bool]], bool] = perfect_matching
+"""A level of exactness: whether the arguments of a call are gold's. Only asked about calls of equal name."""
 
 
 def strict_fits(call: ToolCall, gold: GoldCall, shape: Shape | None) -> bool:
     """Every argument accepted exactly; only optional ones may be absent; nothing that gold does not name."""
     arguments, expected = call.arguments, gold.arguments
-    if any(key not in expected for key in arguments):
+    if not arguments.keys() <= expected.keys():
         return False
     for key, argument in expected.items():
         if key in arguments:
@@ -61,27 +49,25 @@ def semantic_fits(call: ToolCall, gold: GoldCall, shape: Shape | None) -> bool:
     return True
 
 
-LEVELS: dict[str, Level] = {
-    "strict": Level(name="strict", fits=strict_fits),
-    "semantic": Level(name="semantic", fits=semantic_fits),
-}
-
-
-def calls_match(sample: Sample, calls: Sequence[ToolCall], shapes: Mapping[str, Shape], level: Level) -> bool:
-    """Return whether the calls are gold's, as a multiset, or in order where the sample's order is strict."""
-    gold = sample.gold
+def calls_match(
+    gold: Sequence[GoldCall],
+    calls: Sequence[ToolCall],
+    shapes: Mapping[str, Shape],
+    fits: CallFits,
+    *,
+    in_order: bool,
+) -> bool:
+    """Return whether the calls are gold's: one by one where their order counts, else under some pairing of all."""
     if len(calls) != len(gold):
         return False
 
-    def fits(row: int, column: int) -> bool:
+    def pair_fits(row: int, column: int) -> bool:
         expected, call = gold[row], calls[column]
-        return expected.name == call.name and level.fits(call, expected, shapes.get(call.name))
+        return expected.name == call.name and fits(call, expected, shapes.get(call.name))
 
-    if len(gold) == 1:
-        return fits(0, 0)
-    if sample.order == "strict":
-        return all(fits(index, index) for index in range(len(gold)))
-    return level.matching(len(gold), fits)
+    if in_order or len(gold) == 1:
+        return all(pair_fits(index, index) for index in range(len(gold)))
+    return perfect_matching(len(gold), pair_fits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,6 @@ FINDINGS: dict[str, str] = {
     "json:truncated": "The call was cut off by the answer budget.",
     "json:not_strict": "The call was read, but its payload is not strict JSON.",
     "json:shape": "The payload is JSON, but not a call.",
-    "json:not_served": "The serving parser of this dialect would deliver no call.",
+    "json:not_served": "The serving parser of this dialect would not deliver every attempted call.",
     "schema:unusable": "The tool's schema is broken, so validity against it was not judged.",
 }

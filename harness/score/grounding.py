@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 
 from harness.score.normal import as_number
@@ -165,7 +165,7 @@ def leaves(value: Json, shape: Shape | None) -> Iterator[tuple[str, str | float,
     count = 0
     while todo and count < MAX_LEAVES:
         path, current, place = todo.pop()
-        if isinstance(current, Mapping):
+        if isinstance(current, dict):
             for key, part in current.items():
                 child = place.child(key) if place else None
                 if place is None or child is not None or not place.closed:
@@ -174,7 +174,7 @@ def leaves(value: Json, shape: Shape | None) -> Iterator[tuple[str, str | float,
             todo += [
                 (f"{path}.{i}", part, place.item(i) if place else None) for i, part in enumerate(current)
             ]
-        elif isinstance(current, str | int | float) and not isinstance(current, bool):
+        elif isinstance(current, (str, int, float)) and not isinstance(current, bool):
             count += 1
             yield path, current, place
 

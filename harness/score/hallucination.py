@@ -6,11 +6,11 @@ phantom action) are reported apart and never merged into it. `over_refusal` belo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import ClassVar
 
-from harness.score.base import MeasureInfo, Metric, MetricInfo, MetricResult, ratio, share
+from harness.score.base import MAX_FINDINGS, MeasureInfo, Metric, MetricInfo, MetricResult, ratio, share
 from harness.score.grounding import Grounds, leaves
 from harness.score.hostile import show
 from harness.score.phantom import claims_done
@@ -19,7 +19,6 @@ from harness.score.view import Called, View, view_of
 from harness.types import Finding, Generation, Json, ParsedReply, Sample
 
 HEADLINE_CODES = frozenset({"H1", "H2", "H4", "H5"})
-_MAX_FINDINGS = 50
 _NAME_LENGTH = 64
 
 _MEASURES = (
@@ -90,30 +89,34 @@ class HallucinationRate(Metric):
         attempted, expect = view.attempted, sample.expect
         findings: list[Finding] = []
         unknown = [entry for entry in view.called if entry.tool is None]
-        findings += [_invented_tool(entry, view) for entry in unknown]
-        checked, invented = _invented_parameters(view)
-        findings += invented
+        keys = view.keys
         judged, ungrounded = _ungrounded(view)
-        findings += ungrounded
         completed = expect == "ask" and attempted and _completed(view, findings)
+        # What is true of the whole sample comes first: a runaway reply must not push it off the list.
+        if completed:
+            findings.insert(0, Finding(code="H5", detail=_attempt(view)))
         if expect == "no_call" and attempted:
             findings.append(Finding(code="H4", detail=_attempt(view)))
-        if completed:
-            findings.append(Finding(code="H5", detail=_attempt(view)))
         claim = claims_done(reply.content) if expect == "call" and not attempted else None
         if claim:
             findings.append(Finding(code="H6", detail=claim))
+        findings += [_invented_tool(entry, view) for entry in unknown]
+        findings += [
+            Finding(code="H2", detail=entry.call.name, call=entry.place, argument=path[:80])
+            for entry, path in keys.invented
+        ]
+        findings += ungrounded
         measures = {
             "hallucination_rate": share(any(finding.code in HEADLINE_CODES for finding in findings)),
             "over_refusal": share(not attempted, expect == "call"),
             "invented_tool_rate": ratio(len(unknown), len(view.called)),
-            "invented_parameter_rate": ratio(len(invented), checked),
+            "invented_parameter_rate": ratio(len(keys.invented), keys.checked),
             "false_call_rate": share(attempted, expect == "no_call"),
             "invented_value_rate": share(completed, expect == "ask"),
             "ungrounded_value_rate": ratio(len(ungrounded), judged),
             "phantom_action_rate": share(claim is not None, expect == "call"),
         }
-        return MetricResult(measures=measures, findings=tuple(findings[:_MAX_FINDINGS]))
+        return MetricResult(measures=measures, findings=tuple(findings[:MAX_FINDINGS]))
 
 
 def left_open(arguments: Mapping[str, Json], shape: Shape) -> str | None:
@@ -165,39 +168,6 @@ def edit_distance(one: str, two: str) -> int:
         for j, yours in enumerate(two, 1):
             row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (mine != yours)))
     return row[-1]
-
-
-def _invented_parameters(view: View) -> tuple[int, list[Finding]]:
-    checked = 0
-    found: list[Finding] = []
-    for entry in view.called:
-        if entry.tool is None or entry.hostile:
-            continue
-        for path, known in _keys(entry.call.arguments, entry.tool.shape):
-            checked += 1
-            if not known:
-                found.append(Finding(code="H2", detail=entry.call.name, call=entry.place, argument=path[:80]))
-    return checked, found
-
-
-def _keys(value: Json, shape: Shape) -> Iterator[tuple[str, bool]]:
-    """Yield (path, declared) for every key of every object that the schema closes. Nothing below an invented key."""
-    todo: list[tuple[str, Json, Shape]] = [("", value, shape)]
-    while todo:
-        path, current, place = todo.pop()
-        if isinstance(current, Mapping):
-            for key, part in current.items():
-                inner = f"{path}.{key}" if path else key
-                child = place.child(key)
-                if place.closed:
-                    yield inner, child is not None
-                if child is not None and isinstance(part, Mapping | list):
-                    todo.append((inner, part, child))
-        elif isinstance(current, list):
-            for index, part in enumerate(current):
-                item = place.item(index)
-                if item is not None:
-                    todo.append((f"{path}.{index}", part, item))
 
 
 def _ungrounded(view: View) -> tuple[int, list[Finding]]:

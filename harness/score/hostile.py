@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from harness.types import Json
 
@@ -24,12 +24,12 @@ def is_hostile(value: Json) -> bool:
         seen += 1
         if isinstance(current, int) and current.bit_length() > MAX_INT_BITS:
             return True
-        if not isinstance(current, Mapping | list):
+        if not isinstance(current, (dict, list)):
             continue
         if depth >= MAX_DEPTH or seen + len(current) > MAX_LEAVES:
             return True
-        parts = current.values() if isinstance(current, Mapping) else current
-        todo += [(part, depth + 1) for part in parts if isinstance(part, int | list | Mapping)]
+        parts = current.values() if isinstance(current, dict) else current
+        todo += [(part, depth + 1) for part in parts if isinstance(part, (int, list, dict))]
         seen += len(current)
     return False
 
@@ -40,7 +40,7 @@ def show(value: Json, limit: int = 60) -> str:
         return json.dumps(value[:limit], ensure_ascii=False) + ("…" if len(value) > limit else "")
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return "a huge integer"
-    if isinstance(value, list | Mapping):
+    if isinstance(value, (list, dict)):
         return "".join(_pieces(value, limit))
     return json.dumps(value)
 
@@ -50,9 +50,7 @@ def _pieces(value: Json, limit: int) -> Iterator[str]:
         yield "a very large or deeply nested value"
         return
     length = 0
-    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(
-        dict(value) if isinstance(value, Mapping) else value
-    ):
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
         if length + len(piece) > limit:
             yield piece[: max(0, limit - length)] + "…"
             return

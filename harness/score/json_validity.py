@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import ClassVar
 
-from harness.score.base import MeasureInfo, Metric, MetricInfo, MetricResult, share
+from harness.score.base import MAX_FINDINGS, MeasureInfo, Metric, MetricInfo, MetricResult, share
 from harness.score.schema_check import UNUSABLE
 from harness.score.view import View, view_of
 from harness.types import Finding, Generation, ParsedReply, Sample
-
-_MAX_FINDINGS = 50
 
 _MEASURES = (
     MeasureInfo(
@@ -23,19 +22,20 @@ _MEASURES = (
         name="json_serving",
         label="Accepted by the serving parser",
         definition="Of the samples that attempted a call, the share for which the dialect's serving parser delivers "
-        "calls.",
+        "every attempted call.",
     ),
     MeasureInfo(
         name="json_recoverable",
         label="Recoverable",
-        definition="Of the samples that attempted a call, the share that is served or would be after a repair; never "
-        "credited anywhere.",
+        definition="Of the samples that attempted a call, the share that is served, or whose reply holds a call for a "
+        "forgiving reader; never credited anywhere.",
     ),
     MeasureInfo(
         name="parser_delta",
         label="Lost by the serving parser",
         higher_is_better=False,
-        definition="Recoverable minus served: attempts whose calls exist in the text and never reach the client.",
+        definition="Recoverable minus served: replies that hold a call, of which not all that was attempted reaches the "
+        "client.",
     ),
     MeasureInfo(
         name="json_shape",
@@ -64,7 +64,7 @@ _MEASURES = (
 class JsonValidity(Metric):
     """A ladder: strict ⊇ shape ⊇ known tool ⊇ schema, with served ⊆ recoverable beside it."""
 
-    info: ClassVar[MetricInfo] = MetricInfo(name="json_validity", version="1.0.0", measures=_MEASURES)
+    info: ClassVar[MetricInfo] = MetricInfo(name="json_validity", version="1.1.0", measures=_MEASURES)
 
     def score(self, sample: Sample, reply: ParsedReply, generation: Generation) -> MetricResult:
         """Place one reply on the ladder. A reply that attempts no call is on none of its rungs."""
@@ -78,8 +78,8 @@ class JsonValidity(Metric):
         known = shape and all(entry.tool is not None for entry in view.called)
         judged = not any(violations is UNUSABLE for violations in view.violations)
         valid = known and not any(view.violations)
-        served = reply.serving_calls is not None
-        recoverable = served or bool(reply.recovered)
+        served = _all_served(reply)
+        recoverable = served or bool(view.called) or bool(reply.recovered)
         measures = {
             "json_validity": share(strict),
             "json_serving": share(served),
@@ -92,7 +92,18 @@ class JsonValidity(Metric):
         }
         if valid and served:
             return MetricResult(measures=measures)
-        return MetricResult(measures=measures, findings=tuple(_findings(view, served))[:_MAX_FINDINGS])
+        return MetricResult(measures=measures, findings=tuple(islice(_findings(view, served), MAX_FINDINGS)))
+
+
+def _all_served(reply: ParsedReply) -> bool:
+    """Return whether the serving parser delivers as many calls as were attempted.
+
+    A closing tag too many is an error for a strict reader, but no call that could be lost.
+    """
+    attempts = len(reply.calls) + sum(error.code != "stray_close_tag" for error in reply.errors)
+    return reply.serving_calls is not None and len(reply.serving_calls) >= max(
+        1, attempts, len(reply.recovered)
+    )
 
 
 def _findings(view: View, served: bool) -> Iterator[Finding]:
@@ -114,10 +125,12 @@ def _findings(view: View, served: bool) -> Iterator[Finding]:
         if violations is UNUSABLE:
             yield Finding(code="schema:unusable", detail=entry.call.name, call=entry.place)
             continue
+        named = any(key_owner is entry for key_owner, _ in view.keys.invented)
         for violation in violations:
-            # Invented keys are H2's, with their place; saying them twice would count them twice.
-            if violation.code != "H2":
-                argument = violation.path[:80] or None
-                yield Finding(
-                    code=violation.code, detail=violation.keyword, call=entry.place, argument=argument
-                )
+            # Invented keys are H2's, with their place; saying them twice would count them twice. What only some
+            # alternatives of a schema declare is no invention, so that nothing else names it.
+            if violation.code == "H2" and named:
+                continue
+            code = "V3" if violation.code == "H2" else violation.code
+            argument = violation.path[:80] or None
+            yield Finding(code=code, detail=violation.keyword, call=entry.place, argument=argument)

@@ -19,7 +19,8 @@ _NUMBER = re.compile(
 )
 _QUOTES = str.maketrans({"'": '"', "‘": '"', "’": '"', "“": '"', "”": '"', "−": "-", "–": "-", "—": "-"})
 _DATE = re.compile(r"(?<!\d)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)", re.ASCII)
-_DIGIT_RUN = re.compile(r"\d+(?:[-/ ]\d+)+", re.ASCII)
+# From its first digit on and without giving digits back: else a long run of digits costs the square of its length.
+_DIGIT_RUN = re.compile(r"(?<!\d)\d++(?:[-/ ]\d++)++", re.ASCII)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))", re.ASCII)
 _SEPARATORS = re.compile(r"[\s,_./-]+")
 _LONG_RUN = 7

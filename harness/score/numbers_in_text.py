@@ -9,6 +9,15 @@ import math
 import re
 from collections.abc import Iterator
 
+from harness.data.number_words import (
+    ENGLISH_BELOW_TWENTY,
+    ENGLISH_TENS,
+    NATIVE_ONES,
+    NATIVE_TENS,
+    NATIVE_TWENTY,
+    SINO_DIGITS,
+)
+
 MAX_NUMBERS = 2000
 
 _DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,40}(?:\.\d{1,40})?(?:e[+-]?\d{1,3})?", re.ASCII)
@@ -36,7 +45,7 @@ FACTORS = (
 )
 """What a value may be multiplied by when the text states it with a unit: prefixes, time units, bytes, force, degrees."""
 
-_SINO_DIGIT = {c: i for i, c in enumerate("영일이삼사오육칠팔구")} | {"공": 0, "륙": 6}
+_SINO_DIGIT = {char: digit for digit, char in enumerate(SINO_DIGITS)} | {"공": 0, "륙": 6}
 _SINO_SMALL = {"십": 10, "백": 100, "천": 1000}
 _SINO_LARGE = {"만": 10**4, "억": 10**8, "조": 10**12}
 _COUNTER = (
@@ -44,65 +53,23 @@ _COUNTER = (
     "킬로|밀리|센티|메가|미터|톤|뉴턴|도|kn|n|mm|cm|m|kg"
 )
 _SINO = re.compile(
-    r"(?:[일이삼사오육륙칠팔구십백천]{0,8}[만억조] )*[영공일이삼사오육륙칠팔구십백천만억조]{2,20}"
+    r"(?:[일이삼사오육륙칠팔구십백천]{0,8}[만억조] ){0,3}[영공일이삼사오육륙칠팔구십백천만억조]{2,20}"
     rf"|(?<!\w)[영공일이삼사오육칠팔구십백천만](?=\s?(?:{_COUNTER}))"
 )
 _MIXED_UNIT = {"천만": 1e7, "백만": 1e6, "십만": 1e5, "조": 1e12, "억": 1e8, "만": 1e4, "천": 1e3, "백": 1e2}
 _MIXED_PART = re.compile(rf"(\d{{1,12}}(?:\.\d{{1,12}})?)\s?({'|'.join(_MIXED_UNIT)})", re.ASCII)
 _MIXED = re.compile(rf"(?:{_MIXED_PART.pattern}\s?){{2,5}}", re.ASCII)
-_NATIVE_TENS = {
-    "열": 10,
-    "스물": 20,
-    "스무": 20,
-    "서른": 30,
-    "마흔": 40,
-    "쉰": 50,
-    "예순": 60,
-    "일흔": 70,
-    "여든": 80,
-    "아흔": 90,
-}
-_NATIVE_UNITS = {
-    "하나": 1, "둘": 2, "셋": 3, "넷": 4, "다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9,
-    "한": 1, "두": 2, "세": 3, "네": 4,
-}  # fmt: skip
+_NATIVE_TENS = {word: 10 * tens for tens, word in enumerate(NATIVE_TENS) if word} | {NATIVE_TWENTY: 20}
+_NATIVE_UNITS = {word: ones for ones, word in enumerate(NATIVE_ONES) if word}
+# Counted without a counter, the first four have a form of their own.
+_NATIVE_UNITS |= {"하나": 1, "둘": 2, "셋": 3, "넷": 4}
 _NATIVE = re.compile(
     rf"({'|'.join(_NATIVE_TENS)})?({'|'.join(_NATIVE_UNITS)})?(?=\s?(?:{_COUNTER}|\W|$)|[을를이가은는])"
 )
 _FRACTION = re.compile(r"(?<![\d/])(\d{1,6})\s?/\s?(\d{1,6})(?![\d/])", re.ASCII)
 
-_ENGLISH = {
-    word: number
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ]
-    )
-} | {
-    word: 20 + 10 * index
-    for index, word in enumerate(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-    )
-}
+_ENGLISH = {word: number for number, word in enumerate(ENGLISH_BELOW_TWENTY)}
+_ENGLISH |= {word: 10 * tens for tens, word in enumerate(ENGLISH_TENS) if tens >= 2}
 _ENGLISH_SCALE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _ENGLISH_WORDS = "|".join(sorted((*_ENGLISH, *_ENGLISH_SCALE), key=len, reverse=True))
 _ENGLISH_RUN = re.compile(rf"\b(?:{_ENGLISH_WORDS})(?:(?:[\s-]+|\s+and\s+)(?:{_ENGLISH_WORDS}))*\b")

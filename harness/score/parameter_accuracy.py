@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import ClassVar
 
-from harness.score.base import MeasureInfo, Metric, MetricInfo, MetricResult, ratio, share
-from harness.score.call_match import LEVELS
+from harness.score.base import MAX_FINDINGS, MeasureInfo, Metric, MetricInfo, MetricResult, ratio, share
 from harness.score.hostile import show
 from harness.score.value_match import accepted, is_default, semantic_equal, strict_equal
 from harness.score.view import Called, View, view_of
@@ -47,7 +47,6 @@ _MEASURES = (
         definition="Of the arguments whose name is expected, the share whose value is accepted (strict).",
     ),
 )
-_MEASURE_OF_LEVEL = {"strict": "parameter_accuracy"}
 
 
 class ParameterAccuracy(Metric):
@@ -63,30 +62,21 @@ class ParameterAccuracy(Metric):
         counts = view.argument_counts
         total = counts.predicted + counts.expected
         measures = {
-            _MEASURE_OF_LEVEL.get(name, f"parameter_accuracy_{name}"): share(
-                view.strict if name == "strict" else view.exact(level)
-            )
-            for name, level in LEVELS.items()
-        }
-        measures |= {
+            "parameter_accuracy": share(view.strict),
+            "parameter_accuracy_semantic": share(view.semantic),
             "parameter_accuracy_given_name": share(view.strict, view.names_exact),
             "argument_f1": ratio(2 * counts.right, total),
             "argument_name_f1": ratio(2 * counts.named, total),
             "argument_value_accuracy": ratio(counts.right, counts.named),
         }
-        findings = () if view.strict else tuple(_findings(view))
+        findings = () if view.strict else tuple(islice(_findings(view), MAX_FINDINGS))
         return MetricResult(measures=measures, findings=findings)
 
 
 def _findings(view: View) -> Iterator[Finding]:
     for pair in view.pairs:
         yield from _of_pair(view.called[pair.called], view.sample.gold[pair.gold])
-    # Equal names and equal arguments, yet not exact: what is left is the order of calls with the same name.
-    if (
-        view.names_exact
-        and view.sample.order == "strict"
-        and all(pair.counts.right == pair.counts.predicted == pair.counts.expected for pair in view.pairs)
-    ):
+    if view.names_exact and view.only_misordered:
         yield Finding(code="O", detail="arguments in another order")
 
 

@@ -50,13 +50,13 @@ def json_equal(one: Json, two: Json) -> bool:
         return one is two
     if isinstance(one, list) and isinstance(two, list):
         return len(one) == len(two) and all(map(json_equal, one, two))
-    if isinstance(one, Mapping) and isinstance(two, Mapping):
+    if isinstance(one, dict) and isinstance(two, dict):
         return one.keys() == two.keys() and all(json_equal(value, two[key]) for key, value in one.items())
     return bool(one == two)
 
 
 def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_integer(value: Json) -> bool:
@@ -69,7 +69,7 @@ _TYPES: dict[str, Check] = {
     "integer": _is_integer,
     "null": lambda value: value is None,
     "number": _is_number,
-    "object": lambda value: isinstance(value, Mapping),
+    "object": lambda value: isinstance(value, dict),
     "string": lambda value: isinstance(value, str),
 }
 
@@ -113,7 +113,7 @@ def _object(schema: Mapping[str, Json]) -> Check:
     others = _compile(schema.get("additionalProperties", True))
 
     def check(value: Json) -> bool:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return True
         return all(checks.get(key, others)(part) for key, part in value.items())
 
@@ -123,7 +123,7 @@ def _object(schema: Mapping[str, Json]) -> Check:
 def _required(keys: Json) -> Check:
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise Unsupported
-    return lambda value: not isinstance(value, Mapping) or all(key in value for key in keys)
+    return lambda value: not isinstance(value, dict) or all(key in value for key in keys)
 
 
 def _enum(values: Json) -> Check:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 
 from harness.errors import HarnessError
-from harness.score.base import Metric, MetricResult
+from harness.score.base import MAX_FINDINGS, NO, YES, Metric, MetricResult
 from harness.score.verdict import CORRECT, verdict_of
 from harness.score.view import view_of
 from harness.types import Finding, Generation, Measure, ParsedReply, Sample, SampleScore
@@ -31,10 +32,13 @@ def score_sample(
     findings: dict[Finding, None] = {}
     for metric in metrics:
         result = _ask(metric, sample, reply, generation)
+        declared = metric.info.measure_names
         for name, measure in result.measures.items():
-            if measure.denominator != 0:
+            if name not in declared or not (measure is YES or measure is NO or _is_sound(measure)):
+                raise _bad_measure(metric, name, measure, sample)
+            if measure.denominator:
                 measures[name] = measure
-        for finding in result.findings:
+        for finding in islice(result.findings, MAX_FINDINGS):
             findings[finding] = None
     verdict = verdict_of(view_of(sample, reply))
     return SampleScore(
@@ -66,21 +70,24 @@ def _unjudged(generation: Generation, verdict: str) -> SampleScore:
 
 def _ask(metric: Metric, sample: Sample, reply: ParsedReply, generation: Generation) -> MetricResult:
     try:
-        result = metric.score(sample, reply, generation)
+        return metric.score(sample, reply, generation)
     except (Exception, SystemExit) as error:
         raise HarnessError(
             f"metric {metric.info.name!r} failed: {type(error).__name__}: {error}",
             where=sample.id,
             remedy="A metric must judge every reply; this is a bug in the metric.",
         ) from error
-    declared = metric.info.measure_names
-    for name, measure in result.measures.items():
-        finite = math.isfinite(measure.numerator) and math.isfinite(measure.denominator)
-        if not finite or measure.denominator < 0 or name not in declared:
-            raise HarnessError(
-                f"metric {metric.info.name!r} returned a bad measure {name!r}: "
-                f"{measure.numerator}/{measure.denominator}",
-                where=sample.id,
-                remedy="A measure is declared in the metric's `info`; it is finite, with a denominator of 0 or more.",
-            )
-    return result
+
+
+def _is_sound(measure: Measure) -> bool:
+    # Comparisons with NaN are false, so that this refuses it too.
+    return 0 <= measure.denominator < math.inf and -math.inf < measure.numerator < math.inf
+
+
+def _bad_measure(metric: Metric, name: str, measure: Measure, sample: Sample) -> HarnessError:
+    return HarnessError(
+        f"metric {metric.info.name!r} returned a bad measure {name!r}: "
+        f"{measure.numerator}/{measure.denominator}",
+        where=sample.id,
+        remedy="A measure is declared in the metric's `info`; it is finite, with a denominator of 0 or more.",
+    )

@@ -129,14 +129,6 @@ class Shape:
                     continue
                 self._patterns.append((compiled, [schema] if isinstance(schema, Mapping) else [{}]))
 
-    def names(self) -> list[str]:
-        """Return the declared property names."""
-        return list(self._properties)
-
-    def knows(self, key: str) -> bool:
-        """Return whether a property of that name is declared."""
-        return key in self._properties or any(pattern.search(key) for pattern, _ in self._patterns)
-
     def child(self, key: str) -> Shape | None:
         """Return what is said about one property, None if nothing is."""
         if key not in self._children:
@@ -160,12 +152,32 @@ class Shape:
         return self._children[slot]
 
 
+def keys_with_schema(value: Json, shape: Shape) -> Iterator[tuple[str, bool]]:
+    """Yield (path, declared) for every key of every object that the schema closes. Nothing below an undeclared key."""
+    todo: list[tuple[str, Json, Shape]] = [("", value, shape)]
+    while todo:
+        path, current, place = todo.pop()
+        if isinstance(current, dict):
+            for key, part in current.items():
+                inner = f"{path}.{key}" if path else key
+                child = place.child(key)
+                if place.closed:
+                    yield inner, child is not None
+                if child is not None and isinstance(part, (dict, list)):
+                    todo.append((inner, part, child))
+        elif isinstance(current, list):
+            for index, part in enumerate(current):
+                item = place.item(index)
+                if item is not None:
+                    todo.append((f"{path}.{index}", part, item))
+
+
 def _words(value: Json) -> list[str]:
     return [value] if isinstance(value, str) else _strings(value)
 
 
 def _strings(value: Json) -> list[str]:
-    return [word for word in value if isinstance(word, str)] if isinstance(value, list | tuple) else []
+    return [word for word in value if isinstance(word, str)] if isinstance(value, (list, tuple)) else []
 
 
 def _values(part: Schema) -> list[Json]:

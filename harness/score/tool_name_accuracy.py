@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import ClassVar
 
-from harness.score.base import MeasureInfo, Metric, MetricInfo, MetricResult, ratio, share
+from harness.score.base import MAX_FINDINGS, MeasureInfo, Metric, MetricInfo, MetricResult, ratio, share
 from harness.score.view import View, view_of
 from harness.types import Finding, Generation, ParsedReply, Sample
 
@@ -78,8 +79,8 @@ class ToolNameAccuracy(Metric):
         }
         if not expected:
             return MetricResult(measures=measures)
-        hits = (view.names & view.gold_names).total()
         made, needed = len(view.called) + view.broken, len(sample.gold)
+        hits = needed if view.names_exact else (view.names & view.gold_names).total()
         measures |= {
             "tool_name_accuracy": share(view.names_exact),
             "tool_name_precision": ratio(hits, made),
@@ -87,7 +88,7 @@ class ToolNameAccuracy(Metric):
             "tool_name_f1": ratio(2 * hits, made + needed),
             "tool_name_given_attempt": share(view.names_exact, attempted),
         }
-        findings = () if view.names_exact else tuple(_findings(view))
+        findings = () if view.names_exact else tuple(islice(_findings(view), MAX_FINDINGS))
         return MetricResult(measures=measures, findings=findings)
 
 

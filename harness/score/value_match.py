@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat
 
 from harness.score.normal import normal_form, same_text
 from harness.score.shape import MISSING, Shape
@@ -22,16 +23,16 @@ Equal = Callable[[Json, Json, Shape | None], bool]
 
 def accepted(value: Json, accept: Iterable[Json], shape: Shape | None, equal: Equal) -> bool:
     """Return whether the value equals one of the accepted ones."""
-    return any(equal(value, gold, shape) for gold in accept)
+    return any(map(equal, repeat(value), accept, repeat(shape)))
 
 
 def strict_equal(value: Json, gold: Json, shape: Shape | None) -> bool:
     """Compare at the strict level. Recursion is bounded by the gold value's depth."""
-    if isinstance(gold, str) or isinstance(value, str):
-        return isinstance(value, str) and isinstance(gold, str) and value == gold
-    if isinstance(gold, bool) or isinstance(value, bool) or gold is None or value is None:
+    if isinstance(gold, str):
+        return isinstance(value, str) and value == gold
+    if gold is None or isinstance(gold, bool) or isinstance(value, bool):
         return value is gold
-    if isinstance(gold, int | float) and isinstance(value, int | float):
+    if isinstance(gold, (int, float)) and isinstance(value, (int, float)):
         if shape is None or not (shape.number or shape.integer):
             return type(value) is type(gold) and value == gold
         return value == gold and (shape.number or isinstance(value, int))
@@ -40,7 +41,7 @@ def strict_equal(value: Json, gold: Json, shape: Shape | None) -> bool:
             strict_equal(mine, yours, shape.item(index) if shape else None)
             for index, (mine, yours) in enumerate(zip(value, gold, strict=True))
         )
-    if isinstance(gold, Mapping) and isinstance(value, Mapping):
+    if isinstance(gold, dict) and isinstance(value, dict):
         return gold.keys() == value.keys() and all(
             strict_equal(value[key], yours, shape.child(key) if shape else None)
             for key, yours in gold.items()
@@ -54,14 +55,14 @@ def semantic_equal(value: Json, gold: Json, shape: Shape | None) -> bool:
         return value == gold or (_free_to_normalise(gold, shape) and same_text(value, gold))
     if isinstance(gold, bool) or isinstance(value, bool) or gold is None or value is None:
         return value is gold
-    if isinstance(gold, int | float) and isinstance(value, int | float):
+    if isinstance(gold, (int, float)) and isinstance(value, (int, float)):
         return _same_number(value, gold)
     if isinstance(gold, list) and isinstance(value, list):
         return len(gold) == len(value) and all(
             semantic_equal(mine, yours, shape.item(index) if shape else None)
             for index, (mine, yours) in enumerate(zip(value, gold, strict=True))
         )
-    if isinstance(gold, Mapping) and isinstance(value, Mapping):
+    if isinstance(gold, dict) and isinstance(value, dict):
         keys = dict.fromkeys([*gold, *value])
         return all(_same_member(key, value, gold, shape) for key in keys)
     return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harness.score.call_match import LEVELS
 from harness.score.view import View
 
 VERDICTS: dict[str, str] = {
@@ -59,17 +58,6 @@ def _wrong_names(view: View) -> str | None:
 
 
 def _wrong_calls(view: View) -> str:
-    level = LEVELS["strict"]
-    hostile = any(entry.hostile for entry in view.called)
-    if view.sample.order == "strict" and not hostile:
-        gold = len(view.sample.gold)
-        if level.matching(gold, lambda row, column: _fits(view, row, column)):
-            return "wrong_order"
-    if any(violation.code == "H2" for violations in view.violations for violation in violations):
-        return "invented_parameter"
-    return "wrong_arguments"
-
-
-def _fits(view: View, row: int, column: int) -> bool:
-    expected, call = view.sample.gold[row], view.calls[column]
-    return expected.name == call.name and LEVELS["strict"].fits(call, expected, view.shapes.get(call.name))
+    if view.only_misordered:
+        return "wrong_order"
+    return "invented_parameter" if view.keys.invented else "wrong_arguments"

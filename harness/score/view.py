@@ -6,26 +6,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from harness.score.assignment import heaviest_pairs
 from harness.score.call_match import (
-    LEVELS,
     ArgumentCounts,
-    Level,
+    CallFits,
     calls_match,
     count_arguments,
     extra_call,
+    semantic_fits,
+    strict_fits,
     unpaired_gold,
 )
 from harness.score.hostile import is_hostile
 from harness.score.schema_check import CompiledTool, Violation, compiled
-from harness.score.shape import Shape
+from harness.score.shape import Shape, keys_with_schema
 from harness.types import ParsedReply, Sample, ToolCall
 
+T = TypeVar("T")
 _NAME_WEIGHT = 1
 _VALUE_WEIGHT = 1000
+
+
+class once(Generic[T]):
+    """An attribute worked out when it is first asked for, as functools.cached_property but without its lock."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> T:
+        value = instance.__dict__[self._name] = self._make(instance)
+        return value
 
 
 class Called(NamedTuple):
@@ -45,6 +61,13 @@ class Pair(NamedTuple):
     counts: ArgumentCounts
 
 
+class Keys(NamedTuple):
+    """How many argument names a schema could judge, and those that it does not have: (call, path)."""
+
+    checked: int
+    invented: tuple[tuple[Called, str], ...]
+
+
 class View:
     """A sample and a reply, with everything that more than one metric needs."""
 
@@ -60,8 +83,9 @@ class View:
                 broken += 1
                 continue
             spec = specs.get(found.name)
-            call = ToolCall(name=found.name, arguments=found.arguments)
-            called.append(Called(index, call, compiled(spec) if spec else None, is_hostile(found.arguments)))
+            arguments = found.arguments if isinstance(found.arguments, dict) else dict(found.arguments)
+            call = ToolCall(name=found.name, arguments=arguments)
+            called.append(Called(index, call, compiled(spec) if spec else None, is_hostile(arguments)))
         self.called = tuple(called)
         self.offered = specs.keys()
         unread = reply.status in ("malformed", "truncated")
@@ -69,27 +93,27 @@ class View:
         self.broken = broken or int(unread and not called)
         self.readable = not unread and not broken
 
-    @cached_property
+    @once
     def calls(self) -> tuple[ToolCall, ...]:
         """The readable calls."""
         return tuple(entry.call for entry in self.called)
 
-    @cached_property
+    @once
     def shapes(self) -> dict[str, Shape]:
         """The parameters of the tools that were called."""
         return {entry.call.name: entry.tool.shape for entry in self.called if entry.tool}
 
-    @cached_property
+    @once
     def names(self) -> Counter[str]:
         """The multiset of called names."""
         return Counter(call.name for call in self.calls)
 
-    @cached_property
+    @once
     def gold_names(self) -> Counter[str]:
         """The multiset of expected names."""
         return Counter(call.name for call in self.sample.gold)
 
-    @cached_property
+    @once
     def names_exact(self) -> bool:
         """Whether every attempt is readable and the names are gold's, in order where order counts."""
         if not self.readable or len(self.called) != len(self.sample.gold):
@@ -100,18 +124,32 @@ class View:
             )
         return self.names == self.gold_names
 
-    def exact(self, level: Level) -> bool:
-        """Whether every attempt is readable and the calls are gold's at this level."""
+    def _exact(self, fits: CallFits) -> bool:
         if not self.names_exact or any(entry.hostile for entry in self.called):
             return False
-        return calls_match(self.sample, self.calls, self.shapes, level)
+        sample = self.sample
+        return calls_match(sample.gold, self.calls, self.shapes, fits, in_order=sample.order == "strict")
 
-    @cached_property
+    @once
     def strict(self) -> bool:
-        """Whether the calls are gold's at the strict level."""
-        return self.exact(LEVELS["strict"])
+        """Whether every attempt is readable and the calls are gold's at the strict level."""
+        return self._exact(strict_fits)
 
-    @cached_property
+    @once
+    def semantic(self) -> bool:
+        """Whether every attempt is readable and the calls are gold's at the semantic level."""
+        return self.strict or self._exact(semantic_fits)
+
+    @once
+    def only_misordered(self) -> bool:
+        """Whether the calls would be gold's at the strict level if their order did not count."""
+        if self.sample.order != "strict" or not self.readable or any(entry.hostile for entry in self.called):
+            return False
+        return not self.strict and calls_match(
+            self.sample.gold, self.calls, self.shapes, strict_fits, in_order=False
+        )
+
+    @once
     def pairs(self) -> tuple[Pair, ...]:
         """Expected and predicted calls of equal name, paired so that the most values agree, then the most names."""
         found: list[Pair] = []
@@ -125,9 +163,12 @@ class View:
             found += [Pair(rows[r], columns[c], counts[r][c]) for r, c in heaviest_pairs(weights)]
         return tuple(sorted(found))
 
-    @cached_property
+    @once
     def argument_counts(self) -> ArgumentCounts:
         """Argument counts over all calls of the sample, paired or not."""
+        if self.strict:
+            right = sum(len(call.arguments) for call in self.calls)
+            return ArgumentCounts(right, right, right, right)
         parts = [pair.counts for pair in self.pairs]
         if len(parts) == 1 and len(self.calls) == 1 and len(self.sample.gold) == 1:
             return parts[0]
@@ -148,13 +189,27 @@ class View:
             return count_arguments(call.arguments, gold, None, lambda value, accept, shape: False)
         return count_arguments(call.arguments, gold, self.shapes.get(call.name))
 
-    @cached_property
+    @once
     def violations(self) -> tuple[tuple[Violation, ...], ...]:
         """For each readable call what is wrong with its arguments; empty for a tool that was not offered."""
         return tuple(
             entry.tool.violations(entry.call.arguments, hostile=entry.hostile) if entry.tool else ()
             for entry in self.called
         )
+
+    @once
+    def keys(self) -> Keys:
+        """The argument names of calls of offered tools, held against the schemas."""
+        checked = 0
+        invented: list[tuple[Called, str]] = []
+        for entry in self.called:
+            if entry.tool is None or entry.hostile:
+                continue
+            for path, declared in keys_with_schema(entry.call.arguments, entry.tool.shape):
+                checked += 1
+                if not declared:
+                    invented.append((entry, path))
+        return Keys(checked, tuple(invented))
 
 
 _last: View | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from harness.data.records import LocatedSample, iter_samples, load_tools
-from harness.errors import SpecError, UsageError
+from harness.errors import SpecError, UsageError, nearest_name
 from harness.fingerprint import sha256_of_file
 from harness.registry import Registry
 from harness.suite.schema import SuiteSpec
@@ -121,6 +120,6 @@ def _suite_folder(name: str) -> Path:
     known = [str(sibling) for sibling in siblings] + registry.names()
     if not known:
         known = [str(found.parent) for found in sorted(Path("suites").glob("*/suite.yaml"))]
-    close = difflib.get_close_matches(str(path), known, n=1, cutoff=0.5)
-    hint = f"Did you mean {close[0]}? " if close else ""
+    close = nearest_name(str(path), known, cutoff=0.5)
+    hint = f"Did you mean {close}? " if close else ""
     raise UsageError(f"no suite {name!r}", remedy=f"{hint}Known: {', '.join(known) or 'none here'}.")

@@ -99,6 +99,10 @@ def _say(data: Data, text: str) -> None:
     data["test"][2]["messages"][0]["content"] = text
 
 
+def _write(data: Data, line: Any) -> None:
+    data["test"][2] = line
+
+
 def _history(data: Data) -> None:
     turn = {"role": "assistant", "content": "", "tool_calls": [{"name": "gone", "arguments": {}}]}
     data["test"][2]["messages"].insert(0, turn)
@@ -110,8 +114,8 @@ def _copy(data: Data) -> None:
 
 PLANTS: list[tuple[str, str, Callable[[Data], object]]] = [
     ("record", "unknown key", lambda d: d["test"][2].update(gld=[])),
-    ("record", "not valid JSON", lambda d: d["test"].__setitem__(2, "{")),  # type: ignore[call-overload]
-    ("record", "empty line", lambda d: d["test"].__setitem__(2, " ")),  # type: ignore[call-overload]
+    ("record", "not valid JSON", lambda d: _write(d, "{")),
+    ("record", "empty line", lambda d: _write(d, " ")),
     ("record", "unknown tool 'lod'", lambda d: d["test"][2].update(tools=["lod"])),
     ("record", "permits none", lambda d: d["test"][2].update(gold=_call("5"))),
     ("record", "not offered", lambda d: d["test"][2].update(tools=["move"])),
@@ -205,6 +209,8 @@ def test_a_bad_tools_file_and_an_empty_split_are_findings(tmp_path: Path) -> Non
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="no data set here"):
         lint(tmp_path)
+    with pytest.raises(RecordError, match="no such folder"):
+        lint(tmp_path / "nowhere")
 
 
 def test_near_duplicates_equal_brute_force() -> None:

@@ -3,74 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import ModelError
-from harness.models import fingerprint
 from harness.models.adapter import check_adapter
-from harness.models.cache import cache_dir
-from harness.models.fingerprint import adapter_fingerprint, model_fingerprint
+from harness.models.fingerprint import adapter_fingerprint
 from harness.models.resolve import list_models, resolve_model
 from harness.models.safetensors_header import read_header
+from tests.unit.model_folders import write_adapter, write_model, write_safetensors
 
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-
-
-def write_safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]], fill: bytes = b"\0") -> None:
-    header: dict[str, Any] = {}
-    end = 0
-    for name, shape in shapes.items():
-        size = 4
-        for length in shape:
-            size *= length
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [end, end + size]}
-        end += size
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + fill * end)
-
-
-def write_model(folder: Path, hidden: int = 8, layers: int = 2) -> Path:
-    folder.mkdir()
-    shapes = {"model.embed_tokens.weight": (16, hidden)}
-    for layer in range(layers):
-        shapes[f"model.layers.{layer}.self_attn.q_proj.weight"] = (hidden, hidden)
-        shapes[f"model.layers.{layer}.mlp.down_proj.weight"] = (hidden, 2 * hidden)
-    write_safetensors(folder / "model.safetensors", shapes)
-    config = {"model_type": "llama", "hidden_size": hidden, "num_hidden_layers": layers}
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
-    return folder
-
-
-def write_adapter(
-    folder: Path,
-    hidden: int = 8,
-    layers: int = 2,
-    module: str = "self_attn.q_proj",
-    outputs: int | None = None,
-    **config: Any,
-) -> Path:
-    folder.mkdir()
-    shapes = {}
-    for layer in range(layers):
-        stem = f"base_model.model.model.layers.{layer}.{module}"
-        shapes[f"{stem}.lora_A.weight"] = (4, hidden)
-        shapes[f"{stem}.lora_B.weight"] = (outputs or hidden, 4)
-    write_safetensors(folder / "adapter_model.safetensors", shapes)
-    settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": "the/base"} | config
-    (folder / "adapter_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    return folder
 
 
 def test_a_fitting_adapter(tmp_path: Path) -> None:
@@ -139,6 +90,72 @@ def test_damaged_adapters(tmp_path: Path) -> None:
         check_adapter(adapter, model)
 
 
+@pytest.mark.parametrize(
+    ("why", "text", "words"),
+    [
+        (
+            "an alpha that is no number",
+            '{"peft_type": "LORA", "lora_alpha": "abc"}',
+            "lora_alpha must be a number",
+        ),
+        ("an alpha that is true", '{"peft_type": "LORA", "lora_alpha": true}', "lora_alpha must be a number"),
+        ("a base that is no name", '{"peft_type": "LORA", "base_model_name_or_path": {}}', "must be text"),
+        ("a list", "[]", "must be a JSON object"),
+        ("nested too deep", "[" * 200_000, "not valid JSON"),
+        ("not UTF-8", "\udcff", "not valid JSON"),
+    ],
+)
+def test_adapter_configs_of_any_content(tmp_path: Path, why: str, text: str, words: str) -> None:
+    adapter = write_adapter(tmp_path / "a")
+    (adapter / "adapter_config.json").write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(ModelError, match=words):
+        check_adapter(adapter, write_model(tmp_path / "m"))
+    if words == "not valid JSON":
+        with pytest.raises(ModelError, match=words):
+            adapter_fingerprint(adapter)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": ["4", 8], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": "48", "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [4.5], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [-1], "data_offsets": [0, 0]},
+        {"dtype": 32, "shape": [1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [0, float("nan")]},
+        {"dtype": "F32", "shape": [1], "data_offsets": "04"},
+    ],
+    ids=str,
+)
+def test_headers_of_any_content(tmp_path: Path, entry: dict[str, Any]) -> None:
+    text = json.dumps({"w": entry}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    with pytest.raises(ModelError, match="header is no JSON table of tensors"):
+        read_header(path)
+
+
+def test_the_latest_checkpoint_is_offered(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for step in (9, 10):
+        write_adapter(runs / f"checkpoint-{step}")
+    with pytest.raises(ModelError, match=r"Did you mean .*checkpoint-10\?"):
+        check_adapter(runs, write_model(tmp_path / "m"))
+
+
+def test_an_adapter_of_the_text_half_of_a_model_with_two_towers(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m")
+    shapes = {}
+    for tower, width in (("language_model", 8), ("vision_tower", 6)):
+        shapes |= {f"{tower}.layers.{i}.self_attn.q_proj.weight": (width, width) for i in range(2)}
+    write_safetensors(model / "model.safetensors", shapes)
+    assert check_adapter(write_adapter(tmp_path / "text"), model).rank == 4
+    with pytest.raises(ModelError, match="8 inputs in this base and 7 in the adapter"):
+        check_adapter(write_adapter(tmp_path / "other", hidden=7), model)
+
+
 def test_a_folder_is_a_model(tmp_path: Path) -> None:
     found = resolve_model(str(write_model(tmp_path / "m")))
     assert (found.kind, found.alias, found.path) == ("folder", None, tmp_path / "m")
@@ -169,6 +186,20 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     (model / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     with pytest.raises(ModelError, match="1 of 2 weight files are missing, first model-00002"):
         resolve_model(str(model))
+
+
+@pytest.mark.parametrize("text", ["[]", '{"weight_map": []}', '{"weight_map": {"a": 1}}', "{", "[" * 200_000])
+def test_weight_indexes_of_any_content(tmp_path: Path, text: str) -> None:
+    model = write_model(tmp_path / "m")
+    (model / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"index\.json"):
+        resolve_model(str(model))
+
+
+@pytest.mark.parametrize("name", ["", "~no-such-user/x", "m" * 5000, "a\0b", "x/" * 3000])
+def test_names_that_no_file_system_takes(name: str) -> None:
+    with pytest.raises(ModelError, match="no such folder"):
+        resolve_model(name)
 
 
 def test_names_that_are_nothing(tmp_path: Path) -> None:
@@ -216,83 +247,10 @@ def test_the_list_knows_what_is_there() -> None:
     assert (listed.name, listed.pulled, listed.size) == ("smollm2-135m", False, 0)
 
 
-def test_a_model_fingerprint_changes_with_content_only(tmp_path: Path) -> None:
-    first, second = write_model(tmp_path / "a"), write_model(tmp_path / "b")
-    assert model_fingerprint(first) == model_fingerprint(second)
-    (second / "README.md").write_text("hello", encoding="utf-8")
-    assert model_fingerprint(first) == model_fingerprint(second)
-    weights = second / "model.safetensors"
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    assert model_fingerprint(first) != model_fingerprint(second)
-
-
-def test_unchanged_weights_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = write_model(tmp_path / "m")
-    for file in model.iterdir():
-        os.utime(file, (1_000_000, 1_000_000))
-    before = model_fingerprint(model)
-    hashed: list[Path] = []
-
-    def spy(path: Path) -> str:
-        hashed.append(path)
-        return "x"
-
-    monkeypatch.setattr(fingerprint, "sha256_of_file", spy)
-    assert model_fingerprint(model) == before
-    assert hashed == []
-    os.utime(model / "model.safetensors", (2_000_000, 2_000_000))
-    assert model_fingerprint(model) != before
-    assert [path.name for path in hashed] == ["model.safetensors"]
-
-
-def test_a_fingerprint_needs_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = write_model(tmp_path / "m")
-    before = model_fingerprint(model)
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "file"))
-    assert model_fingerprint(model) == before
-
-
-def test_an_adapter_fingerprint_ignores_where_it_was_made(tmp_path: Path) -> None:
-    first = write_adapter(tmp_path / "a", target_modules=["q_proj", "v_proj"])
-    second = write_adapter(
-        tmp_path / "b",
-        target_modules=["v_proj", "q_proj"],
-        base_model_name_or_path="/elsewhere",
-        peft_version="9",
-    )
-    third = write_adapter(tmp_path / "c", target_modules=["q_proj", "v_proj"], lora_alpha=16)
-    assert adapter_fingerprint(first) == adapter_fingerprint(second)
-    assert adapter_fingerprint(first) != adapter_fingerprint(third)
-
-
 def test_a_header_is_read_without_its_tensors(tmp_path: Path) -> None:
     write_safetensors(tmp_path / "x.safetensors", {"a": (2, 3), "b": ()})
     header = read_header(tmp_path / "x.safetensors")
     assert {name: info.shape for name, info in header.items()} == {"a": (2, 3), "b": ()}
-
-
-@pytest.mark.parametrize(
-    ("platform", "variables", "ending"),
-    [
-        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/persona-harness"),
-        ("linux", {"XDG_CACHE_HOME": "relative"}, "/home/u/.cache/persona-harness"),
-        ("darwin", {}, "/home/u/Library/Caches/persona-harness"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/persona-harness"),
-        ("linux", {"HARNESS_CACHE": "/mine"}, "/mine"),
-    ],
-)
-def test_where_the_cache_is(
-    monkeypatch: pytest.MonkeyPatch, platform: str, variables: dict[str, str], ending: str
-) -> None:
-    for name in ("HARNESS_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in (variables | {"HOME": "/home/u"}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "platform", platform)
-    assert cache_dir().as_posix().endswith(ending)
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -167,6 +167,7 @@ def _sample(**fields: Any) -> Sample:
         ({"a": "x" * 1_000_000}, "a megabyte of one letter"),
         ({"a": "-1 " * 300_000}, "a megabyte of numbers"),
         ({"a": "ab-" * 300_000}, "a megabyte of separators"),
+        ({"a": "1" * 1_000_000}, "a megabyte of digits"),
         ({f"k{i}": i for i in range(15_000)}, "very many arguments"),
         ({"a": ["v"] * 15_000}, "a very long list"),
         ({"a": 10**5000}, "an integer that Python refuses to print"),

@@ -1,0 +1,1 @@
+"""Other people's fine-tuning data -> records: one file per format, with shared turns, tools, splits and writing."""
