@@ -58,7 +58,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -q -c constraints.txt -e '.[hf,dev]'
+	$(PIP) install -q -c constraints.txt -e '.[train,dev]'
 	@touch $@
 
 clean:

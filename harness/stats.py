@@ -251,12 +251,15 @@ def _resampled(sums: _Sums, resamples: int, seed: int) -> Iterator[tuple[Floats,
     clusters = len(top)
     at_once = max(1, min(resamples, _CHUNK_CELLS // clusters))
     poisson = _poisson_table().astype(np.result_type(top, bottom)) if clusters >= _POISSON_CLUSTERS else None
+    space = np.empty((at_once, clusters), dtype=np.result_type(top, bottom))
     for start in range(0, resamples, at_once):
         size = min(at_once, resamples - start)
+        weights = space[:size]
         if poisson is not None:
-            weights = poisson[generator.integers(0, len(poisson), (size, clusters), dtype=np.uint16)]
+            picks = generator.integers(0, len(poisson), (size, clusters), dtype=np.uint16)
+            # No pick is out of range; "clip" spares the check.
+            poisson.take(picks, out=weights, mode="clip")
         else:
-            weights = np.empty((size, clusters), dtype=np.result_type(top, bottom))
             for row in range(size):
                 picked = generator.integers(0, clusters, clusters, dtype=np.uint32)
                 weights[row] = np.bincount(picked, minlength=clusters)

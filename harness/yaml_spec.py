@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.errors import SpecError
+from harness.errors import SpecError, did_you_mean
 
 
 class Spec(BaseModel):
@@ -21,11 +21,13 @@ class Spec(BaseModel):
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
-def read_yaml_spec(path: Path, model: type[SpecT]) -> SpecT:
+def read_yaml_spec(
+    path: Path, model: type[SpecT], remedy_for: Callable[[str], str | None] = lambda key: None
+) -> SpecT:
     """Return the file as `model`.
 
-    Raises SpecError (file:line, what, what was probably meant) for a missing file, YAML that does not parse, duplicate
-    or unknown keys, and values of the wrong type.
+    `remedy_for` may know what to write instead of an unknown key. Raises SpecError (file:line, what, what was probably
+    meant) for a missing file, YAML that does not parse, duplicate or unknown keys, and values of the wrong type.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -56,7 +58,7 @@ def read_yaml_spec(path: Path, model: type[SpecT]) -> SpecT:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _spec_error(error, path, root, model) from None
+        raise _spec_error(error, path, root, model, remedy_for) from None
 
 
 def _refuse_duplicate_keys(
@@ -85,7 +87,13 @@ def _refuse_duplicate_keys(
             _refuse_duplicate_keys(value, path, depth + 1, visited)
 
 
-def _spec_error(error: ValidationError, path: Path, root: yaml.Node, model: type[BaseModel]) -> SpecError:
+def _spec_error(
+    error: ValidationError,
+    path: Path,
+    root: yaml.Node,
+    model: type[BaseModel],
+    remedy_for: Callable[[str], str | None],
+) -> SpecError:
     found = error.errors(include_url=False)
     # A misspelt key is reported both as unknown and as missing; the unknown one is what the author can see.
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
@@ -96,8 +104,7 @@ def _spec_error(error: ValidationError, path: Path, root: yaml.Node, model: type
     if first["type"] == "extra_forbidden":
         what = f"unknown key {dotted!r}"
         known = _known_keys(model, location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        meant = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(sorted(known))}."
+        meant = remedy_for(str(location[-1])) or did_you_mean(str(location[-1]), known, "Known keys")
         remedy = f"{meant} {remedy or ''}".strip()
     elif first["type"] == "missing":
         what = f"key {dotted!r} is missing"

@@ -17,8 +17,9 @@ COMMANDS = {
     "run": "Measure a model on a suite and leave a run folder with a scorecard.",
     "score": "Score a run again from its files; no model is loaded.",
     "report": "Rebuild a run's scorecard from its files.",
+    "diagnose": "Say what the curves of a training run show, and what to change.",
     "models": "Fetch and list models.",
-    "data": "Check and build data sets.",
+    "data": "Check, build and import data sets.",
     "suite": "Check suites.",
     "init": "Make a working workspace in a folder.",
     "doctor": "Say what is installed, which engines can run, and what is missing.",
@@ -87,7 +88,7 @@ def run_command(arguments: list[str] | None = None) -> int:
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
     except HarnessError as error:
-        click.echo(f"error: {error.one_message()}", err=True)
+        click.echo(f"error: {_visible(error.one_message())}", err=True)
         return error.exit_code
     except SystemExit as error:
         return _internal_error(RuntimeError(f"something called exit({error.code!r})"))
@@ -99,11 +100,18 @@ def run_command(arguments: list[str] | None = None) -> int:
         return _internal_error(error)
 
 
+def _visible(text: str) -> str:
+    """Return text of files and models as a terminal may get it: no escape sequence of theirs reaches it."""
+    from harness.report.text import visible
+
+    return visible(text)
+
+
 def _internal_error(error: Exception) -> int:
     if os.environ.get("HARNESS_TRACEBACK"):
         raise error
     click.echo(
-        f"internal error: {type(error).__name__}: {error}\n"
+        f"internal error: {type(error).__name__}: {_visible(str(error))}\n"
         "  This is a defect of the harness. Set HARNESS_TRACEBACK=1 and repeat to see where, and please report it.",
         err=True,
     )

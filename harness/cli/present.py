@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from harness.errors import StorageError
 from harness.log import schema
 from harness.log.files import write_atomically
 from harness.log.reader import RunFolder
@@ -22,8 +23,12 @@ from harness.suite.load import Suite
 
 def finish_run(folder: Path, suite: Suite | None) -> dict[str, Any]:
     """Score a run, write its scorecard, print the table and where the scorecard lies; return the summary."""
-    summary = score_run(folder, suite)
-    show_run(folder)
+    try:
+        summary = score_run(folder, suite)
+        show_run(folder)
+    except StorageError as error:
+        remedy = f"{error.remedy or ''} The answers are kept. Then: harness score {folder}"
+        raise StorageError(error.what, where=error.where, remedy=remedy.strip()) from error
     return summary
 
 

@@ -8,6 +8,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from harness.report.text import visible
 from harness.types import Generation
 
 LINE_INTERVAL_S = 10.0
@@ -17,7 +18,7 @@ class RunProgress:
     """Implements `harness.run.execute.Progress` on standard error."""
 
     def __init__(self, label: str) -> None:
-        self._label = label
+        self._label = visible(label)
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -29,10 +30,12 @@ class RunProgress:
         self._planned, self._done, self._done_before = planned, done, done
         self._started = self._printed = time.monotonic()
         if done:
-            self._console.print(f"{self._label}: {done} of {planned} kept from before", highlight=False)
+            self._console.print(
+                f"{self._label}: {done} of {planned} kept from before", highlight=False, markup=False
+            )
         if self._console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[speed]}"),

@@ -27,7 +27,7 @@ from harness.errors import UsageError
 @click.option(
     "--tag", "tags", multiple=True, callback=pairs, metavar="K=V", help="Only samples with this tag."
 )
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run folder.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run; all else as it was.")
 @click.option(
     "--reuse", type=click.Path(path_type=Path), help="Take over equal answers from this run folder."
 )
@@ -97,7 +97,7 @@ def _one_run(
 
     label = plan.engine.model + (f" + {Path(plan.engine.adapter).name}" if plan.engine.adapter else "")
     progress = RunProgress(label)
-    with open_folder(plan, resume, out, sys.argv[1:]) as writer:
+    with open_folder(plan, resume, out, ["harness", *sys.argv[1:]]) as writer:
         click.echo(f"run folder: {writer.folder}", err=True)
         reused = Generations(RunFolder(reuse).path) if reuse else None
         try:

@@ -14,8 +14,18 @@ def command() -> None:
 @click.argument("suite")
 def check(suite: str) -> None:
     """Check SUITE and every record it reads. Never executes the suite's scorer.py."""
+    from harness.errors import NothingCollected
+    from harness.parse.choose import get_dialect
+    from harness.run.metrics import check_names
     from harness.suite.load import load_suite
 
     loaded = load_suite(suite)
+    check_names(loaded)
+    if loaded.spec.dialect != "auto":
+        get_dialect(loaded.spec.dialect)
     count = sum(1 for _ in loaded.samples())
+    if count == 0:
+        raise NothingCollected(
+            "the data set has no samples, so a run would measure nothing", where=loaded.records
+        )
     click.echo(f"{loaded.folder}: {loaded.spec.name} {loaded.spec.version}, {count} samples, no errors")

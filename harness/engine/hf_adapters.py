@@ -46,7 +46,7 @@ class Adapters:
                     self._peft = PeftModel.from_pretrained(self._model, str(path), **settings)
                 else:
                     self._peft.load_adapter(str(path), **settings)
-            except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            except Exception as error:  # a damaged or foreign folder makes peft raise anything
                 reason = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
                 raise ModelError(f"the adapter cannot be loaded: {reason[:300]}", where=path) from error
         dtype = self._model.dtype

@@ -94,8 +94,16 @@ def run_batch(
 
 @torch.inference_mode()
 def _choose(logits: Any, live: Sequence[_Live]) -> list[int]:
-    """Return the next token of every row (anything for rows that are done)."""
-    chosen: list[int] = logits.argmax(-1).tolist()
+    """Return the next token of every row (anything for rows that are done).
+
+    Raises FloatingPointError for logits that are no numbers (an overflow in fp16, say): whatever were picked from them
+    would look like an answer.
+    """
+    best = logits.argmax(-1, keepdim=True)  # of NaN and numbers it is the NaN
+    sound = logits.gather(-1, best).isfinite()[:, 0].tolist()
+    if not all(fine or state.done for fine, state in zip(sound, live, strict=True)):
+        raise FloatingPointError("the model's logits are not numbers; try another dtype")
+    chosen: list[int] = best[:, 0].tolist()
     for index, state in enumerate(live):
         if state.generator is not None and not state.done:
             chosen[index] = sample(logits[index], state.row.prompt.sampling, state.generator)

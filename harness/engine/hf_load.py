@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.base import EngineRequest
+from harness.engine.options import check_options, switch, whole_number
 from harness.errors import EngineError, MissingDependency, ModelError, UsageError
 from harness.models.resolve import read_config
 
@@ -43,40 +44,15 @@ class HfOptions:
 
 def read_options(options: Mapping[str, str]) -> HfOptions:
     """Return the options. Raises UsageError for a key or a value that is not known."""
-    unknown = sorted(options.keys() - set(_KNOWN))
-    if unknown:
-        raise UsageError(
-            f"the hf engine knows no option {unknown[0]!r}",
-            remedy=f"Known options: {', '.join(sorted(_KNOWN))}.",
-        )
+    check_options("hf", options, _KNOWN)
     return HfOptions(
-        batch_tokens=_positive(options, "batch_tokens"),
-        max_batch=_positive(options, "max_batch"),
-        share_prefix=_switch(options, "share_prefix", True),
-        threads=_positive(options, "threads"),
-        allow_pickle=_switch(options, "allow_pickle", False),
-        trust_remote_code=_switch(options, "trust_remote_code", False),
+        batch_tokens=whole_number(options, "batch_tokens"),
+        max_batch=whole_number(options, "max_batch"),
+        share_prefix=switch(options, "share_prefix", True),
+        threads=whole_number(options, "threads"),
+        allow_pickle=switch(options, "allow_pickle", False),
+        trust_remote_code=switch(options, "trust_remote_code", False),
     )
-
-
-def _positive(options: Mapping[str, str], key: str) -> int | None:
-    text = options.get(key)
-    if text is None or text == "auto":
-        return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"option {key} must be a whole number of 1 or more, not {text!r}")
-    return int(text)
-
-
-def _switch(options: Mapping[str, str], key: str, default: bool) -> bool:
-    text = options.get(key)
-    if text is None:
-        return default
-    if text.lower() in ("on", "true", "yes", "1"):
-        return True
-    if text.lower() in ("off", "false", "no", "0"):
-        return False
-    raise UsageError(f"option {key} must be on or off, not {text!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +96,9 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
     tokenizer = load_tokenizer(request.model_path, trust_remote_code=options.trust_remote_code)
     transformers.utils.logging.disable_progress_bar()
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(str(request.model_path), **settings)
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            str(request.model_path), output_loading_info=True, **settings
+        )
         if "device_map" not in settings:
             model = model.to(device)
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -129,8 +107,9 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
             where=request.model_path,
             remedy="Take a smaller model or dtype, or quantization nf4.",
         ) from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
+    except Exception as error:  # a damaged or foreign folder makes transformers raise anything
         raise ModelError(f"cannot be loaded: {_first_line(error)}", where=request.model_path) from error
+    _check_complete(report, request)
     model.eval()
     text = model.config.get_text_config(decoder=True)
     context = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None)
@@ -144,6 +123,20 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
         vocabulary=int(model.get_input_embeddings().weight.shape[0]),
         stop_ids=stop_ids(model, tokenizer),
     )
+
+
+def _check_complete(report: Mapping[str, Any], request: EngineRequest) -> None:
+    """Raise ModelError if weights were not in the files: transformers draws them at random, with a warning."""
+    absent = sorted(map(str, [*report.get("missing_keys", ()), *report.get("mismatched_keys", ())]))
+    if absent:
+        raise ModelError(
+            f"{len(absent)} weights are not in its files or have another shape there, first {absent[0]}",
+            where=request.model_path,
+            remedy="The files and config.json do not belong together, or some are missing; copy or fetch them again.",
+        )
+    unused = sorted(map(str, report.get("unexpected_keys", ())))
+    if unused:
+        request.on_event("weights_unused", {"weights": len(unused), "first": unused[:5]})
 
 
 def choose_dtype(asked: str, device: str, gpu_bf16: bool) -> str:

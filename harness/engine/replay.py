@@ -12,4 +12,5 @@ class ReplayEngine(ScriptedEngine):
     """
 
     NAME = "replay"
-    OPTIONS = ("from",)
+    CONTENT = "from"
+    OPTIONS = (CONTENT,)

@@ -23,7 +23,8 @@ class ScriptedEngine:
     """
 
     NAME = "scripted"
-    OPTIONS: tuple[str, ...] = ("delay_s", "script")
+    CONTENT = "script"
+    OPTIONS: tuple[str, ...] = ("delay_s", CONTENT)
 
     def __init__(self, request: EngineRequest) -> None:
         check_options(self.NAME, request.options, self.OPTIONS)
@@ -32,7 +33,7 @@ class ScriptedEngine:
         self.use_adapter(request.adapters[0] if request.adapters else None)
         self._reply = request.reply
         self._model = request.model
-        self._content = request.options.get(self.OPTIONS[-1], "")
+        self._content = request.options.get(self.CONTENT, "")
         self._delay_s = _seconds(request.options.get("delay_s", "0"))
 
     def info(self) -> EngineInfo:

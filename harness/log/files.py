@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ SYNC_INTERVAL_S = 2.0
 
 def storage_error(path: Path, error: OSError) -> StorageError:
     """Return what to tell a user whose disk refused a write."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    what = "the disk is full" if full else f"cannot be written: {error.strerror or error}"
-    remedy = "Make room, then go on with --resume; what was finished is kept." if full else None
-    return StorageError(what, where=path, remedy=remedy)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError("the disk is full", where=path, remedy="Make room and try again.")
+    if error.errno == errno.EFBIG:
+        what = "the file may grow no further (a limit on the size of files)"
+        return StorageError(what, where=path, remedy="Raise the limit (ulimit -f) and try again.")
+    return StorageError(f"cannot be written: {error.strerror or error}", where=path)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -107,8 +110,9 @@ def _is_json_object(line: bytes) -> bool:
 class LineAppender:
     """Appends JSON lines, one unbuffered write a record, synced to disk every two seconds and at the end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, encode: Callable[[Mapping[str, Any]], bytes] = json_line) -> None:
         self.path = path
+        self._encode = encode
         try:
             self._descriptor = os.open(
                 path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
@@ -120,17 +124,20 @@ class LineAppender:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record. Raises StorageError; a part that reached the disk is a torn tail for the next opening."""
-        line = json_line(record)
+        line = self._encode(record)
+        written = 0
         try:
-            written = os.write(self._descriptor, line)
-            if written != len(line):
-                os.truncate(self.path, os.fstat(self._descriptor).st_size - written)
-                raise OSError(errno.ENOSPC, "No space left on device")
+            # After a short write, on a disk that is almost full, the next one says why.
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
             now = time.monotonic()
             if now - self._synced > SYNC_INTERVAL_S:
                 os.fsync(self._descriptor)
                 self._synced = now
         except OSError as error:
+            if 0 < written < len(line):
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
             raise storage_error(self.path, error) from error
 
     def close(self) -> None:

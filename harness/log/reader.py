@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,10 +214,10 @@ class Generations:
             raise RunFolderError(f"not a generation record: {error}", where=self.path) from None
 
     @staticmethod
-    def _position(index: tuple[Any, Any], digest: int) -> int | None:
+    def _position(index: tuple[array[int], array[int]], digest: int) -> int | None:
         digests, positions = index
-        at = int(np.searchsorted(digests, np.uint64(digest)))
-        return int(positions[at]) if at < len(digests) and int(digests[at]) == digest else None
+        at = bisect_left(digests, digest)
+        return positions[at] if at < len(digests) and digests[at] == digest else None
 
     def _read(self, position: int | None) -> dict[str, Any] | None:
         if position is None or self._file is None:
@@ -235,11 +237,14 @@ def _arrays(*columns: list[Any]) -> tuple[Any, ...]:
     )
 
 
-def _latest(digests: Any) -> tuple[Any, Any]:
-    """Return sorted distinct digests and, for each, the position of its last occurrence."""
-    backwards = digests[::-1]
-    distinct, first = np.unique(backwards, return_index=True)
-    return distinct, len(digests) - 1 - first
+def _latest(digests: Any) -> tuple[array[int], array[int]]:
+    """Return sorted distinct digests and, for each, the position of its last occurrence.
+
+    As plain arrays: single look-ups in them are several times faster than in numpy's.
+    """
+    distinct, first = np.unique(digests[::-1], return_index=True)
+    latest = len(digests) - 1 - first
+    return array("Q", distinct.tobytes()), array("q", latest.astype(np.int64).tobytes())
 
 
 def _name_digest(sample_id: str, repeat: int) -> int:

@@ -27,7 +27,9 @@ EVENTS = "events.jsonl"
 SUMMARY = "summary.json"
 SCORECARD = "scorecard.html"
 LOCK = ".lock"
+RESERVE = ".reserve"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -37,7 +39,7 @@ def json_line(value: Mapping[str, Any]) -> bytes:
     Lone surrogates, which UTF-8 cannot hold, are written as JSON escapes and read back unchanged. Raises ValueError
     for NaN and infinities.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:

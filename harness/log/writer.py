@@ -23,6 +23,9 @@ from harness.log.files import (
 )
 from harness.types import Generation
 
+_RESERVE_BYTES = 1 << 15
+"""Room for a header and an event, so that a run on a full disk can still say that it is incomplete."""
+
 
 def utc_now() -> str:
     """Return the present time as ISO 8601 in UTC, to the second."""
@@ -75,6 +78,11 @@ class RunWriter:
         self.folder = folder
         self.header = header
         self._lock = lock
+        self._reserve = folder / schema.RESERVE
+        try:
+            self._reserve.write_bytes(bytes(_RESERVE_BYTES))
+        except OSError as error:
+            raise storage_error(folder, error) from error
         self._generations = LineAppender(folder / schema.GENERATIONS)
         self._events = LineAppender(folder / schema.EVENTS)
 
@@ -142,8 +150,14 @@ class RunWriter:
         self.header = {**self.header, **changes}
         write_json_atomically(self.folder / schema.RUN, self.header)
 
+    def free_reserve(self) -> None:
+        """Give back the room that was kept for a last word on a full disk."""
+        with contextlib.suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Sync, close and unlock."""
+        self.free_reserve()
         try:
             self._generations.close()
             self._events.close()

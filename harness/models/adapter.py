@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError
 from harness.models.fingerprint import adapter_fingerprint
+from harness.models.json_file import read_json_object
 from harness.models.resolve import read_config
 from harness.models.safetensors_header import TensorInfo, read_header
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _WRAPPER = "base_model.model."
 _FITTING = "Give the base that it was trained on"
+_KINDS: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("lora_alpha", (int, float, type(None)), "a number"),
+    ("base_model_name_or_path", (str, type(None)), "text"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +58,6 @@ def check_adapter(adapter: Path, model_path: Path) -> AdapterInfo:
     else:
         _check_against_config(adapter, config, weights, base_config)
     ranks = [info.shape[0] for name, info in weights.items() if ".lora_A." in name and info.shape]
-    parameters = 0
-    for info in weights.values():
-        size = 1
-        for length in info.shape:
-            size *= length
-        parameters += size
     return AdapterInfo(
         path=adapter,
         base_name=config.get("base_model_name_or_path"),
@@ -67,7 +66,7 @@ def check_adapter(adapter: Path, model_path: Path) -> AdapterInfo:
         targets=tuple(
             sorted({_module_of(name).rsplit(".", 1)[-1] for name in weights if ".lora_A." in name})
         ),
-        parameters=parameters,
+        parameters=sum(math.prod(info.shape) for info in weights.values()),
         fingerprint=adapter_fingerprint(adapter),
     )
 
@@ -77,21 +76,12 @@ def _read_adapter_config(adapter: Path) -> dict[str, Any]:
     if not adapter.is_dir():
         raise ModelError("no such adapter folder", where=adapter)
     if not file.is_file():
-        checkpoints = sorted(
-            child.name for child in adapter.iterdir() if (child / "adapter_config.json").is_file()
-        )
-        remedy = f"Did you mean {adapter / checkpoints[-1]}?" if checkpoints else None
+        checkpoints = sorted(_checkpoints(adapter))
+        remedy = f"Did you mean {adapter / checkpoints[-1][1]}?" if checkpoints else None
         raise ModelError(
             "no adapter_config.json here, so this is not an adapter", where=adapter, remedy=remedy
         )
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror or error}", where=file) from None
-    except (ValueError, RecursionError):
-        raise ModelError("not valid JSON", where=file) from None
-    if not isinstance(config, dict):
-        raise ModelError("must be a JSON object", where=file)
+    config = read_json_object(file)
     method = config.get("peft_type")
     if method != "LORA":
         raise ModelError(
@@ -99,7 +89,21 @@ def _read_adapter_config(adapter: Path) -> dict[str, Any]:
             where=file,
             remedy="LoRA adapters can; merge any other kind into its base and give the merged folder as --model.",
         )
+    for key, kinds, wanted in _KINDS:
+        if not isinstance(config.get(key), kinds) or isinstance(config.get(key), bool):
+            raise ModelError(f"{key} must be {wanted}, not {config[key]!r}", where=file)
     return config
+
+
+def _checkpoints(folder: Path) -> Iterator[tuple[int, str]]:
+    """Yield (step, name) of the adapters one level down."""
+    try:
+        names = [child.name for child in folder.iterdir() if (child / "adapter_config.json").is_file()]
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror or error}", where=folder) from None
+    for name in names:
+        step = re.search(r"(\d+)$", name)
+        yield int(step.group(1)) if step else -1, name
 
 
 def _weights_file(adapter: Path) -> Path:
@@ -115,13 +119,16 @@ def _weights_file(adapter: Path) -> Path:
     raise ModelError("an adapter folder without weights: no adapter_model.safetensors", where=adapter)
 
 
-def _base_weights(model_path: Path) -> dict[str, TensorInfo]:
-    """Return the base's weights, keyed from the layer list on, where wrappers of different kinds agree."""
-    weights: dict[str, TensorInfo] = {}
+def _base_weights(model_path: Path) -> dict[str, list[TensorInfo]]:
+    """Return the base's weights, keyed from the layer list on, where wrappers of different kinds agree.
+
+    Two towers of one model (vision and text) can share a key; both are kept.
+    """
+    weights: dict[str, list[TensorInfo]] = {}
     for file in sorted(model_path.glob("*.safetensors")):
         if not file.name.startswith("adapter_model"):
             for name, info in read_header(file).items():
-                weights[_from_layers(name)] = info
+                weights.setdefault(_from_layers(name), []).append(info)
     return weights
 
 
@@ -141,15 +148,15 @@ def _check_against_weights(
     adapter: Path,
     config: Mapping[str, Any],
     weights: Mapping[str, TensorInfo],
-    base: Mapping[str, TensorInfo],
+    base: Mapping[str, Sequence[TensorInfo]],
     model_path: Path,
 ) -> None:
     turned = bool(config.get("fan_in_fan_out"))
     layers = _layer_count(base)
     for key, info in weights.items():
         module = _module_of(key)
-        target = base.get(_from_layers(f"{module}.weight"))
-        if target is None:
+        targets = base.get(_from_layers(f"{module}.weight"))
+        if targets is None:
             found = _LAYER.search(module)
             if found and int(found.group(1)) >= layers:
                 detail = f"it changes layer {found.group(1)}, and this base has {layers} layers"
@@ -158,11 +165,18 @@ def _check_against_weights(
             else:
                 detail = f"this base has no module {module!r}"
             raise _misfit(adapter, config, model_path, detail)
-        expected, what = _expected(key, target.shape, turned)
-        if expected is not None and info.shape and info.shape[-1 if what == "inputs" else 0] != expected:
-            actual = info.shape[-1 if what == "inputs" else 0]
-            detail = f"{module} has {expected} {what} in this base and {actual} in the adapter"
-            raise _misfit(adapter, config, model_path, detail)
+        differences = [_difference(key, info, target, turned) for target in targets]
+        if None not in differences:
+            raise _misfit(adapter, config, model_path, f"{module} has {differences[0]}")
+
+
+def _difference(key: str, info: TensorInfo, target: TensorInfo, turned: bool) -> str | None:
+    """Return how an adapter tensor misses a weight of the base, None where it fits."""
+    expected, what = _expected(key, target.shape, turned)
+    if expected is None or not info.shape:
+        return None
+    actual = info.shape[-1 if what == "inputs" else 0]
+    return None if actual == expected else f"{expected} {what} in this base and {actual} in the adapter"
 
 
 def _expected(key: str, shape: tuple[int, ...], turned: bool) -> tuple[int | None, str]:
@@ -193,12 +207,12 @@ def _check_against_config(
             detail = f"it changes layer {found.group(1)}, and this base has {layers} layers"
             raise _misfit(adapter, config, None, detail)
         reads_hidden = re.search(r"\.(q_proj|k_proj|v_proj|gate_proj|up_proj)\.lora_A\.", key)
-        if reads_hidden and isinstance(hidden, int) and info.shape[-1] != hidden:
+        if reads_hidden and isinstance(hidden, int) and info.shape and info.shape[-1] != hidden:
             detail = f"the hidden size is {hidden} in this base and {info.shape[-1]} in the adapter"
             raise _misfit(adapter, config, None, detail)
 
 
-def _layer_count(base: Mapping[str, TensorInfo]) -> int:
+def _layer_count(base: Mapping[str, Sequence[TensorInfo]]) -> int:
     numbers = [int(found.group(1)) for name in base if (found := _LAYER.search(name))]
     return max(numbers, default=-1) + 1
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.errors import ModelError
+from harness.errors import ModelError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +125,5 @@ def find_alias(alias: str) -> PackagedModel:
     """Return what is pinned about an alias. Raises ModelError with the nearest known name."""
     known = ALIASES.get(alias)
     if known is None:
-        close = difflib.get_close_matches(alias, ALIASES, n=1)
-        meant = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(ALIASES))}."
-        raise ModelError(f"no model is known by the alias {alias!r}", remedy=meant)
+        raise ModelError(f"no model is known by the alias {alias!r}", remedy=did_you_mean(alias, ALIASES))
     return known

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from harness.errors import UsageError
+
 CACHE_VARIABLE = "HARNESS_CACHE"
 _FOLDER = "persona-harness"
 
@@ -14,8 +16,18 @@ def cache_dir() -> Path:
     """Return the user's cache folder (it may not exist yet).
 
     `HARNESS_CACHE` if set, else %LOCALAPPDATA% on Windows, ~/Library/Caches on macOS, $XDG_CACHE_HOME or ~/.cache
-    elsewhere, each with `persona-harness` below it.
+    elsewhere, each with `persona-harness` below it. Raises UsageError for a user without a home folder.
     """
+    try:
+        return _cache_dir()
+    except RuntimeError as error:
+        raise UsageError(
+            f"no place for a cache: {error}",
+            remedy=f"Set {CACHE_VARIABLE} to a folder that you may write to.",
+        ) from None
+
+
+def _cache_dir() -> Path:
     override = os.environ.get(CACHE_VARIABLE)
     if override:
         return Path(override).expanduser().absolute()

@@ -7,24 +7,30 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError
 from harness.fingerprint import canonical_json, sha256_of, sha256_of_file
 from harness.models.cache import cache_dir
+from harness.models.json_file import read_json_object
 
-_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".gguf")
+_ENDINGS = (
+    *(".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".gguf"),
+    *(".model", ".tiktoken"),
+    ".py",  # run where trust_remote_code is given
+)
 _OTHERS = frozenset(
     {
         "config.json",
         "generation_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
-        "tokenizer.model",
         "special_tokens_map.json",
         "added_tokens.json",
         "vocab.json",
+        "vocab.txt",
         "merges.txt",
     }
 )
@@ -36,12 +42,12 @@ _YOUNG_S = 2.0
 
 
 def model_fingerprint(path: Path) -> str:
-    """Return the sha256 over (name, sha256) of a model folder's weights, configs and tokenizer files.
+    """Return the sha256 over (name, sha256) of a model folder's weights, configs, tokenizer files and own code.
 
     The chat template is left out: its hash stands beside this one in every generation key. A second call for
     unchanged files reads no weights. Raises ModelError if the folder holds no such file or one cannot be read.
     """
-    return sha256_of(_hashes(path, lambda name: name in _OTHERS or name.endswith(_WEIGHTS)))
+    return sha256_of(_hashes(path, lambda name: name in _OTHERS or name.endswith(_ENDINGS)))
 
 
 def adapter_fingerprint(path: Path) -> str:
@@ -49,24 +55,17 @@ def adapter_fingerprint(path: Path) -> str:
 
     Raises ModelError if a file is missing or cannot be read.
     """
-    config_path = path / "adapter_config.json"
-    try:
-        config: Any = json.loads(config_path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror or error}", where=config_path) from None
-    except ValueError:
-        raise ModelError("not valid JSON", where=config_path) from None
-    if isinstance(config, dict):
-        config = {key: value for key, value in config.items() if key not in _ADAPTER_CIRCUMSTANCES}
-        targets = config.get("target_modules")
-        if isinstance(targets, list):
-            # PEFT writes a set, in an order that differs from run to run.
-            config["target_modules"] = sorted(map(str, targets))
+    config = read_json_object(path / "adapter_config.json")
+    config = {key: value for key, value in config.items() if key not in _ADAPTER_CIRCUMSTANCES}
+    targets = config.get("target_modules")
+    if isinstance(targets, list):
+        # PEFT writes a set, in an order that differs from run to run.
+        config["target_modules"] = sorted(map(str, targets))
     weights = _hashes(path, lambda name: name.startswith("adapter_model."))
     return sha256_of({"config": config, "weights": weights})
 
 
-def _hashes(folder: Path, wanted: Any) -> dict[str, str]:
+def _hashes(folder: Path, wanted: Callable[[str], bool]) -> dict[str, str]:
     try:
         files = sorted(file for file in folder.iterdir() if wanted(file.name) and file.is_file())
         found = {file.name: file_sha256(file) for file in files}
@@ -80,7 +79,7 @@ def _hashes(folder: Path, wanted: Any) -> dict[str, str]:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's sha256, from the memo where path, size, time of change and inode are as when it was hashed.
+    """Return a file's sha256, from the memo where path, size, times and inode are as when it was hashed.
 
     Raises OSError.
     """
@@ -101,7 +100,13 @@ def file_sha256(path: Path) -> str:
 
 def _state(path: Path) -> dict[str, int]:
     status = path.stat()
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
+    # The time of change too: a copy may keep the time of modification, and no program can set the other one.
+    return {
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "ctime_ns": status.st_ctime_ns,
+        "inode": status.st_ino,
+    }
 
 
 def _remember(memo: Path, entry: dict[str, Any]) -> None:

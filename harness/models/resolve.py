@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import MissingDependency, ModelError
+from harness.errors import MissingDependency, ModelError, nearest_hint
 from harness.models.aliases import ALIASES
 from harness.models.cache import models_dir
+from harness.models.json_file import read_json_object
 from harness.models.pull import is_pulled
 
 ModelKind = Literal["alias", "folder", "hub"]
@@ -56,23 +55,30 @@ def resolve_model(name: str, *, allow_pickle: bool = False, trust_remote_code: b
                 f"the model {name!r} is not on this machine yet", remedy=f"Run: harness models pull {name}"
             )
         return ResolvedModel(name=name, path=folder, alias=name, kind="alias")
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = _local_path(name)
+    if path is not None and path.is_dir():
         check_model_folder(path, allow_pickle=allow_pickle)
         return ResolvedModel(name=name, path=path.absolute(), alias=None, kind="folder")
-    if path.exists():
+    if path is not None:
         raise ModelError("this is a file; a model is a folder", where=path, remedy=_file_remedy(path))
     looks_local = name.startswith((".", "/", "~", "\\")) or "\\" in name
     if looks_local or not _HUB_ID.fullmatch(name):
-        close = difflib.get_close_matches(name, ALIASES, n=1)
-        meant = f"Did you mean {close[0]!r}? " if close else ""
         raise ModelError(
             f"no model {name!r}: there is no such folder, and it is no alias and no hub id (owner/name)",
-            remedy=f"{meant}`harness models list` shows the aliases.",
+            remedy=f"{nearest_hint(name, ALIASES)}`harness models list` shows the aliases.",
         )
     folder = _from_hub(name, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     check_model_folder(folder, allow_pickle=allow_pickle)
     return ResolvedModel(name=name, path=folder, alias=None, kind="hub")
+
+
+def _local_path(name: str) -> Path | None:
+    """Return the name as a path that exists, None where nothing can be there."""
+    try:
+        path = Path(name).expanduser()
+        return path if name and path.exists() else None
+    except (OSError, RuntimeError, ValueError):  # longer than a name may be, ~ of an unknown user, a NUL
+        return None
 
 
 def list_models() -> list[ListedModel]:
@@ -88,7 +94,10 @@ def list_models() -> list[ListedModel]:
 
 def check_model_folder(path: Path, *, allow_pickle: bool = False) -> None:
     """Raise ModelError unless the folder holds config.json and all of its weights as safetensors."""
-    names = {file.name for file in path.iterdir()}
+    try:
+        names = {file.name for file in path.iterdir()}
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror or error}", where=path) from None
     if "config.json" not in names:
         if "adapter_config.json" in names:
             raise ModelError(
@@ -108,7 +117,8 @@ def check_model_folder(path: Path, *, allow_pickle: bool = False) -> None:
         raise ModelError(
             f"only pickled weights here ({pickles[0]}), and loading a pickle runs code",
             where=path,
-            remedy="Convert them to safetensors (model.save_pretrained(folder)), or allow pickles by name.",
+            remedy="Convert them to safetensors (model.save_pretrained(folder)), or, where you trust their author, "
+            "add --engine-option allow_pickle=true.",
         )
     ggufs = sorted(name for name in names if name.endswith(".gguf"))
     found = f" (only {ggufs[0]}, which must be converted first)" if ggufs else ""
@@ -117,28 +127,18 @@ def check_model_folder(path: Path, *, allow_pickle: bool = False) -> None:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Return a model folder's config.json. Raises ModelError."""
-    file = path / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror or error}", where=file) from None
-    except (ValueError, RecursionError):
-        raise ModelError("not valid JSON", where=file) from None
-    if not isinstance(config, dict):
-        raise ModelError("must be a JSON object", where=file)
-    return config
+    return read_json_object(path / "config.json")
 
 
 def _check_shards(path: Path, names: set[str]) -> None:
     for index in sorted(name for name in names if name.endswith(".safetensors.index.json")):
-        try:
-            shards = set(json.loads((path / index).read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise ModelError("not a weight index that can be read", where=path / index) from None
-        missing = sorted(str(shard) for shard in shards - names)
+        shards = read_json_object(path / index).get("weight_map")
+        if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+            raise ModelError("not a weight index: it has no weight_map of file names", where=path / index)
+        missing = sorted(set(shards.values()) - names)
         if missing:
             raise ModelError(
-                f"{len(missing)} of {len(shards)} weight files are missing, first {missing[0]}",
+                f"{len(missing)} of {len(set(shards.values()))} weight files are missing, first {missing[0]}",
                 where=path,
                 remedy="Copy or fetch the folder again.",
             )

@@ -6,6 +6,7 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.errors import ModelError
 
@@ -36,8 +37,8 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
                 raise ModelError(_no_safetensors(start), where=path)
             header = json.loads(file.read(length))
         tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        infos = {name: TensorInfo(entry["dtype"], tuple(entry["shape"])) for name, entry in tensors.items()}
-        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+        infos = {name: _tensor(entry) for name, entry in tensors.items()}
+        end = max((_length(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror or error}", where=path) from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
@@ -51,6 +52,19 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             remedy="Copy or fetch it again.",
         )
     return infos
+
+
+def _tensor(entry: Any) -> TensorInfo:
+    """Return one entry of the header. Raises TypeError or KeyError for any other shape of it."""
+    if not isinstance(entry["dtype"], str) or not isinstance(entry["shape"], list):
+        raise TypeError
+    return TensorInfo(entry["dtype"], tuple(map(_length, entry["shape"])))
+
+
+def _length(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError
+    return value
 
 
 def _no_safetensors(start: bytes) -> str:

@@ -14,11 +14,11 @@ class PlainTokenizer:
     chat_template = PLAIN_TEMPLATE
 
     def apply_chat_template(self, conversation: Sequence[Mapping[str, Any]], **options: Any) -> str:
-        """Return the conversation as text, ready for the assistant's turn; `tokenize` must be false."""
+        """Return the conversation as text; `add_generation_prompt` opens the assistant's turn; `tokenize` must be false."""
         if options.get("tokenize", True):
             raise ValueError("PlainTokenizer renders text only")
         turns = [f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in conversation]
-        return "".join(turns) + "<|im_start|>assistant\n"
+        return "".join(turns) + ("<|im_start|>assistant\n" if options.get("add_generation_prompt") else "")
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> bytes:
         """Return the UTF-8 bytes, a lone surrogate as its escape."""

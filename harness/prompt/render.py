@@ -67,36 +67,62 @@ class Renderer:
 
         Raises RecordError with the sample's id if the chat template refuses the conversation.
         """
+        text = self._text(sample, sample.messages, ask=True)
+        return Rendered(text=text, token_ids=self._encode(sample, text))
+
+    def render_answered(self, sample: Sample, answer: Message) -> tuple[Rendered, Rendered]:
+        """Return the prompt of `render` and what follows it when the assistant's next turn is `answer`.
+
+        What follows is the template's own text, end-of-turn marker included; its ids are encoded apart from the
+        prompt's, as they are when a model generates them. Raises RecordError if the template refuses the
+        conversation, or writes the prompt otherwise as soon as it is answered.
+        """
+        prompt = self.render(sample)
+        whole = self._text(sample, (*sample.messages, answer), ask=False)
+        if not whole.startswith(prompt.text):
+            raise RecordError(
+                "the chat template writes this conversation otherwise once it is answered, so training on it would "
+                "not be what evaluation asks",
+                where=sample.id,
+                remedy="Use a base model whose template only appends, or mend chat_template.jinja in its folder.",
+            )
+        rest = whole[len(prompt.text) :]
+        return prompt, Rendered(text=rest, token_ids=self._encode(sample, rest))
+
+    def _text(self, sample: Sample, messages: Sequence[Message], *, ask: bool) -> str:
         options: dict[str, Any] = {}
         if self.tools_by == "template":
-            turns = [_native_turn(message) for message in sample.messages]
+            turns = [_native_turn(message) for message in messages]
             if sample.tools:
                 options["tools"] = [openai_function(tool) for tool in sample.tools]
         else:
-            turns = self._block_turns(sample)
+            turns = self._block_turns(messages, sample.tools)
         try:
-            text = self._tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True, **options
+            text: str = self._tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=ask, **options
             )
-            ids = self._tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # a template is the model author's program: it may raise anything
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RecordError(
-                f"the model's chat template refuses this conversation: {reason}", where=sample.id
-            ) from error
-        return Rendered(text=text, token_ids=ids if isinstance(ids, bytes) else tuple(ids))
+            raise _refused(sample, error) from error
+        return text
 
-    def _block_turns(self, sample: Sample) -> list[dict[str, str]]:
+    def _encode(self, sample: Sample, text: str) -> Sequence[int]:
+        try:
+            ids = self._tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:
+            raise _refused(sample, error) from error
+        return ids if isinstance(ids, bytes) else tuple(ids)
+
+    def _block_turns(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[dict[str, str]]:
         turns: list[dict[str, str]] = []
-        for message in sample.messages:
+        for message in messages:
             turn = self._spoken_turn(message)
             # Templates want user and assistant to alternate, so results of parallel calls share one turn.
             if message.role == "tool" and turns and turns[-1]["role"] == "user":
                 turns[-1]["content"] += "\n" + turn["content"]
             else:
                 turns.append(turn)
-        if sample.tools:
-            block = self._tool_block(sample.tools)
+        if tools:
+            block = self._tool_block(tools)
             if turns and turns[0]["role"] == "system":
                 turns[0]["content"] += "\n\n" + block
             else:
@@ -166,6 +192,11 @@ def openai_function(tool: ToolSpec) -> dict[str, Any]:
         "type": "function",
         "function": {"name": tool.name, "description": tool.description, "parameters": dict(parameters)},
     }
+
+
+def _refused(sample: Sample, error: Exception) -> RecordError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return RecordError(f"the model's chat template refuses this conversation: {reason}", where=sample.id)
 
 
 def _native_turn(message: Message) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.report.stored import items, mapping, number
 from harness.report.text import count, json_text, seconds
 
 _SHORT_HASH = 12
@@ -29,10 +30,6 @@ class Section:
     facts: tuple[Fact, ...]
 
 
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _plain(value: Any) -> str:
     if value is None or value == "":
         return "none"
@@ -50,12 +47,14 @@ def _with_hash(label: str, name: Any, fingerprint: Any) -> Fact:
         return _fact(label, None)
     if not fingerprint:
         return _fact(label, name)
-    short, full = str(fingerprint)[:_SHORT_HASH], str(fingerprint)
+    full = str(fingerprint)
+    kind, colon, digest = full.rpartition(":")
+    short = f"{kind}{colon}{digest[:_SHORT_HASH]}"
     return _fact(label, f"{name} · {short}" if name else short, f"{name} {full}" if name else full)
 
 
 def _git(header: Mapping[str, Any]) -> Fact:
-    git = _map(header.get("git"))
+    git = mapping(header.get("git"))
     if not git:
         return _fact("Git", "not a git checkout")
     state = "with uncommitted changes" if git.get("dirty") else "clean"
@@ -64,13 +63,14 @@ def _git(header: Mapping[str, Any]) -> Fact:
 
 
 def _selection(header: Mapping[str, Any]) -> Fact:
-    selection, repeats = _map(header.get("selection")), header.get("repeats", 1)
-    parts = [count(n) if isinstance(n := selection.get("n"), (int, float)) else "unknown number"]
-    if _map(header.get("dataset")).get("n_records") is not None:
-        parts.append(f"of {_plain(_map(header.get('dataset')).get('n_records'))} records")
+    selection, repeats = mapping(header.get("selection")), header.get("repeats", 1)
+    chosen = number(selection.get("n"))
+    parts = ["unknown number" if chosen is None else count(chosen)]
+    if mapping(header.get("dataset")).get("n_records") is not None:
+        parts.append(f"of {_plain(mapping(header.get('dataset')).get('n_records'))} records")
     if selection.get("limit") is not None:
         parts.append(f"(limit {_plain(selection['limit'])})")
-    parts += [f"{key}={_plain(value)}" for key, value in _map(selection.get("tags")).items()]
+    parts += [f"{key}={_plain(value)}" for key, value in mapping(selection.get("tags")).items()]
     if repeats != 1:
         parts.append(f"× {_plain(repeats)} repeats")
     return _fact("Samples", " ".join(parts))
@@ -80,10 +80,10 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
     """Return the facts that say which run this is, short enough for a strip."""
     if not header:
         return ()
-    engine, suite, dataset = (_map(header.get(key)) for key in ("engine", "suite", "dataset"))
-    prompt, sampling = _map(header.get("prompt")), _map(header.get("sampling"))
+    engine, suite, dataset = (mapping(header.get(key)) for key in ("engine", "suite", "dataset"))
+    prompt, sampling = mapping(header.get("prompt")), mapping(header.get("sampling"))
     numbers = engine.get("dtype"), engine.get("quantization") or "not quantised"
-    duration = header.get("duration_s")
+    duration = number(header.get("duration_s"))
     return (
         _with_hash("Model", engine.get("model"), engine.get("model_fingerprint")),
         _with_hash("Adapter", engine.get("adapter"), engine.get("adapter_fingerprint")),
@@ -110,7 +110,7 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
         ),
         _git(header),
         _fact("Started", header.get("started_at")),
-        _fact("Took", seconds(float(duration)) if isinstance(duration, (int, float)) else "unfinished"),
+        _fact("Took", "unfinished" if duration is None else seconds(duration)),
         _fact("Run", header.get("run_id")),
     )
 
@@ -122,23 +122,24 @@ def _table(name: str, values: Mapping[str, Any], skip: tuple[str, ...] = ()) -> 
 
 def reproduce(header: Mapping[str, Any]) -> tuple[Section, ...]:
     """Return everything recorded about how the run was made, hashes in full."""
-    env, engine = _map(header.get("env")), _map(header.get("engine"))
+    env, engine = mapping(header.get("env")), mapping(header.get("engine"))
     suite = {
-        key: value for key, value in _map(header.get("suite")).items() if key in ("name", "version", "sha256")
+        key: value
+        for key, value in mapping(header.get("suite")).items()
+        if key in ("name", "version", "sha256")
     }
     plan = {"plan_sha256": header.get("plan_sha256"), "schema_version": header.get("schema_version")}
     sections = (
-        _table("Data", _map(header.get("dataset"))),
+        _table("Data", mapping(header.get("dataset"))),
         _table("Suite and plan", {**suite, **plan}),
         _table("Engine", engine, skip=("versions",)),
-        _table("Prompt and sampling", {**_map(header.get("prompt")), **_map(header.get("sampling"))}),
+        _table("Prompt and sampling", {**mapping(header.get("prompt")), **mapping(header.get("sampling"))}),
         _table("Machine", env, skip=("packages",)),
-        _table("Versions", {**_map(env.get("packages")), **_map(engine.get("versions"))}),
+        _table("Versions", {**mapping(env.get("packages")), **mapping(engine.get("versions"))}),
     )
     return tuple(section for section in sections if section.facts) if header else ()
 
 
 def command(header: Mapping[str, Any]) -> str:
     """Return the command line of the run, quoted for a shell."""
-    argv = header.get("argv")
-    return shlex.join(str(part) for part in argv) if isinstance(argv, list) and argv else ""
+    return shlex.join(str(part) for part in items(header.get("argv")))

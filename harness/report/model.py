@@ -13,6 +13,7 @@ from typing import Any
 from harness.report import wording
 from harness.report.facts import Fact, Section, command, identity, reproduce
 from harness.report.samples import Picked, SampleBody, SamplePicker, SampleRef
+from harness.report.stored import items, mapping, mappings, number, texts, whole
 
 SMALL_N = 20
 MAX_GROUPS = 40
@@ -21,7 +22,10 @@ MAX_KINDS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """One metric over one group of samples, with its 95 % interval; `value` is None where nothing applies."""
+    """One metric over one group of samples, with its 95 % interval; `value` is None where nothing applies.
+
+    `share` says that it is a ratio between 0 and 1, printed as a percentage; anything else is printed as it stands.
+    """
 
     metric: str
     group: str
@@ -32,6 +36,7 @@ class Estimate:
     denominator: float
     n: int
     clusters: int
+    share: bool
 
     @property
     def small(self) -> bool:
@@ -107,7 +112,6 @@ class Speed:
     new_tokens: int
     generation_s: float | None
     tokens_per_s: float | None
-    wall_s: float | None
     latency_p50: float | None
     latency_p95: float | None
     latency_n: int
@@ -127,6 +131,8 @@ class Scorecard:
     counts: Counts
     correct: int | None
     judged: int
+    outcomes: int
+    """Samples that have an outcome: what the shares of `failures` are of."""
     verdict: wording.Verdict
     identity: tuple[Fact, ...]
     headline: tuple[Metric, ...]
@@ -146,33 +152,22 @@ class Scorecard:
     reproduce: tuple[Section, ...]
 
 
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _int(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
-
-
-def _float(value: Any) -> float | None:
-    """Return a finite number or None: NaN and infinities are no numbers to draw."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    number = float(value)
-    return number if number - number == 0 else None
-
-
-def _estimate(raw: Mapping[str, Any]) -> Estimate:
+def _estimate(raw: Mapping[str, Any], described: Mapping[str, Any]) -> Estimate:
+    metric = str(raw.get("metric", ""))
+    value, low, high = (number(raw.get(key)) for key in ("value", "ci_low", "ci_high"))
+    unit = mapping(described.get(metric)).get("unit")
+    within = all(n is None or 0 <= n <= 1 for n in (value, low, high))
     return Estimate(
-        metric=str(raw.get("metric", "")),
+        metric=metric,
         group=str(raw.get("group", "all")),
-        value=_float(raw.get("value")),
-        low=_float(raw.get("ci_low")),
-        high=_float(raw.get("ci_high")),
-        numerator=_float(raw.get("numerator")) or 0.0,
-        denominator=_float(raw.get("denominator")) or 0.0,
-        n=_int(raw.get("n")),
-        clusters=_int(raw.get("clusters")),
+        value=value,
+        low=low,
+        high=high,
+        numerator=number(raw.get("numerator")) or 0.0,
+        denominator=number(raw.get("denominator")) or 0.0,
+        n=whole(raw.get("n")),
+        clusters=whole(raw.get("clusters")),
+        share=within if unit is None else within and unit == "share",
     )
 
 
@@ -180,18 +175,18 @@ def _metrics(
     summary: Mapping[str, Any], suite: Mapping[str, Any], overall: Mapping[str, Estimate]
 ) -> list[Metric]:
     """Return the metrics in the suite's order, then the summary's; over-refusal follows hallucination."""
-    described = _map(summary.get("measures"))
-    names = dict.fromkeys([*(suite.get("metrics") or ()), *described, *overall])
+    described = mapping(summary.get("measures"))
+    names = dict.fromkeys([*map(str, items(suite.get("metrics"))), *described, *overall])
     if "hallucination_rate" in names and "over_refusal" in names:
         order = [name for name in names if name != "over_refusal"]
         order.insert(order.index("hallucination_rate") + 1, "over_refusal")
         names = dict.fromkeys(order)
-    paired = bool(_map(described.get("hallucination_rate")).get("headline"))
+    paired = bool(mapping(described.get("hallucination_rate")).get("headline"))
     metrics = []
     for name in names:
         if name not in described and name not in overall:
             continue
-        about = _map(described.get(name))
+        about = mapping(described.get(name))
         metrics.append(
             Metric(
                 name=name,
@@ -200,7 +195,7 @@ def _metrics(
                 higher_is_better=bool(about.get("higher_is_better", True)),
                 # Silence lowers hallucination and raises over-refusal: one without the other misleads.
                 headline=bool(about.get("headline")) or (name == "over_refusal" and paired),
-                overall=overall.get(name) or _estimate({"metric": name}),
+                overall=overall.get(name) or _estimate({"metric": name}, described),
             )
         )
     return metrics
@@ -230,22 +225,24 @@ def _slices(
     return tuple(result)
 
 
-def _examples(ids: Iterable[Any], picked: Picked) -> tuple[Example, ...]:
-    return tuple(Example(sample_id=str(name), anchor=picked.anchors.get(str(name))) for name in list(ids)[:3])
+def _examples(ids: Any, picked: Picked) -> tuple[Example, ...]:
+    return tuple(
+        Example(sample_id=str(name), anchor=picked.anchors.get(str(name))) for name in items(ids)[:3]
+    )
 
 
 def _failures(summary: Mapping[str, Any], picked: Picked) -> tuple[Kind, ...]:
-    texts = _map(summary.get("verdict_texts"))
+    said = texts(summary.get("verdict_texts"))
     wrong = [
-        (code, _int(many))
-        for code, many in _map(summary.get("verdicts")).items()
+        (code, whole(many))
+        for code, many in mapping(summary.get("verdicts")).items()
         if code not in picked.passing
     ]
     wrong.sort(key=lambda item: (-item[1], item[0]))
     return tuple(
         Kind(
             code=code,
-            sentence=str(texts.get(code) or ""),
+            sentence=said.get(code, ""),
             samples=many,
             examples=_examples(picked.examples.get(code, ()), picked),
         )
@@ -255,15 +252,15 @@ def _failures(summary: Mapping[str, Any], picked: Picked) -> tuple[Kind, ...]:
 
 
 def _finding_kinds(summary: Mapping[str, Any], picked: Picked) -> tuple[Kind, ...]:
-    texts = _map(summary.get("finding_texts"))
-    found = [(code, _map(about)) for code, about in _map(summary.get("findings")).items()]
-    found.sort(key=lambda item: (-_int(item[1].get("samples")), item[0]))
+    said = texts(summary.get("finding_texts"))
+    found = [(code, mapping(about)) for code, about in mapping(summary.get("findings")).items()]
+    found.sort(key=lambda item: (-whole(item[1].get("samples")), item[0]))
     return tuple(
         Kind(
             code=code,
-            sentence=str(texts.get(code) or ""),
-            samples=_int(about.get("samples")),
-            examples=_examples(about.get("examples") or (), picked),
+            sentence=said.get(code, ""),
+            samples=whole(about.get("samples")),
+            examples=_examples(about.get("examples"), picked),
         )
         for code, about in found[:MAX_KINDS]
     )
@@ -274,14 +271,13 @@ def _quantile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else None
 
 
-def _speed(header: Mapping[str, Any], summary: Mapping[str, Any], picked: Picked) -> Speed:
-    tokens = _map(summary.get("tokens"))
+def _speed(summary: Mapping[str, Any], picked: Picked) -> Speed:
+    tokens = mapping(summary.get("tokens"))
     return Speed(
-        prompt_tokens=_int(tokens.get("prompt")),
-        new_tokens=_int(tokens.get("new")),
-        generation_s=_float(tokens.get("generation_s")),
-        tokens_per_s=_float(tokens.get("tokens_per_s")),
-        wall_s=_float(header.get("duration_s")),
+        prompt_tokens=whole(tokens.get("prompt")),
+        new_tokens=whole(tokens.get("new")),
+        generation_s=number(tokens.get("generation_s")),
+        tokens_per_s=number(tokens.get("tokens_per_s")),
         latency_p50=_quantile(picked.latencies, 0.5),
         latency_p95=_quantile(picked.latencies, 0.95),
         latency_n=len(picked.latencies),
@@ -291,9 +287,9 @@ def _speed(header: Mapping[str, Any], summary: Mapping[str, Any], picked: Picked
 
 
 def _counts(summary: Mapping[str, Any]) -> Counts:
-    raw = _map(summary.get("counts"))
+    raw = mapping(summary.get("counts"))
     names = ("planned", "generated", "scored", "unscored", "errors", "truncated", "too_long")
-    return Counts(**{name: _int(raw.get(name)) for name in names})
+    return Counts(**{name: whole(raw.get(name)) for name in names})
 
 
 def _filters(bodies: Sequence[SampleBody], keys: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -305,16 +301,16 @@ def _filters(bodies: Sequence[SampleBody], keys: Sequence[str]) -> tuple[tuple[s
 
 
 def _pick(summary: Mapping[str, Any], samples: Iterable[tuple[Any, Any]], max_bodies: int) -> Picked:
-    found = _map(summary.get("findings")).values()
-    wanted = frozenset(str(name) for about in found for name in list(_map(about).get("examples") or ())[:3])
+    found = mapping(summary.get("findings")).values()
+    wanted = frozenset(str(name) for about in found for name in items(mapping(about).get("examples"))[:3])
     picker = SamplePicker(
         max_bodies,
         wanted=wanted,
-        verdict_texts=_map(summary.get("verdict_texts")),
-        finding_texts=_map(summary.get("finding_texts")),
+        verdict_texts=texts(summary.get("verdict_texts")),
+        finding_texts=texts(summary.get("finding_texts")),
     )
     for score, generation in samples:
-        picker.add(_map(score), _map(generation))
+        picker.add(mapping(score), mapping(generation))
     return picker.finish()
 
 
@@ -332,15 +328,16 @@ def build_scorecard(
     Missing keys read as unknown, so that the folder of a run that died early still has a scorecard.
     """
     picked = _pick(summary, samples, max_bodies)
-    suite = _map(header.get("suite"))
-    estimates = [_estimate(_map(raw)) for raw in summary.get("aggregates") or ()]
+    suite = mapping(header.get("suite"))
+    described = mapping(summary.get("measures"))
+    estimates = [_estimate(raw, described) for raw in mappings(summary.get("aggregates"))]
     metrics = _metrics(summary, suite, {e.metric: e for e in estimates if e.group == "all"})
     headline = tuple(metric for metric in metrics if metric.headline)
     statuses = [str(source["status"]) for source in (header, summary) if source.get("status")]
     status = next((name for name in statuses if name != "complete"), statuses[0] if statuses else "unknown")
     counts, correct = _counts(summary), picked.correct if picked.seen else None
     failures = _failures(summary, picked)
-    slice_keys = [str(key) for key in suite.get("slices") or ()]
+    slice_keys = [str(key) for key in items(suite.get("slices"))]
     return Scorecard(
         run_id=str(header.get("run_id") or summary.get("run_id") or "unknown run"),
         status=status,
@@ -350,6 +347,7 @@ def build_scorecard(
         counts=counts,
         correct=correct,
         judged=picked.judged,
+        outcomes=sum(map(whole, mapping(summary.get("verdicts")).values())),
         verdict=wording.verdict(status, counts, correct, picked.judged, headline, failures),
         identity=identity(header),
         headline=headline,
@@ -362,7 +360,7 @@ def build_scorecard(
         unlisted=picked.unlisted,
         seen=picked.seen,
         filters=_filters(picked.bodies, slice_keys),
-        speed=_speed(header, summary, picked),
+        speed=_speed(summary, picked),
         limits=wording.limits(header, headline),
         command=command(header),
         reproduce=reproduce(header),

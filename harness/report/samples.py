@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from harness.report.align import Budget, CallPair, align
+from harness.report.stored import items, mapping, mappings, number, whole
 from harness.report.text import Clipped, clip, markup_cost
 
 Outcome = Literal["fail", "unscored", "pass"]
@@ -34,6 +35,8 @@ MAX_PAGE_BYTES = 3_500_000
 BODY_BYTES = 2_600
 EXAMPLES = 3
 MAX_VERDICTS = 64
+MAX_KEPT_TEXT = 4_000
+"""Characters of question and reply up to which a candidate's records are held as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,18 +123,10 @@ def _label(value: Any, limit: int = LABEL_BYTES) -> str:
     return kept.text + "…" if kept.omitted else kept.text
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
-
-
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
 def _finding(raw: Mapping[str, Any], texts: Mapping[str, str]) -> FindingNote:
     code = _label(raw.get("code"))
     call, argument = raw.get("call"), raw.get("argument")
-    places = [f"call {call + 1}"] if isinstance(call, int) else []
+    places = [f"call {call + 1}"] if isinstance(call, int) and not isinstance(call, bool) else []
     places += [f"argument {_label(argument)}"] if argument is not None else []
     return FindingNote(
         code=code,
@@ -150,20 +145,19 @@ def make_body(
 ) -> SampleBody:
     """Return one sample cut to what a page can hold. Its `anchor` is set when the page is put together."""
     budget = Budget()
-    pairs, pairs_omitted = align(_mappings(score.get("expected")), _mappings(score.get("predicted")), budget)
+    pairs, pairs_omitted = align(mappings(score.get("expected")), mappings(score.get("predicted")), budget)
     question = clip(str(score.get("question") or ""), QUESTION_BYTES)
     reply = clip(str(generation.get("text") or ""), REPLY_BYTES)
     error = clip(str(generation["error"]), ERROR_BYTES) if generation.get("error") else None
-    notes = tuple(_finding(raw, finding_texts) for raw in _mappings(score.get("findings"))[:MAX_FINDINGS])
-    tools = [_label(tool, 80) for tool in score.get("tools") or ()]
-    tags = tuple((_label(key, 80), _label(value, 80)) for key, value in (score.get("tags") or {}).items())
+    notes = tuple(_finding(raw, finding_texts) for raw in mappings(score.get("findings"))[:MAX_FINDINGS])
+    tools = [_label(tool, 80) for tool in items(score.get("tools"))]
+    tags = tuple((_label(key, 80), _label(value, 80)) for key, value in mapping(score.get("tags")).items())
     verdict = _label(score.get("verdict"), 80)
     texts = [question.text, reply.text, error.text if error else "", *tools[:MAX_TOOLS]]
     texts += [note.detail.text for note in notes]
-    latency = generation.get("latency_s")
     return SampleBody(
         sample_id=_label(score.get("sample_id")),
-        repeat=int(_number(score.get("repeat"))),
+        repeat=whole(score.get("repeat")),
         anchor="",
         outcome=outcome_of(score),
         status=_label(score.get("status")),
@@ -179,9 +173,9 @@ def make_body(
         reply=reply,
         error=error,
         finish_reason=_label(generation.get("finish_reason")) or None,
-        prompt_tokens=int(_number(generation.get("prompt_tokens"))),
-        new_tokens=int(_number(generation.get("new_tokens"))),
-        latency_s=_number(latency) if latency is not None else None,
+        prompt_tokens=whole(generation.get("prompt_tokens")),
+        new_tokens=whole(generation.get("new_tokens")),
+        latency_s=number(generation.get("latency_s")),
         findings=notes,
         tools=tuple(tools[:MAX_TOOLS]),
         tools_omitted=max(0, len(tools) - MAX_TOOLS),
@@ -189,25 +183,29 @@ def make_body(
     )
 
 
+_Kept = SampleBody | tuple[Mapping[str, Any], Mapping[str, Any]]
+"""A candidate for the page: records that are short as they are, as most are pushed out again; long ones cut to a body."""
+
+
 @dataclass(slots=True)
 class _Shelf:
-    """The best `size` bodies seen of one outcome: pinned ones before others, then by lowest hash."""
+    """The best `size` candidates seen of one outcome: pinned ones before others, then by lowest hash."""
 
     size: int
-    heap: list[tuple[int, int, int, SampleBody]] = field(default_factory=list)
+    heap: list[tuple[int, int, int, _Kept]] = field(default_factory=list)
 
     def would_take(self, pinned: bool, draw: int) -> bool:
         return len(self.heap) < self.size or (int(pinned), -draw) > self.heap[0][:2]
 
-    def put(self, pinned: bool, draw: int, order: int, body: SampleBody) -> None:
-        heapq.heappush(self.heap, (int(pinned), -draw, -order, body))
+    def put(self, pinned: bool, draw: int, order: int, kept: _Kept) -> None:
+        heapq.heappush(self.heap, (int(pinned), -draw, -order, kept))
         if len(self.heap) > self.size:
             heapq.heappop(self.heap)
 
     def pinned(self) -> int:
         return sum(entry[0] for entry in self.heap)
 
-    def best(self, many: int) -> list[SampleBody]:
+    def best(self, many: int) -> list[_Kept]:
         return [entry[3] for entry in sorted(self.heap, key=lambda entry: entry[:3], reverse=True)[:many]]
 
 
@@ -236,7 +234,7 @@ class SamplePicker:
     def add(self, score: Mapping[str, Any], generation: Mapping[str, Any]) -> None:
         """Take one sample into account."""
         outcome = outcome_of(score)
-        sample_id, repeat = _label(score.get("sample_id")), int(_number(score.get("repeat")))
+        sample_id, repeat = _label(score.get("sample_id")), whole(score.get("repeat"))
         verdict = _label(score.get("verdict"), 80)
         self._totals[outcome] += 1
         self._tally(score, generation, verdict)
@@ -250,10 +248,13 @@ class SamplePicker:
         draw = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
         shelf = self._shelves[outcome]
         if shelf.would_take(pinned, draw):
-            body = make_body(
-                score, generation, verdict_texts=self._texts["verdict"], finding_texts=self._texts["finding"]
-            )
-            shelf.put(pinned, draw, sum(self._totals.values()), body)
+            long = len(str(generation.get("text"))) + len(str(score.get("question"))) > MAX_KEPT_TEXT
+            kept: _Kept = self._body(score, generation) if long else (score, generation)
+            shelf.put(pinned, draw, sum(self._totals.values()), kept)
+
+    def _body(self, score: Mapping[str, Any], generation: Mapping[str, Any]) -> SampleBody:
+        texts = self._texts
+        return make_body(score, generation, verdict_texts=texts["verdict"], finding_texts=texts["finding"])
 
     def _tally(self, score: Mapping[str, Any], generation: Mapping[str, Any], verdict: str) -> None:
         correct = score.get("correct")
@@ -262,10 +263,11 @@ class SamplePicker:
             self._correct += correct
             if correct:
                 self._passing.add(verdict)
-        if generation.get("latency_s") is not None:
-            self._latencies.append(_number(generation["latency_s"]))
+        latency = number(generation.get("latency_s"))
+        if latency is not None:
+            self._latencies.append(latency)
         if generation.get("status") == "ok":
-            self._new_tokens.append(_number(generation.get("new_tokens")))
+            self._new_tokens.append(whole(generation.get("new_tokens")))
 
     def _is_example(self, verdict: str, sample_id: str) -> bool:
         if verdict not in self._examples and len(self._examples) >= MAX_VERDICTS:
@@ -284,7 +286,8 @@ class SamplePicker:
         room, chosen, spent = self._max, [], 0
         for place, outcome in enumerate(OUTCOMES):
             later = sum(reserve[other] for other in OUTCOMES[place + 1 :])
-            bodies = self._shelves[outcome].best(max(0, room - later))
+            kept = self._shelves[outcome].best(max(0, room - later))
+            bodies = [entry if isinstance(entry, SampleBody) else self._body(*entry) for entry in kept]
             room -= len(bodies)
             for body in bodies:
                 spent += body.cost

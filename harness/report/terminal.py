@@ -20,8 +20,7 @@ _MAX_KINDS = 8
 
 def _whisker(estimate: Estimate, plain: bool) -> str:
     """Return the dot and whisker on an axis from 0 to 1, in characters; empty for what is no ratio."""
-    numbers = (estimate.value, estimate.low, estimate.high)
-    if estimate.value is None or any(n is not None and not 0 <= n <= 1 for n in numbers):
+    if estimate.value is None or not estimate.share:
         return ""
     axis, bar, dot = (".", "-", "o") if plain else ("·", "─", "●")
     cells = [axis] * _WIDTH
@@ -76,7 +75,7 @@ def _scores(card: Scorecard, pen: _Pen, wide: bool) -> Table:
             pen.text(estimate_interval(overall)),
         ]
         row += [Text(_whisker(overall, pen.plain), style="cyan")] if wide else []
-        row += [pen.text(count(overall.n) + (" small" if overall.small else ""))]
+        row += [pen.text(count(overall.n) + (" small" if overall.small and overall.n else ""))]
         table.add_row(*row, Text("higher" if metric.higher_is_better else "lower", style="dim"))
     return table
 
@@ -118,5 +117,5 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
     if card.headline or card.secondary:
         lines += [_scores(card, pen, console.width >= 88), Text("")]
     if card.failures:
-        lines += [_kinds(card.failures, counts.scored + counts.unscored + counts.errors, pen), Text("")]
+        lines += [_kinds(card.failures, card.outcomes, pen), Text("")]
     console.print(Group(*lines))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.report.stored import mapping
 from harness.report.text import count, percent, plural
 
 if TYPE_CHECKING:
@@ -35,20 +36,15 @@ class Verdict:
 
 def estimate_value(estimate: Estimate) -> str:
     """Return a metric's value: a percentage for ratios, else three digits; a dash where nothing applies."""
-    return _value(estimate.value, is_ratio(estimate))
+    return _value(estimate.value, estimate.share)
 
 
 def estimate_interval(estimate: Estimate, joiner: str = " to ") -> str:
     """Return "31.8 to 50.9 %", or a dash where there is no interval."""
     if estimate.low is None or estimate.high is None:
         return "–"
-    low, high = (_value(bound, is_ratio(estimate)) for bound in (estimate.low, estimate.high))
+    low, high = (_value(bound, estimate.share) for bound in (estimate.low, estimate.high))
     return f"{low.removesuffix('%').rstrip()}{joiner}{high}"
-
-
-def is_ratio(estimate: Estimate) -> bool:
-    """Return whether every number of the estimate lies between 0 and 1."""
-    return all(n is None or 0 <= n <= 1 for n in (estimate.value, estimate.low, estimate.high))
 
 
 def _value(value: float | None, ratio: bool) -> str:
@@ -59,7 +55,7 @@ def _value(value: float | None, ratio: bool) -> str:
 
 def title(header: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """Return what was run on what: "tool_calling 1.0.0 on smollm2-135m with adapter structural"."""
-    suite, engine = header.get("suite") or {}, header.get("engine") or {}
+    suite, engine = mapping(header.get("suite")), mapping(header.get("engine"))
     if not suite and not engine:
         return str(summary.get("run_id") or "Unknown run")
     name = " ".join(str(suite[key]) for key in ("name", "version") if suite.get(key)) or "Unknown suite"
@@ -113,7 +109,7 @@ def verdict(
 
 def limits(header: Mapping[str, Any], headline: Sequence[Metric]) -> tuple[str, ...]:
     """Return what the numbers do not say: the suite's own words, then what holds for every scorecard."""
-    suite = header.get("suite") or {}
+    suite = mapping(header.get("suite"))
     own = str(suite.get("limits") or "").strip()
     paragraphs = [part.strip() for part in own.split("\n\n") if part.strip()]
     small = [metric.label for metric in headline if metric.overall.small and metric.overall.n]
@@ -122,8 +118,9 @@ def limits(header: Mapping[str, Any], headline: Sequence[Metric]) -> tuple[str, 
             f"Fewer than 20 samples count for: {', '.join(small)}. Do not rely on these values."
         )
     paragraphs += [
-        "Intervals are 95 % intervals from a bootstrap that draws whole clusters of related samples. "
-        "They cover the choice of samples, not of prompts, seeds or models.",
+        "Intervals are 95 % intervals from a bootstrap that draws whole clusters of related samples; where all "
+        "clusters agree or fewer than five count, Wilson's interval over clusters. They cover the choice of samples, "
+        "not of prompts, seeds or models.",
         "There is no baseline in this report: it says how good the run was, not whether another was worse.",
         "A sample whose generation failed, or whose prompt did not fit, is in no metric's denominator.",
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,7 +20,7 @@ from harness.errors import IncompleteRun, Interrupted, RunFolderError, StorageEr
 from harness.fingerprint import plan_differences
 from harness.log.reader import Generations, RunFolder, redacted
 from harness.log.writer import RunWriter, utc_now
-from harness.run.header import fields_of, make_header
+from harness.run.header import make_header
 from harness.run.metrics import metric_versions, metrics_of
 from harness.run.plan import RunPlan
 from harness.types import Generation, Prompt
@@ -51,7 +51,7 @@ def check_resumable(folder: Path, plan: RunPlan) -> dict[str, Any]:
     Raises RunFolderError listing field by field what differs.
     """
     header = RunFolder(folder).header()
-    differences = plan_differences(header.get("plan", {}), fields_of(plan))
+    differences = plan_differences(header.get("plan", {}), plan.fields())
     if differences:
         listed = "\n  ".join(differences)
         raise RunFolderError(
@@ -83,8 +83,13 @@ def execute(
             where=writer.folder,
             remedy=f"Go on with: harness run ... --resume {writer.folder}",
         ) from None
-    except StorageError:
-        raise
+    except StorageError as error:
+        writer.free_reserve()
+        # A second refusal must not hide the first.
+        with suppress(StorageError):
+            _close_header(writer, "incomplete", counts, started)
+        remedy = f"{error.remedy or ''} What was finished is kept. Go on with: harness run ... --resume {writer.folder}"
+        raise StorageError(error.what, where=error.where, remedy=remedy.strip()) from error
     except Exception:
         _close_header(writer, "incomplete", counts, started)
         raise

@@ -17,7 +17,7 @@ from harness.log.reader import redacted
 from harness.log.schema import SCHEMA_VERSION
 from harness.log.writer import utc_now
 from harness.paths import slug
-from harness.run.plan import RunPlan, plan_fields
+from harness.run.plan import RunPlan
 
 RECORDED_PACKAGES = (
     "torch",
@@ -42,7 +42,7 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
         "run_id": run_id(plan, started),
         "status": "running",
         "plan_sha256": plan.sha256,
-        "plan": fields_of(plan),
+        "plan": plan.fields(),
         "suite": {
             "name": spec.name,
             "version": spec.version,
@@ -66,7 +66,7 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
             "n": plan.selected.count,
         },
         "engine": asdict(plan.engine),
-        "prompt": fields_of(plan)["prompt"],
+        "prompt": plan.fields()["prompt"],
         "sampling": asdict(plan.sampling),
         "repeats": plan.repeats,
         "env": environment(),
@@ -78,11 +78,6 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
         "generation_s": 0.0,
         "generated_tokens": 0,
     }
-
-
-def fields_of(plan: RunPlan) -> dict[str, Any]:
-    """Return the plan's identity fields as stored and compared on resume."""
-    return plan_fields(plan.suite, plan.selection, plan.engine, plan.renderer, plan.dialect, plan.sampling)
 
 
 def run_id(plan: RunPlan, started: str) -> str:

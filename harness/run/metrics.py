@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from harness.errors import SpecError
+from harness.errors import SpecError, nearest_hint
 from harness.fingerprint import sha256_of_file
 from harness.registry import Registry
 from harness.score.base import Metric, MetricInfo, check_metrics
@@ -44,30 +43,40 @@ def metric_versions(suite: Suite, metrics: Sequence[Metric]) -> list[dict[str, A
     return records
 
 
-def _metric(suite: Suite, name: str) -> Any:
+def check_names(suite: Suite) -> None:
+    """Raise SpecError with the nearest name for a metric that cannot exist; executes nothing."""
+    for name in suite.spec.metrics:
+        _check_name(suite, name)
+
+
+def _check_name(suite: Suite, name: str) -> None:
     where = suite.folder / "suite.yaml"
+    plugins = Registry("harness.metrics").names()
+    if name.startswith(LOCAL_PREFIX):
+        if not suite.scorer.is_file():
+            raise SpecError(f"metrics: {name!r}, but the folder has no scorer.py", where=where)
+    elif name in BUILTIN_METRICS and name in plugins:
+        raise SpecError(
+            f"metric {name!r} is built in, and an installed plug-in has that name too", where=where
+        )
+    elif name not in BUILTIN_METRICS and name not in plugins:
+        known = [*BUILTIN_METRICS, *plugins]
+        remedy = f"{nearest_hint(name, known)}Known: {', '.join(known)}."
+        raise SpecError(f"metrics: unknown metric {name!r}", where=where, remedy=remedy)
+
+
+def _metric(suite: Suite, name: str) -> Any:
+    _check_name(suite, name)
     if name.startswith(LOCAL_PREFIX):
         attribute = name.removeprefix(LOCAL_PREFIX)
         module = load_scorer(suite)
         if not hasattr(module, attribute):
-            raise SpecError(f"metrics: scorer.py has no {attribute!r}", where=where)
+            raise SpecError(f"metrics: scorer.py has no {attribute!r}", where=suite.folder / "suite.yaml")
         return getattr(module, attribute)
-    plugins = Registry("harness.metrics")
-    if name in BUILTIN_METRICS:
-        if name in plugins.names():
-            raise SpecError(
-                f"metric {name!r} is built in, and an installed plug-in has that name too", where=where
-            )
-        module_name, _, attribute = BUILTIN_METRICS[name].partition(":")
-        return getattr(importlib.import_module(module_name), attribute)
-    if name in plugins.names():
-        return plugins.get(name)
-    known = [*BUILTIN_METRICS, *plugins.names()]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise SpecError(
-        f"metrics: unknown metric {name!r}", where=where, remedy=f"{hint}Known: {', '.join(known)}."
-    )
+    if name not in BUILTIN_METRICS:
+        return Registry("harness.metrics").get(name)
+    module_name, _, attribute = BUILTIN_METRICS[name].partition(":")
+    return getattr(importlib.import_module(module_name), attribute)
 
 
 def _instance(metric: Any, name: str, where: str) -> Metric:

@@ -16,7 +16,7 @@ from harness.types import EngineInfo, Prompt, Sample, Sampling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """Everything that decides what one run generates. `sha256` is equal for runs that may resume each other."""
+    """Everything that decides what one run generates."""
 
     suite: Suite
     selection: Selection
@@ -25,9 +25,17 @@ class RunPlan:
     renderer: Renderer
     dialect: str
     sampling: Sampling
-    repeats: int
     identity: str
-    sha256: str
+
+    @property
+    def repeats(self) -> int:
+        """How often each sample is asked."""
+        return self.suite.spec.generation.repeats
+
+    @property
+    def sha256(self) -> str:
+        """Equal for runs that may resume each other."""
+        return sha256_of(self.fields())
 
     @property
     def planned(self) -> int:
@@ -56,6 +64,33 @@ class RunPlan:
                     seed=seed,
                 )
 
+    def fields(self) -> dict[str, Any]:
+        """Return the fields that two runs must share for one to resume the other; stored in the run header."""
+        suite, selection, engine = self.suite, self.selection, self.engine
+        return {
+            "suite": {"name": suite.spec.name, "version": suite.spec.version, "sha256": suite.sha256},
+            "dataset": {"split": suite.spec.dataset.split, "sha256": suite.records_sha256},
+            "selection": {
+                "limit": selection.limit,
+                "tags": dict(selection.tags),
+                "strata": list(selection.strata),
+            },
+            "engine": {
+                "engine": engine.engine,
+                "model_fingerprint": engine.model_fingerprint,
+                "adapter_fingerprint": engine.adapter_fingerprint,
+                "dtype": engine.dtype,
+                "quantization": engine.quantization,
+            },
+            "prompt": {
+                "tools_by": self.renderer.tools_by,
+                "template_sha256": self.renderer.template_sha256,
+                "dialect": self.dialect,
+            },
+            "sampling": asdict(self.sampling),
+            "repeats": self.repeats,
+        }
+
 
 def make_plan(
     suite: Suite,
@@ -75,7 +110,6 @@ def make_plan(
         asked = " and ".join(f"{key}={value}" for key, value in selection.tags.items())
         what = f"no sample has {asked}" if asked else "the data set has no samples"
         raise NothingCollected(what, where=suite.records)
-    identity = identity_of(engine, renderer.template_sha256, sampling, None)
     return RunPlan(
         suite=suite,
         selection=selection,
@@ -84,41 +118,5 @@ def make_plan(
         renderer=renderer,
         dialect=dialect,
         sampling=sampling,
-        repeats=suite.spec.generation.repeats,
-        identity=identity,
-        sha256=sha256_of(plan_fields(suite, selection, engine, renderer, dialect, sampling)),
+        identity=identity_of(engine, renderer.template_sha256, sampling, None),
     )
-
-
-def plan_fields(
-    suite: Suite,
-    selection: Selection,
-    engine: EngineInfo,
-    renderer: Renderer,
-    dialect: str,
-    sampling: Sampling,
-) -> dict[str, Any]:
-    """Return the fields that two runs must share for one to resume the other; stored in the run header."""
-    return {
-        "suite": {"name": suite.spec.name, "version": suite.spec.version, "sha256": suite.sha256},
-        "dataset": {"split": suite.spec.dataset.split, "sha256": suite.records_sha256},
-        "selection": {
-            "limit": selection.limit,
-            "tags": dict(selection.tags),
-            "strata": list(selection.strata),
-        },
-        "engine": {
-            "engine": engine.engine,
-            "model_fingerprint": engine.model_fingerprint,
-            "adapter_fingerprint": engine.adapter_fingerprint,
-            "dtype": engine.dtype,
-            "quantization": engine.quantization,
-        },
-        "prompt": {
-            "tools_by": renderer.tools_by,
-            "template_sha256": renderer.template_sha256,
-            "dialect": dialect,
-        },
-        "sampling": asdict(sampling),
-        "repeats": suite.spec.generation.repeats,
-    }

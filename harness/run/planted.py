@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.parse.base import Dialect
+from harness.prompt.answer import gold_calls
 from harness.types import Expect, Generation, Prompt, Sample, ToolCall, ToolSpec
 from harness.yaml_spec import Spec, read_yaml_spec
 
@@ -105,7 +106,7 @@ def fault_of(script: Script, sample: Sample) -> str | None:
 
 def reply_with(fault: str | None, sample: Sample, dialect: Dialect) -> str:
     """Return the reply text that shows exactly this fault, or the right answer for None."""
-    calls = gold_calls(sample)
+    calls = list(gold_calls(sample))
     if fault is None:
         return dialect.render_calls(calls) if calls else sample.reply or "."
     if fault == "silence":
@@ -129,14 +130,6 @@ def reply_with(fault: str | None, sample: Sample, dialect: Dialect) -> str:
         cut = text.rindex("}")
         text = text[:cut] + text[cut + 1 :]
     return text
-
-
-def gold_calls(sample: Sample) -> list[ToolCall]:
-    """Return the expected calls with the first accepted value of each argument."""
-    return [
-        ToolCall(name=call.name, arguments={name: gold.accept[0] for name, gold in call.arguments.items()})
-        for call in sample.gold
-    ]
 
 
 def _possible(fault: str, sample: Sample) -> bool:

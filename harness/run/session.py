@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.base import Engine, EngineRequest
+from harness.engine.options import switch
 from harness.errors import UsageError
 from harness.fingerprint import sha256_of, sha256_of_file
 from harness.log import schema
@@ -19,6 +20,7 @@ from harness.parse.choose import dialect_for_template
 from harness.prompt.plain import PlainTokenizer
 from harness.prompt.render import Renderer
 from harness.registry import Registry
+from harness.run.origin_check import check_origin
 from harness.run.plan import RunPlan, make_plan
 from harness.run.planted import PlantedModel, load_script
 from harness.suite.load import Suite
@@ -80,14 +82,22 @@ def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
 
 def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
     engine_class = Registry("harness.engines").get(request.engine)
-    model = resolve_model(request.model or suite.spec.models.default)
+    trust = switch(request.options, "trust_remote_code", False)
+    model = resolve_model(
+        suite.spec.models.default if request.model is None else request.model,
+        allow_pickle=switch(request.options, "allow_pickle", False),
+        trust_remote_code=trust,
+    )
     targets = _targets(suite, request.adapters)
-    tokenizer = load_tokenizer(model.path)
+    tokenizer = load_tokenizer(model.path, trust_remote_code=trust)
     dialect_name = suite.spec.dialect
     if dialect_name == "auto":
         template = tokenizer.chat_template
         dialect_name = dialect_for_template(template if isinstance(template, str) else None)
     renderer = Renderer(tokenizer, _dialect(dialect_name))
+    for target in targets:
+        if target is not None and not check_origin(target, model, renderer, dialect_name):
+            on_event("adapter_unchecked", {"adapter": str(target), "reason": "it does not say how it was trained"})
     engine: Engine = engine_class(
         EngineRequest(
             model=model.name,

@@ -8,7 +8,6 @@ import pytest
 
 from harness.engine.base import EngineRequest
 from harness.engine.hf import HfEngine
-from harness.errors import ModelError
 from harness.models.aliases import SMOLLM2_135M
 from harness.models.resolve import resolve_model
 from tests.engines.conftest import make_prompt
@@ -18,10 +17,7 @@ pytestmark = pytest.mark.model
 
 @pytest.fixture(scope="module")
 def engine() -> HfEngine:
-    try:
-        path = resolve_model(SMOLLM2_135M.alias).path
-    except ModelError as error:
-        pytest.skip(str(error))
+    path = resolve_model(SMOLLM2_135M.alias).path
     return HfEngine(EngineRequest(model=SMOLLM2_135M.alias, model_path=path, dtype="fp32"))
 
 

@@ -1,0 +1,85 @@
+"""`harness train RECIPE`: preflight, train, diagnose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import UsageError
+
+
+@click.command("train")
+@click.argument("recipe", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("train/runs"),
+    show_default=True,
+    help="Parent folder of the run.",
+)
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run from its last checkpoint.")
+@click.option("--show", type=click.IntRange(min=1), help="Show that many rows with the spans that bear loss; train nothing.")
+@click.option("--preflight", "only_preflight", is_flag=True, help="Check everything; train nothing.")
+@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the diagnosis.")
+def command(
+    recipe: Path | None, out: Path, resume: Path | None, show: int | None, only_preflight: bool, lang: str
+) -> None:
+    """Train the adapter that RECIPE describes (docs/recipes.md)."""
+    from harness.training.launch import is_main_process, recipe_of
+    from harness.training.prepare import prepare
+
+    if recipe is None and resume is None:
+        raise UsageError("name a recipe, or a run with --resume", remedy="For example: harness train train/smoke.yaml")
+    prepared = prepare(recipe_of(resume) if recipe is None and resume is not None else recipe or Path())
+    if show is not None:
+        _show(prepared, show)
+        return
+    _preflight(prepared, out, loud=is_main_process())
+    if only_preflight:
+        return
+    _train(prepared, out, resume, lang)
+
+
+def _show(prepared: Any, count: int) -> None:
+    from harness.cli.training_view import print_rows
+
+    print_rows(prepared, count)
+
+
+def _preflight(prepared: Any, out: Path, *, loud: bool) -> None:
+    from harness.cli.training_view import print_findings
+    from harness.training.preflight import preflight
+
+    found = preflight(prepared, out)
+    if loud:
+        print_findings(prepared, found)
+    critical = [finding for finding in found if finding.severity == "critical"]
+    if critical:
+        raise UsageError(
+            f"preflight found {len(critical)} thing{'s' if len(critical) > 1 else ''} that would spoil the run",
+            where=prepared.recipe_path,
+        )
+
+
+def _train(prepared: Any, out: Path, resume: Path | None, lang: str) -> None:
+    from contextlib import closing
+
+    from harness.cli.training_view import TrainingProgress, finish_training
+    from harness.training.launch import is_main_process, open_folder
+    from harness.training.train import train
+
+    with closing(open_folder(prepared, out, resume)) as folder:
+        loud = is_main_process()
+        if loud:
+            click.echo(f"run folder: {folder.path}", err=True)
+        progress = TrainingProgress(quiet=not loud)
+        try:
+            outcome = train(
+                prepared, folder, resume=resume is not None, watch=progress.watch, report=progress.report
+            )
+        finally:
+            progress.stop()
+        if loud:
+            finish_training(outcome, lang)

@@ -1,0 +1,1 @@
+"""Recipe -> adapter: tokens and loss masks, the QLoRA run, diagnosis, sweep, memory plan, merge, publish."""

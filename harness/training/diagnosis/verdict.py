@@ -1,0 +1,184 @@
+"""From a log to its diagnosis: every rule once, then one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.training.diagnosis import (
+    rules_generation,
+    rules_heldout,
+    rules_integrity,
+    rules_learning,
+    rules_schedule,
+    rules_stability,
+)
+from harness.training.diagnosis.checkpoint import best_checkpoint
+from harness.training.diagnosis.curves import build_curves
+from harness.training.diagnosis.heldout import MIN_EVALS
+from harness.training.diagnosis.model import (
+    BestCheckpoint,
+    Change,
+    Code,
+    Confidence,
+    Diagnosis,
+    Finding,
+    RunFacts,
+    Verdict,
+)
+from harness.training.diagnosis.reading import Reading
+from harness.training.diagnosis.rules_integrity import SMALL_VALIDATION
+from harness.training.diagnosis.task import task_metric
+
+RULES: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
+    rules_integrity.losses,
+    rules_integrity.gradients,
+    rules_stability.divergence,
+    rules_heldout.evaluations,
+    rules_heldout.generalisation,
+    rules_heldout.leakage,
+    rules_stability.too_high,
+    rules_stability.spikes,
+    rules_learning.not_learning,
+    rules_learning.stopped_early,
+    rules_learning.plateau,
+    rules_learning.by_heart,
+    rules_schedule.schedule,
+    rules_generation.generation,
+    rules_integrity.data,
+)
+"""In the order in which findings of equal severity are shown."""
+
+_SEVERITY = {"critical": 0, "warning": 1, "info": 2}
+
+_BROKEN: frozenset[Code] = frozenset(
+    {
+        "nonfinite_loss",
+        "nonfinite_eval",
+        "nonfinite_grad",
+        "masked_labels",
+        "near_uniform",
+        "zero_gradients",
+        "lr_zero",
+        "no_supervised_tokens",
+    }
+)
+_DIVERGED: frozenset[Code] = frozenset({"diverged", "lost_progress"})
+_IMPLIED: Mapping[Code, frozenset[Code]] = {
+    "masked_labels": frozenset({"not_learning", "near_zero_train", "zero_gradients"}),
+    "no_supervised_tokens": frozenset({"not_learning"}),
+    "lr_zero": frozenset({"not_learning"}),
+    "diverged": frozenset({"lr_too_high", "lost_progress"}),
+    "lost_progress": frozenset({"lr_too_high"}),
+    "eval_above_start": frozenset({"val_below_train"}),
+    "overfit": frozenset({"still_improving", "underfit", "plateau"}),
+    "underfit": frozenset({"not_learning"}),
+}
+"""Findings that say nothing beside the one that causes them."""
+
+_HIGH_EVALS = 8
+
+
+def diagnose(log: Sequence[Mapping[str, Any]], facts: RunFacts | None = None) -> Diagnosis:
+    """Return the diagnosis of a log_history (Hugging Face's keys), as it stands: during training or after it.
+
+    Pure and quick (O(n log n)); it may be called after every evaluation. Raises nothing on odd values: what is no
+    number is noted and left out. docs/diagnosis.md lists every finding and the constants behind it.
+    """
+    facts = facts or RunFacts()
+    curves = build_curves(log, facts)
+    reading = Reading(curves, facts)
+    found = [finding for rule in RULES for finding in rule(reading)]
+    if not reading.curves.train.x and not curves.losses and not curves.metrics:
+        found = [Finding(code="no_data", severity="warning")]
+    best = best_checkpoint(reading)
+    if best is not None and (best.saved is False or best.why == "nearest_saved"):
+        found.append(_not_saved(best))
+    found = _without_implied(found)
+    found = _each_advice_once(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
+    verdict = _verdict(found, reading)
+    return Diagnosis(
+        verdict=verdict,
+        confidence=_confidence(verdict, reading),
+        findings=tuple(found),
+        best=best,
+        curves=curves,
+        facts=facts,
+        notes=(*facts.notes, *curves.notes),
+    )
+
+
+def _not_saved(best: BestCheckpoint) -> Finding:
+    return Finding(
+        code="best_not_saved",
+        severity="warning",
+        evidence={"key": best.key, "best_at": best.extreme_x, "best": best.extreme_value},
+        at=best.extreme_x,
+        changes=(Change(advice="keep_all", setting="keep"),),
+    )
+
+
+def _without_implied(found: list[Finding]) -> list[Finding]:
+    codes = {finding.code for finding in found}
+    implied = {code for cause in codes for code in _IMPLIED.get(cause, frozenset())}
+    return [finding for finding in found if finding.code not in implied]
+
+
+def _each_advice_once(found: Sequence[Finding]) -> list[Finding]:
+    """Leave out advice that an earlier finding has given."""
+    given: set[Change] = set()
+    kept = []
+    for finding in found:
+        kept.append(
+            replace(finding, changes=tuple(change for change in finding.changes if change not in given))
+        )
+        given.update(finding.changes)
+    return kept
+
+
+def _verdict(found: Sequence[Finding], reading: Reading) -> Verdict:
+    """Return the worst thing that is sure: broken, diverged, memorising, overfit, underfit, then what cannot be said."""
+    codes = {finding.code for finding in found}
+    if any(finding.code in _BROKEN and finding.severity == "critical" for finding in found):
+        return "broken"
+    if codes & _DIVERGED:
+        return "diverged"
+    if "overfit" in codes:
+        return "memorising" if "memorising" in codes else "overfit"
+    if "task_decline" in codes:
+        return "overfit"
+    if codes & {"underfit", "not_learning"}:
+        return "underfit"
+    if "no_data" in codes:
+        return "inconclusive"
+    if "no_eval" in codes:
+        return "no_eval"
+    if _evaluations(reading) < MIN_EVALS:
+        return "too_few_evals"
+    if "noisy_eval" in codes:
+        return "inconclusive"
+    return "healthy"
+
+
+def _evaluations(reading: Reading) -> int:
+    metric = task_metric(reading.curves, reading.facts)
+    held_out = reading.held_out
+    return max(len(held_out) if held_out else 0, len(metric.x) if metric else 0)
+
+
+def _confidence(verdict: Verdict, reading: Reading) -> Confidence:
+    """Return how much data the verdict rests on: trends need eight evaluations on 20 rows or more, or 20 logs where the
+    training loss alone decides.
+    """
+    if verdict in ("broken", "no_eval"):
+        return "high"
+    if verdict in ("too_few_evals", "inconclusive"):
+        return "low"
+    n = _evaluations(reading)
+    rows = reading.curves.eval_rows
+    if rows is not None and rows < SMALL_VALIDATION:
+        n = min(n, MIN_EVALS - 1)
+    if verdict == "diverged" or (verdict == "underfit" and n < MIN_EVALS):
+        return "high" if reading.n >= 20 else "moderate" if reading.n >= 10 else "low"
+    return "high" if n >= _HIGH_EVALS else "moderate" if n >= MIN_EVALS else "low"

@@ -1,0 +1,103 @@
+"""A prepared recipe -> a run: which folder, which process writes, and whether a folder may be gone on with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness.errors import RunFolderError, UsageError
+from harness.fingerprint import plan_differences
+from harness.log.files import read_json
+from harness.training.prepare import Prepared
+from harness.training.run_folder import HEADER, FollowerFolder, TrainingFolder, checkpoints
+
+
+def is_main_process() -> bool:
+    """Return True in the one process that prints and writes, also before anything distributed is set up."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def recipe_of(run: Path) -> Path:
+    """Return the recipe file that a run folder was started with. Raises RunFolderError if it is not there."""
+    if not (run / HEADER).is_file():
+        raise RunFolderError(
+            f"no {HEADER} here, so this is not a training run", where=run, remedy="Name a folder of train/runs/."
+        )
+    recorded = read_json(run / HEADER).get("recipe_path")
+    path = Path(str(recorded))
+    if not path.is_file():
+        raise RunFolderError(
+            f"its recipe {recorded} is not there any more", where=run, remedy="Name the recipe: harness train RECIPE --resume RUN"
+        )
+    return path
+
+
+def open_folder(prepared: Prepared, out: Path, resume: Path | None) -> TrainingFolder:
+    """Return the folder to train into: a new one, or `resume` if it was started with an equal recipe and equal data.
+
+    In a run of several processes the first one makes it and the others follow. Raises RunFolderError naming what
+    differs, or that someone else writes to it.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return _opened(prepared, out, resume)
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    PartialState(cpu=_on_cpu(prepared))
+    folder: TrainingFolder | None = None
+    said: list[str | None] = [None, None]
+    if is_main_process():
+        try:
+            folder = _opened(prepared, out, resume)
+            said = [str(folder.path), None]
+        except UsageError as error:
+            said = [None, error.one_message()]
+    broadcast_object_list(said)
+    if said[1] is not None or said[0] is None:
+        raise RunFolderError(str(said[1]))
+    return folder or FollowerFolder(Path(said[0]))
+
+
+def _on_cpu(prepared: Prepared) -> bool:
+    from harness.training.settings import choose_device
+
+    return choose_device(prepared.recipe).kind == "cpu"
+
+
+def _opened(prepared: Prepared, out: Path, resume: Path | None) -> TrainingFolder:
+    if resume is None:
+        return TrainingFolder.create(out, prepared.recipe.name)
+    folder = TrainingFolder.reopen(resume)
+    try:
+        header = folder.header()
+        _check_same(prepared, header, resume)
+        if header.get("status") == "done":
+            raise RunFolderError(
+                "this run is finished", where=resume, remedy="Raise the epochs in a recipe of its own for a longer one."
+            )
+    except BaseException:
+        folder.close()
+        raise
+    return folder
+
+
+def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> None:
+    recorded = header.get("recipe")
+    now = prepared.recipe.model_dump(mode="json", by_alias=True)
+    differences = plan_differences(recorded if isinstance(recorded, dict) else {}, now)
+    data = header.get("data")
+    before = data.get("train", {}).get("sha256") if isinstance(data, dict) else None
+    if before != prepared.train.sha256:
+        differences.append("the training data has changed")
+    if differences:
+        raise RunFolderError(
+            "this run was started otherwise: " + "; ".join(differences[:5]),
+            where=run,
+            remedy="Restore the recipe and the data, or start a run of its own without --resume.",
+        )
+
+
+def last_checkpoint(run: Path) -> Path | None:
+    """Return the newest complete checkpoint of a run folder, None before the first."""
+    found = checkpoints(run)
+    return found[-1] if found else None

@@ -1,0 +1,308 @@
+"""What must be right before the first step: the check-list that people go through by hand, as findings.
+
+A critical finding stops the run. Codes and thresholds are in docs/training.md.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import netrc
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.data.leakage import near_duplicates, normalise, user_text
+from harness.training.prepare import Prepared, PreparedData, reasons
+from harness.training.rows import TokenRow
+from harness.types import Sample
+
+Severity = Literal["info", "warning", "critical"]
+
+_DROPPED_WARNING, _DROPPED_CRITICAL = 0.01, 0.10
+_LEAST_SUPERVISED = 0.02
+_FEW_ROWS, _FEW_VALIDATION = 100, 10
+_CHECKED_TEXTS = 20_000
+_TRACKER_PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard", "trackio": "trackio"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightFinding:
+    """One thing that preflight saw. `remedy` is empty where nothing needs to be done."""
+
+    code: str
+    severity: Severity
+    message: str
+    remedy: str = ""
+
+
+def preflight(prepared: Prepared, out: Path) -> list[PreflightFinding]:
+    """Return every finding about data, tokens, disk and trackers, the critical ones first. Loads no weights."""
+    found = [
+        *_sizes(prepared),
+        *_lost(prepared.train, "train"),
+        *(_lost(prepared.validation, "validation") if prepared.validation else ()),
+        *_supervision(prepared.train),
+        *_ends(prepared),
+        *_leaks(prepared),
+        *_unknown_tools(prepared),
+        *_disk(prepared, out),
+        *_trackers(prepared),
+    ]
+    order = {"critical": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def _sizes(prepared: Prepared) -> Iterator[PreflightFinding]:
+    rows = len(prepared.train.rows)
+    if rows < _FEW_ROWS:
+        yield PreflightFinding(
+            code="few_rows",
+            severity="warning",
+            message=f"{rows} training rows: a model learns such a set by heart within a few epochs",
+            remedy=f"Collect {_FEW_ROWS} or more, or keep epochs few and watch the validation loss.",
+        )
+    if prepared.validation is None:
+        yield PreflightFinding(
+            code="no_validation",
+            severity="warning",
+            message="no validation data: nothing will be known about what the model does with new questions",
+            remedy="Add `validation: {path, split}`; `harness data import --split` makes one.",
+        )
+    elif len(prepared.validation.rows) < _FEW_VALIDATION:
+        yield PreflightFinding(
+            code="few_validation_rows",
+            severity="warning",
+            message=f"{len(prepared.validation.rows)} validation rows: their loss is mostly noise",
+            remedy="Use 50 or more.",
+        )
+    repeats = _epochs(prepared)
+    if rows < 1000 and repeats > 4:
+        yield PreflightFinding(
+            code="many_epochs",
+            severity="info",
+            message=f"each row is seen {repeats:.1f} times; beyond about four the rows tend to be learnt by heart",
+        )
+
+
+def _epochs(prepared: Prepared) -> float:
+    spec = prepared.recipe.training
+    if spec.max_steps is None:
+        return spec.num_train_epochs
+    batch = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
+    return spec.max_steps * batch / len(prepared.train.rows)
+
+
+def _lost(data: PreparedData, split: str) -> Iterator[PreflightFinding]:
+    for what, entries in (("dropped", data.dropped), ("cut", data.cut)):
+        if not entries:
+            continue
+        share = len(entries) / max(1, data.read)
+        longest = max(entry.tokens for entry in entries)
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons(entries).items())
+        yield PreflightFinding(
+            code=f"rows_{what}",
+            severity="critical"
+            if share > _DROPPED_CRITICAL
+            else "warning"
+            if share > _DROPPED_WARNING
+            else "info",
+            message=f"{split}: {len(entries)} of {data.read} records {what} ({why}); first: {entries[0].where} "
+            f"({entries[0].sample_id}, {entries[0].tokens} tokens)",
+            remedy=f"Set tokens.max_length to {longest} to keep all of them whole.",
+        )
+
+
+def _supervision(data: PreparedData) -> Iterator[PreflightFinding]:
+    share = data.supervised / max(1, data.tokens)
+    empty = [row for row in data.rows if row.supervised == 0]
+    if empty or data.supervised == 0:
+        yield PreflightFinding(
+            code="no_supervised_tokens",
+            severity="critical",
+            message=f"{len(empty)} rows have no token that bears loss (first: {empty[0].sample_id})"
+            if empty
+            else "no token bears loss",
+            remedy="`harness train --show 3` shows which tokens are learnt.",
+        )
+    elif share < _LEAST_SUPERVISED:
+        yield PreflightFinding(
+            code="few_supervised_tokens",
+            severity="warning",
+            message=f"{share:.1%} of the tokens bear loss; the rest is prompt that is computed and not learnt",
+            remedy="Offer fewer tools a record, or set tokens.share_prefix: true, which computes a tool block once.",
+        )
+    else:
+        yield PreflightFinding(
+            code="supervised_tokens",
+            severity="info",
+            message=f"{data.supervised:,} of {data.tokens:,} tokens bear loss ({share:.1%})",
+        )
+
+
+def _ends(prepared: Prepared) -> Iterator[PreflightFinding]:
+    open_rows = [row for row in prepared.train.rows if not row.ends]
+    if not prepared.stop_ids:
+        yield PreflightFinding(
+            code="no_stop_token",
+            severity="critical",
+            message="the base model names no token that ends an answer, so generation would never stop",
+            remedy="Set eos_token_id in its generation_config.json.",
+        )
+    elif len(open_rows) == len(prepared.train.rows):
+        yield PreflightFinding(
+            code="end_of_turn_not_learnt",
+            severity="critical",
+            message="the chat template ends no assistant turn with a token that stops generation "
+            f"(stop tokens: {_names(prepared)}); the model would learn never to stop",
+            remedy="Add the template's end-of-turn token to eos_token_id in generation_config.json.",
+        )
+    elif open_rows:
+        yield PreflightFinding(
+            code="end_of_turn_cut",
+            severity="warning",
+            message=f"{len(open_rows)} rows end without the end-of-turn token (first: {open_rows[0].sample_id})",
+            remedy="Raise tokens.max_length.",
+        )
+
+
+def _names(prepared: Prepared) -> str:
+    return ", ".join(repr(prepared.tokenizer.decode([token])) for token in sorted(prepared.stop_ids))
+
+
+def _leaks(prepared: Prepared) -> Iterator[PreflightFinding]:
+    if prepared.validation is None:
+        return
+    train = [normalise(user_text(sample)) for sample in prepared.train.samples]
+    held = [normalise(user_text(sample)) for sample in prepared.validation.samples]
+    same = {_asked(sample) for sample in prepared.train.samples}
+    exact = [sample.id for sample in prepared.validation.samples if _asked(sample) in same]
+    if exact:
+        yield PreflightFinding(
+            code="leakage",
+            severity="critical",
+            message=f"{len(exact)} of {len(held)} validation records are in the training data too (first: {exact[0]})",
+            remedy="Remove them from one of the two; `harness data lint` lists them.",
+        )
+        return
+    texts = [*train, *held][: _CHECKED_TEXTS + len(held)]
+    near = {right for left, right, _ in near_duplicates(texts) if left < len(train) <= right}
+    if near:
+        first = prepared.validation.samples[min(near) - len(train)].id
+        yield PreflightFinding(
+            code="near_duplicates",
+            severity="warning",
+            message=f"{len(near)} of {len(held)} validation records nearly repeat a training record (first: {first})",
+            remedy="`harness data lint` lists them; their answers will look better than new ones.",
+        )
+
+
+def _asked(sample: Sample) -> tuple[object, ...]:
+    """Return what makes two records one question: the conversation, and the tools that are offered."""
+    turns = tuple((message.role, normalise(message.content)) for message in sample.messages)
+    return (turns, frozenset(tool.name for tool in sample.tools))
+
+
+def _unknown_tools(prepared: Prepared) -> Iterator[PreflightFinding]:
+    for sample in prepared.train.samples:
+        offered = {tool.name for tool in sample.tools}
+        for message in sample.messages:
+            for call in message.tool_calls:
+                if call.name not in offered:
+                    yield PreflightFinding(
+                        code="unknown_tool",
+                        severity="warning",
+                        message=f"{sample.id}: an earlier turn calls {call.name!r}, which is not offered there",
+                        remedy="Offer the tool in that record: the model would learn to call what it cannot see.",
+                    )
+                    return
+
+
+def _disk(prepared: Prepared, out: Path) -> Iterator[PreflightFinding]:
+    """Yield a finding if the checkpoints will not fit: adapter in its numbers, two optimiser moments at most in fp32."""
+    adapter = adapter_parameters(prepared)
+    count = _checkpoint_count(prepared)
+    if adapter is None:
+        return
+    needed = count * adapter * (4 + 8) + (64 << 20)
+    place = out
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        yield PreflightFinding(
+            code="disk",
+            severity="critical",
+            message=f"{count} checkpoints may take {needed / 2**20:,.0f} MiB and {place} has {free / 2**20:,.0f} MiB free",
+            remedy="Make room, set evaluation.keep, or evaluate less often.",
+        )
+
+
+def adapter_parameters(prepared: Prepared) -> int | None:
+    """Return how many numbers the adapter will hold, None where the base's shapes cannot be read from its files."""
+    from harness.models.safetensors_header import read_header
+
+    targets = prepared.recipe.lora.target_modules
+    total = 0
+    for file in sorted(prepared.model.path.glob("*.safetensors")):
+        for name, info in read_header(file).items():
+            module = name.removesuffix(".weight").rsplit(".", 1)[-1]
+            linear = len(info.shape) == 2 and ".layers." in name
+            if linear and (targets == "all-linear" or module in targets):
+                total += prepared.recipe.lora.r * sum(info.shape)
+    return total or None
+
+
+def _checkpoint_count(prepared: Prepared) -> int:
+    spec, evaluation = prepared.recipe.training, prepared.recipe.evaluation
+    batch = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
+    per_epoch = max(1, -(-len(prepared.train.rows) // batch))
+    steps = spec.max_steps or int(per_epoch * spec.num_train_epochs)
+    every = per_epoch if evaluation.every == "epoch" else evaluation.every
+    count = -(-steps // every)
+    return min(count, evaluation.keep + 1) if evaluation.keep else count
+
+
+def _trackers(prepared: Prepared) -> Iterator[PreflightFinding]:
+    for tracker in prepared.recipe.reports:
+        package = _TRACKER_PACKAGES[tracker]
+        if importlib.util.find_spec(package) is None:
+            yield PreflightFinding(
+                code="tracker_missing",
+                severity="critical",
+                message=f"report_to: {tracker} needs the package {package}, which is not installed",
+                remedy=f"pip install {package}, or set report_to: none.",
+            )
+        elif tracker == "wandb" and not wandb_can_log_in():
+            yield PreflightFinding(
+                code="wandb_offline",
+                severity="info",
+                message="no login for Weights & Biases was found, so the run is recorded offline",
+                remedy="`wandb sync` uploads it later; `wandb login` or WANDB_API_KEY logs in.",
+            )
+
+
+def wandb_can_log_in() -> bool:
+    """Return True if Weights & Biases has a key, or was told to be offline or disabled."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") in ("offline", "disabled"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def shown_spans(row: TokenRow, decode: Callable[[list[int]], str]) -> list[tuple[str, bool]]:
+    """Return a row as (text, bears loss) pieces that together are the whole row."""
+    pieces: list[tuple[str, bool]] = []
+    position = 0
+    for start, end in row.spans:
+        if start > position:
+            pieces.append((decode(list(row.ids[position:start])), False))
+        pieces.append((decode(list(row.ids[start:end])), True))
+        position = end
+    if position < len(row.ids):
+        pieces.append((decode(list(row.ids[position:])), False))
+    return pieces

@@ -1,0 +1,197 @@
+"""Recipe -> rows: the data read, rendered, masked and counted, before any weight is loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.data.records import LocatedSample, iter_samples, load_tools
+from harness.errors import RecordError, SpecError
+from harness.fingerprint import sha256_of, sha256_of_file
+from harness.models.resolve import ResolvedModel, resolve_model
+from harness.models.stop_tokens import stop_token_ids
+from harness.models.tokenizer import load_tokenizer
+from harness.parse.choose import dialect_for_template
+from harness.prompt.render import Renderer
+from harness.registry import Registry
+from harness.training.recipe import DataSpec, Recipe, data_path, load_recipe
+from harness.training.rows import TokenRow, token_rows, truncated
+from harness.types import Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A row that is not trained on, or not whole: which record, where it stands, and why."""
+
+    sample_id: str
+    where: str
+    why: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedData:
+    """One split as rows. `read` records became `rows`; `dropped` and `cut` say what is missing and why.
+
+    `samples` holds the records in file order, those that were dropped included.
+    """
+
+    path: Path
+    sha256: str
+    read: int
+    rows: tuple[TokenRow, ...]
+    samples: tuple[Sample, ...]
+    dropped: tuple[Dropped, ...]
+    cut: tuple[Dropped, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Return the number of tokens of all rows."""
+        return sum(len(row.ids) for row in self.rows)
+
+    @property
+    def supervised(self) -> int:
+        """Return the number of tokens that bear loss."""
+        return sum(row.supervised for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Everything that training needs but the weights."""
+
+    recipe: Recipe
+    recipe_path: Path
+    model: ResolvedModel
+    tokenizer: Any
+    renderer: Renderer
+    dialect: str
+    stop_ids: frozenset[int]
+    train: PreparedData
+    validation: PreparedData | None
+
+
+def prepare(recipe_path: Path) -> Prepared:
+    """Return a recipe's rows.
+
+    Raises SpecError (recipe), ModelError (base), RecordError (file and line of a bad record, or a row above
+    `max_length` where the recipe refuses such rows).
+    """
+    recipe = load_recipe(recipe_path)
+    paths = [data_path(recipe_path, data) for data in (recipe.train, recipe.validation) if data]
+    model = resolve_model(_base(recipe, recipe_path))
+    tokenizer = load_tokenizer(model.path)
+    if not tokenizer.chat_template:
+        raise SpecError(
+            f"the tokenizer of {recipe.base} has no chat template, so it is not known how a conversation is written",
+            where=recipe_path,
+            remedy="Use the instruct version of the model, or put a chat_template.jinja into its folder.",
+        )
+    template = tokenizer.chat_template
+    dialect = recipe.dialect
+    if dialect == "auto":
+        dialect = dialect_for_template(template if isinstance(template, str) else None)
+    renderer = Renderer(tokenizer, Registry("harness.dialects").get(dialect)())
+    stop_ids = stop_token_ids(model.path, tokenizer)
+    splits = [
+        _split(recipe, data, path, renderer, stop_ids)
+        for data, path in zip((recipe.train, recipe.validation), paths, strict=False)
+        if data is not None
+    ]
+    return Prepared(
+        recipe=recipe,
+        recipe_path=recipe_path,
+        model=model,
+        tokenizer=tokenizer,
+        renderer=renderer,
+        dialect=dialect,
+        stop_ids=stop_ids,
+        train=splits[0],
+        validation=splits[1] if len(splits) > 1 else None,
+    )
+
+
+def reasons(dropped: tuple[Dropped, ...]) -> dict[str, int]:
+    """Return how many rows stand for each reason, the commonest first."""
+    return dict(Counter(entry.why for entry in dropped).most_common())
+
+
+def _base(recipe: Recipe, recipe_path: Path) -> str:
+    """Return the base as resolve_model takes it: a relative folder is relative to the recipe."""
+    beside = recipe_path.parent / recipe.base
+    return str(beside) if beside.is_dir() else recipe.base
+
+
+def _split(
+    recipe: Recipe, data: DataSpec, path: Path, renderer: Renderer, stop_ids: frozenset[int]
+) -> PreparedData:
+    spec = recipe.tokens
+    samples: list[Sample] = []
+    rows: list[TokenRow] = []
+    dropped: list[Dropped] = []
+    cut: list[Dropped] = []
+    for located in _records(path, data.limit):
+        sample = located.sample
+        samples.append(sample)
+        where = f"{path}:{located.line}"
+        try:
+            made = list(
+                token_rows(
+                    sample,
+                    renderer,
+                    stop_ids,
+                    spec.loss_on,
+                    optional=spec.optional_arguments == "write",
+                )
+            )
+        except RecordError as error:
+            raise RecordError(error.what, where=f"{where} ({sample.id})", remedy=error.remedy) from None
+        for row in made:
+            length = len(row.ids)
+            if length <= spec.max_length:
+                rows.append(row)
+                continue
+            over = Dropped(sample_id=sample.id, where=where, why="longer than max_length", tokens=length)
+            if spec.too_long == "refuse":
+                raise RecordError(
+                    f"{length} tokens, and tokens.max_length is {spec.max_length}",
+                    where=f"{where} ({sample.id})",
+                    remedy=f"Set tokens.max_length to {length} or more, or tokens.too_long to drop or truncate.",
+                )
+            shorter = truncated(row, spec.max_length) if spec.too_long == "truncate" else None
+            if shorter is None:
+                dropped.append(over)
+            else:
+                rows.append(shorter)
+                cut.append(over)
+    if not rows:
+        why = "; ".join(f"{count} {reason}" for reason, count in reasons(tuple(dropped)).items())
+        raise SpecError(
+            "no row is left to train on" + (f" ({why})" if why else ": the file is empty"),
+            where=path,
+            remedy="Raise tokens.max_length, or give another data set.",
+        )
+    tools = path.parent / "tools.json"
+    return PreparedData(
+        path=path,
+        sha256=sha256_of([sha256_of_file(path), sha256_of_file(tools) if tools.is_file() else ""]),
+        read=len(samples),
+        rows=tuple(rows),
+        samples=tuple(samples),
+        dropped=tuple(dropped),
+        cut=tuple(cut),
+    )
+
+
+def _records(path: Path, limit: int | None) -> Iterator[LocatedSample]:
+    """Yield the records, or `limit` of them spread evenly over the file."""
+    tools_path = path.parent / "tools.json"
+    tools = load_tools(tools_path) if tools_path.is_file() else {}
+    if limit is None:
+        yield from iter_samples(path, tools)
+        return
+    located = list(iter_samples(path, tools))
+    count = min(limit, len(located))
+    yield from (located[index * len(located) // count] for index in range(count))

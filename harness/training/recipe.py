@@ -1,0 +1,213 @@
+"""What a person writes to train an adapter: one YAML file, every key known, every removed name answered.
+
+`training:` keeps the names of Hugging Face's TrainingArguments, because that is where users know them from.
+docs/recipes.md is the specification.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.errors import SpecError
+from harness.fingerprint import sha256_of
+from harness.training.removed_names import removed_name
+from harness.yaml_spec import Spec, read_yaml_spec
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ReportTo = Literal["wandb", "tensorboard", "trackio"]
+
+
+class DataSpec(Spec):
+    """One data-set split. `path` is relative to the recipe: a data-set folder (with `split`) or one JSONL file."""
+
+    path: str
+    split: str | None = None
+    limit: Positive | None = None
+    """At most so many records, spread evenly over the file."""
+
+
+class LoraSpec(Spec):
+    """The adapter. `target_modules` is `all-linear` or a list of module names."""
+
+    r: int = 16
+    alpha: float = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: str | list[str] = "all-linear"
+    use_rslora: bool = False
+
+    @field_validator("r")
+    @classmethod
+    def _has_rank(cls, rank: int) -> int:
+        if rank < 1:
+            raise ValueError("rank must be 1 or more: an adapter of rank 0 has no weights; 8 or 16 is usual")
+        return rank
+
+    @field_validator("alpha")
+    @classmethod
+    def _has_scale(cls, alpha: float) -> float:
+        if not 0 < alpha < float("inf"):
+            raise ValueError("alpha must be above 0: it scales the adapter's whole effect; twice the rank is usual")
+        return alpha
+
+
+class TokensSpec(Spec):
+    """How records become token rows.
+
+    `loss_on`: `answer` (the expected answer alone), `assistant` (earlier assistant turns too) or `all` (the prompt as
+    well). `too_long`: what happens to a row above `max_length`. `packing`: TRL's best-fit packing. `share_prefix`:
+    the rows of one micro-batch that begin alike (the same tools) are laid out as a tree, so that the common part is
+    computed once; loss and gradients are those of separate rows. `optional_arguments`: whether an argument that gold
+    marks as optional is written in the answer.
+    """
+
+    max_length: Annotated[int, Field(ge=8)] = 2048
+    loss_on: Literal["answer", "assistant", "all"] = "answer"
+    too_long: Literal["drop", "truncate", "refuse"] = "drop"
+    packing: bool = False
+    share_prefix: bool = False
+    optional_arguments: Literal["leave_out", "write"] = "leave_out"
+
+    @model_validator(mode="after")
+    def _one_layout(self) -> TokensSpec:
+        if self.packing and self.share_prefix:
+            raise ValueError("packing and share_prefix are two layouts of the same rows: choose one")
+        return self
+
+
+class TrainingSpec(Spec):
+    """How long and how fast, under the names of Hugging Face's TrainingArguments.
+
+    `max_steps` wins over `num_train_epochs`. `warmup_steps` below 1 is a share of all steps. `dtype` auto is bf16
+    where the device has it, else fp16 on a GPU and fp32 on a CPU. `gradient_checkpointing` saves memory for time;
+    auto is on for a GPU and off for a CPU. `extra` passes any other field of TRL's SFTConfig.
+    """
+
+    num_train_epochs: Annotated[float, Field(gt=0)] = 3.0
+    max_steps: Positive | None = None
+    per_device_train_batch_size: Positive = 8
+    gradient_accumulation_steps: Positive = 1
+    per_device_eval_batch_size: Positive | None = None
+    learning_rate: float = 2e-4
+    lr_scheduler_type: str = "cosine"
+    warmup_steps: Annotated[float, Field(ge=0)] = 0.03
+    optim: str = "paged_adamw_8bit"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    neftune_noise_alpha: Annotated[float, Field(gt=0)] | None = None
+    gradient_checkpointing: bool | Literal["auto"] = "auto"
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    logging_steps: Positive = 10
+    seed: Annotated[int, Field(ge=0)] = 42
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _learns(cls, rate: float) -> float:
+        if not 0 < rate < 1:
+            raise ValueError("must be above 0 and below 1: at 0 nothing is learnt; 2e-4 is usual for LoRA")
+        return rate
+
+
+class EarlyStoppingSpec(Spec):
+    """Stop after `patience` evaluations in a row without an improvement of more than `min_delta`."""
+
+    patience: Positive = 3
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class EvaluationSpec(Spec):
+    """When to evaluate and save, what to look at, and how many checkpoints to keep.
+
+    `every` is a number of steps, or `epoch`. `metric` is what early stopping and the best checkpoint go by:
+    `eval_loss`, or a metric of the `eval_suite`. `train_probe` rows of the training data are evaluated by the same
+    loop, so that train and validation loss can be compared.
+    """
+
+    every: Positive | Literal["epoch"] = "epoch"
+    keep: Positive | None = None
+    metric: str = "eval_loss"
+    train_probe: Annotated[int, Field(ge=0)] = 50
+    early_stopping: EarlyStoppingSpec | None = None
+    at_start: bool = True
+
+
+class EvalSuiteSpec(Spec):
+    """A suite (relative to the recipe) scored at each evaluation, on `limit` samples of its validation split."""
+
+    path: str
+    limit: Positive = 50
+
+
+class Recipe(Spec):
+    """Base, data, method and budget of one adapter."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$")]
+    base: str
+    dialect: str = "auto"
+    train: DataSpec
+    validation: DataSpec | None = None
+    quantization: Literal["nf4", "none"] = "nf4"
+    double_quantization: bool = True
+    lora: LoraSpec = Field(default_factory=LoraSpec)
+    tokens: TokensSpec = Field(default_factory=TokensSpec)
+    training: TrainingSpec = Field(default_factory=TrainingSpec)
+    evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
+    eval_suite: EvalSuiteSpec | None = None
+    report_to: list[ReportTo] | ReportTo | Literal["none"] = "none"
+
+    @field_validator("eval_suite", mode="before")
+    @classmethod
+    def _suite_by_name(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _metric_is_measured(self) -> Recipe:
+        metric = self.evaluation.metric
+        if metric != "eval_loss" and self.eval_suite is None:
+            raise ValueError(f"evaluation.metric {metric!r} is measured by a suite: name one with `eval_suite:`")
+        needs = "early_stopping" if self.evaluation.early_stopping else None
+        if needs and self.validation is None and self.eval_suite is None:
+            raise ValueError(f"evaluation.{needs} needs something to evaluate: give `validation:` or `eval_suite:`")
+        return self
+
+    @property
+    def reports(self) -> tuple[str, ...]:
+        """Return the trackers to report to, () for none."""
+        if self.report_to == "none":
+            return ()
+        return (self.report_to,) if isinstance(self.report_to, str) else tuple(self.report_to)
+
+    def sha256(self) -> str:
+        """Return the hash of everything the recipe says, defaults included."""
+        return sha256_of(self.model_dump(mode="json", by_alias=True))
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Return the recipe of a YAML file.
+
+    Raises SpecError with file and line for an unknown key or a value that cannot be; a name that a library removed or
+    that another trainer uses is answered with the name to write instead.
+    """
+    return read_yaml_spec(path, Recipe, remedy_for=removed_name)
+
+
+def data_path(recipe_path: Path, data: DataSpec) -> Path:
+    """Return the JSONL file that a data entry names. Raises SpecError if it is not there."""
+    path = (recipe_path.parent / data.path).resolve()
+    if data.split is not None:
+        path = path / f"{data.split}.jsonl"
+    elif path.is_dir():
+        splits = ", ".join(sorted(file.stem for file in path.glob("*.jsonl"))) or "none"
+        raise SpecError(
+            f"{data.path} is a folder, so a split must be named (there: {splits})",
+            where=recipe_path,
+            remedy="Add `split: train`.",
+        )
+    if not path.is_file():
+        raise SpecError(f"no data file {path}", where=recipe_path, remedy="Paths are relative to the recipe.")
+    return path

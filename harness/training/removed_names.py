@@ -1,0 +1,109 @@
+"""Names that users bring from other versions and other trainers, each with what to write here instead."""
+
+from __future__ import annotations
+
+_NOTHING = "nothing: "
+_EVERY = "evaluation.every: a number of steps, or `epoch` (a checkpoint is saved at every evaluation)"
+_DTYPE = "training.dtype: auto, bfloat16, float16 or float32"
+_LENGTH = "tokens.max_length"
+_LOSS = "tokens.loss_on: answer, assistant or all"
+_NF4 = "quantization: nf4 (or none), and double_quantization"
+
+_REPLACEMENTS = {
+    # transformers
+    "warmup_ratio": "training.warmup_steps: a value below 1 is a share of all steps",
+    "evaluation_strategy": _EVERY,
+    "eval_strategy": _EVERY,
+    "eval_steps": _EVERY,
+    "save_strategy": _EVERY,
+    "save_steps": _EVERY,
+    "save_total_limit": "evaluation.keep",
+    "eval_on_start": "evaluation.at_start",
+    "load_best_model_at_end": "nothing: every checkpoint stays, and the best one is named at the end",
+    "metric_for_best_model": "evaluation.metric",
+    "greater_is_better": "nothing: the metric knows its direction",
+    "early_stopping_patience": "evaluation.early_stopping.patience",
+    "early_stopping_threshold": "evaluation.early_stopping.min_delta",
+    "tokenizer": "nothing: the tokenizer is the base model's",
+    "torch_dtype": _DTYPE,
+    "fp16": _DTYPE,
+    "bf16": _DTYPE,
+    "no_cuda": "training.extra: {use_cpu: true}",
+    "use_mps_device": "nothing: the device is found",
+    "group_by_length": "training.extra: {train_sampling_strategy: group_by_length}",
+    "save_safetensors": "nothing: adapters are always safetensors",
+    "overwrite_output_dir": "nothing: a new run gets a new folder, and --resume goes on with one",
+    "output_dir": "the --out option",
+    "logging_dir": "report_to: tensorboard (its folder lies in the run folder)",
+    "push_to_hub": "the command `harness publish`",
+    "push_to_hub_token": "the environment variable HF_TOKEN",
+    "hub_token": "the environment variable HF_TOKEN",
+    "activation_checkpointing": "training.gradient_checkpointing",
+    "use_gradient_checkpointing": "training.gradient_checkpointing",
+    "auto_find_batch_size": "nothing: on out-of-memory the micro-batch halves and the accumulation doubles",
+    "data_seed": "training.seed",
+    "random_seed": "training.seed",
+    "lr": "training.learning_rate",
+    "epochs": "training.num_train_epochs",
+    "num_epochs": "training.num_train_epochs",
+    "batch_size": "training.per_device_train_batch_size",
+    "micro_batch_size": "training.per_device_train_batch_size",
+    "optimizer": "training.optim",
+    "lr_scheduler": "training.lr_scheduler_type",
+    # trl
+    "max_seq_length": _LENGTH,
+    "sequence_len": _LENGTH,
+    "cutoff_len": _LENGTH,
+    "assistant_only_loss": _LOSS,
+    "completion_only_loss": _LOSS,
+    "train_on_prompt": _LOSS,
+    "train_on_inputs": _LOSS,
+    "train_on_responses_only": _LOSS,
+    "mask_history": _LOSS,
+    "dataset_text_field": "nothing: a record's text is rendered by the model's chat template",
+    "chat_template": "nothing: the chat template is the base model's",
+    "template": "nothing: the chat template is the base model's",
+    "padding_free": "tokens.packing or tokens.share_prefix",
+    "sample_packing": "tokens.packing",
+    "neat_packing": "tokens.packing",
+    "packing_strategy": "training.extra: {packing_strategy: ...}",
+    # peft and bitsandbytes
+    "rank": "lora.r",
+    "lora_r": "lora.r",
+    "lora_rank": "lora.r",
+    "lora_alpha": "lora.alpha",
+    "lora_dropout": "lora.dropout",
+    "lora_target": "lora.target_modules",
+    "lora_target_modules": "lora.target_modules",
+    "rslora": "lora.use_rslora",
+    "use_peft": "nothing: an adapter is what is trained",
+    "load_in_4bit": _NF4,
+    "load_in_8bit": _NF4,
+    "quantization_bit": _NF4,
+    "bnb_4bit_quant_type": _NF4,
+    "bnb_4bit_use_double_quant": "double_quantization",
+    "bnb_4bit_compute_dtype": _DTYPE,
+    # where things stand
+    "model": "base",
+    "base_model": "base",
+    "model_name_or_path": "base",
+    "model_name": "base",
+    "dataset": "train: {path, split}",
+    "datasets": "train: {path, split}",
+    "train_file": "train: {path}",
+    "val_size": "validation: {path, split}; `harness data import` splits a data set",
+    "val_set_size": "validation: {path, split}; `harness data import` splits a data set",
+    "metric": "evaluation.metric",
+    "wandb_project": "the environment variable WANDB_PROJECT",
+    "run_name": "name",
+}
+
+
+def removed_name(key: str) -> str | None:
+    """Return what to write instead of a key that other versions or trainers know, None for any other key."""
+    replacement = _REPLACEMENTS.get(key)
+    if replacement is None:
+        return None
+    if replacement.startswith(_NOTHING):
+        return f"Leave it out: {replacement.removeprefix(_NOTHING)}."
+    return f"Use {replacement}."

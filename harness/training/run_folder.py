@@ -1,0 +1,173 @@
+"""The folder of one training run: header, log, checkpoints; one writer at a time, and nothing half-written counts.
+
+    train/runs/<UTC time>-<recipe>-<hash>/
+      train.json         who trains what on what; status running, done, stopped or failed
+      log.jsonl          one entry of Hugging Face's log_history a line, as it comes
+      checkpoint-<step>/ adapter, tokenizer, trainer state; complete once harness_adapter.json stands in it
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RunFolderError
+from harness.fingerprint import sha256_of
+from harness.log.files import (
+    LineAppender,
+    read_json,
+    set_torn_tail_aside,
+    storage_error,
+    write_atomically,
+    write_json_atomically,
+)
+from harness.log.schema import json_line
+from harness.log.writer import RunLock, utc_now
+from harness.models.adapter_origin import ORIGIN_FILE
+from harness.paths import slug
+
+HEADER, LOG = "train.json", "log.jsonl"
+
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+
+class TrainingFolder:
+    """An open training run folder; close it to let others write."""
+
+    def __init__(self, path: Path, lock: RunLock | None) -> None:
+        self.path = path
+        self._lock = lock
+        self._log: LineAppender | None = None
+
+    @classmethod
+    def create(cls, parent: Path, name: str) -> TrainingFolder:
+        """Make a new folder in `parent`. Raises StorageError."""
+        now = datetime.now(UTC)
+        unique = sha256_of([name, os.getpid(), now.timestamp()])[:6]
+        path = parent / f"{now.strftime('%Y%m%dT%H%M%SZ')}-{slug(name)}-{unique}"
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise storage_error(path, error) from error
+        return cls(path, _locked(path))
+
+    @classmethod
+    def reopen(cls, path: Path) -> TrainingFolder:
+        """Open an existing folder to go on with it. Raises RunFolderError if it is none or someone writes to it."""
+        if not (path / HEADER).is_file():
+            raise RunFolderError(
+                f"no {HEADER} here, so this is not a training run", where=path, remedy="Name a folder of train/runs/."
+            )
+        read_json(path / HEADER)
+        return cls(path, _locked(path))
+
+    def header(self) -> dict[str, Any]:
+        """Return train.json."""
+        return read_json(self.path / HEADER)
+
+    def write_header(self, header: Mapping[str, Any]) -> None:
+        """Replace train.json whole. Raises StorageError."""
+        write_json_atomically(self.path / HEADER, header)
+
+    def set_status(self, status: str, because: str | None = None) -> None:
+        """Say in the header how the run stands."""
+        ended = None if status == "running" else utc_now()
+        self.write_header({**self.header(), "status": status, "stopped_because": because, "ended": ended})
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add one log entry; numbers that JSON lacks (NaN, infinities) are kept as Python writes them."""
+        if self._log is None:
+            self._log = LineAppender(self.path / LOG, encode=log_line)
+        self._log.append(entry)
+
+    def rewind(self, checkpoint: Path) -> None:
+        """Make the log end where the checkpoint does, and set aside every checkpoint that is not complete."""
+        self._close_log()
+        set_torn_tail_aside(self.path / LOG)
+        history = read_json(checkpoint / "trainer_state.json").get("log_history")
+        lines = b"".join(log_line(entry) for entry in history or [] if isinstance(entry, dict))
+        write_atomically(self.path / LOG, lines)
+        self.clear_incomplete()
+
+    def restart(self) -> None:
+        """Empty the log and remove incomplete checkpoints: nothing was saved yet, so the run begins again."""
+        self._close_log()
+        (self.path / LOG).unlink(missing_ok=True)
+        self.clear_incomplete()
+
+    def clear_incomplete(self) -> None:
+        """Delete checkpoints that a crash or a full disk left half-written."""
+        for folder in self.path.glob("checkpoint-*"):
+            if _CHECKPOINT.fullmatch(folder.name) and not is_complete(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close the log and let go of the lock."""
+        self._close_log()
+        if self._lock is not None:
+            self._lock.release()
+
+    def _close_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+class FollowerFolder(TrainingFolder):
+    """The folder as the other processes of a run see it: they read, and the first process writes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, None)
+
+    def write_header(self, header: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def set_status(self, status: str, because: str | None = None) -> None:
+        """Do nothing."""
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def rewind(self, checkpoint: Path) -> None:
+        """Do nothing."""
+
+    def restart(self) -> None:
+        """Do nothing."""
+
+    def clear_incomplete(self) -> None:
+        """Do nothing."""
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Return True if everything of a checkpoint was written: the origin file comes last."""
+    return (checkpoint / ORIGIN_FILE).is_file() and (checkpoint / "adapter_config.json").is_file()
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Return the complete checkpoints of a run folder, by step."""
+    found = [
+        (int(match.group(1)), folder)
+        for folder in run.glob("checkpoint-*")
+        if (match := _CHECKPOINT.fullmatch(folder.name)) and is_complete(folder)
+    ]
+    return [folder for _, folder in sorted(found)]
+
+
+def log_line(entry: Mapping[str, Any]) -> bytes:
+    """Return one log entry as a line; a non-finite number is evidence, so it is kept (as NaN or Infinity)."""
+    try:
+        return json_line(entry)
+    except ValueError:
+        return json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _locked(path: Path) -> RunLock:
+    lock = RunLock(path)
+    lock.acquire()
+    return lock

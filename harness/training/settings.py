@@ -1,0 +1,152 @@
+"""Recipe -> what TRL, PEFT and bitsandbytes take, by the versions that are installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.errors import MissingDependency, SpecError, nearest_hint
+from harness.training.recipe import Recipe
+from harness.training.removed_names import removed_name
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Where and in which numbers a recipe trains."""
+
+    kind: str
+    dtype: str
+    checkpointing: bool
+
+
+def choose_device(recipe: Recipe) -> Device:
+    """Return the device of this machine, with the recipe's `auto` values decided. Raises SpecError."""
+    spec = recipe.training
+    cpu = not torch.cuda.is_available() or bool(spec.extra.get("use_cpu"))
+    kind = "cpu" if cpu else "cuda"
+    dtype = spec.dtype
+    if dtype == "auto":
+        dtype = "float32" if cpu else ("bfloat16" if torch.cuda.is_bf16_supported() else "float16")
+    if dtype == "float16" and cpu:
+        raise SpecError(
+            "training.dtype: float16 cannot be trained on a CPU",
+            remedy="Write bfloat16 or float32, or auto.",
+        )
+    checkpointing = not cpu if spec.gradient_checkpointing == "auto" else spec.gradient_checkpointing
+    return Device(kind=kind, dtype=dtype, checkpointing=checkpointing)
+
+
+def quantization_config(recipe: Recipe, device: Device) -> Any:
+    """Return transformers' BitsAndBytesConfig, None without quantisation. Raises MissingDependency."""
+    if recipe.quantization == "none":
+        return None
+    import importlib.util
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingDependency(
+            "quantization: nf4 needs bitsandbytes", remedy='Install it: pip install "persona-harness[train]"'
+        )
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=recipe.double_quantization,
+        bnb_4bit_compute_dtype=getattr(torch, device.dtype),
+    )
+
+
+def lora_config(recipe: Recipe) -> Any:
+    """Return PEFT's LoraConfig."""
+    from peft import LoraConfig
+
+    lora = recipe.lora
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        use_rslora=lora.use_rslora,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def sft_config(
+    recipe: Recipe, device: Device, output: Path, *, micro_batch: int, accumulation: int
+) -> Any:
+    """Return TRL's SFTConfig. Raises SpecError naming a field of `training.extra` that the installed TRL lacks."""
+    from trl import SFTConfig
+
+    spec, evaluation = recipe.training, recipe.evaluation
+    fields = {field.name for field in dataclasses.fields(SFTConfig) if field.init}
+    evaluates = recipe.validation is not None or recipe.eval_suite is not None
+    steps = evaluation.every if isinstance(evaluation.every, int) else None
+    settings: dict[str, Any] = {
+        "output_dir": str(output),
+        "num_train_epochs": spec.num_train_epochs,
+        "max_steps": spec.max_steps or -1,
+        "per_device_train_batch_size": micro_batch,
+        "per_device_eval_batch_size": spec.per_device_eval_batch_size or micro_batch,
+        "gradient_accumulation_steps": accumulation,
+        "learning_rate": spec.learning_rate,
+        "lr_scheduler_type": spec.lr_scheduler_type,
+        "warmup_steps": spec.warmup_steps,
+        "optim": spec.optim,
+        "weight_decay": spec.weight_decay,
+        "max_grad_norm": spec.max_grad_norm,
+        "neftune_noise_alpha": spec.neftune_noise_alpha,
+        "logging_steps": spec.logging_steps,
+        "logging_first_step": True,
+        "seed": spec.seed,
+        "bf16": device.dtype == "bfloat16",
+        "fp16": device.dtype == "float16",
+        "use_cpu": device.kind == "cpu",
+        "gradient_checkpointing": device.checkpointing,
+        "eval_strategy": ("steps" if steps else "epoch") if evaluates else "no",
+        "eval_steps": steps if evaluates else None,
+        "eval_on_start": evaluates and evaluation.at_start,
+        "save_strategy": "steps" if steps else "epoch",
+        "save_steps": steps or 500,
+        "save_total_limit": evaluation.keep,
+        "load_best_model_at_end": False,
+        "logging_nan_inf_filter": False,
+        "report_to": list(recipe.reports) or "none",
+        "run_name": recipe.name,
+        "packing": recipe.tokens.packing,
+        "eval_packing": False,
+        "max_length": recipe.tokens.max_length if recipe.tokens.packing else None,
+        "dataset_kwargs": None if recipe.tokens.packing else {"skip_prepare_dataset": True},
+        "remove_unused_columns": False,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": device.kind == "cuda",
+    }
+    settings |= check_extra(spec.extra, fields, frozenset(settings) - {"use_cpu"})
+    with warnings.catch_warnings():
+        # TRL sets a field whose new name the installed transformers wants; nothing a user could change.
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            return SFTConfig(**{key: value for key, value in settings.items() if key in fields})
+        except (ValueError, TypeError) as error:
+            raise SpecError(f"training: {str(error).splitlines()[0]}") from error
+
+
+def check_extra(extra: dict[str, Any], fields: set[str], decided: frozenset[str]) -> dict[str, Any]:
+    """Return `training.extra` if the installed TRL knows every name in it and no other key decides it.
+
+    Raises SpecError with the name to use.
+    """
+    for key in extra:
+        if key in decided:
+            raise SpecError(
+                f"training.extra: {key!r} is decided by other keys of the recipe", remedy=removed_name(key)
+            )
+        if key not in fields:
+            hint = nearest_hint(key, fields).rstrip() or "docs/recipes.md lists the keys; TRL's SFTConfig the rest."
+            raise SpecError(
+                f"training.extra: the installed TRL has no option {key!r}", remedy=removed_name(key) or hint
+            )
+    return dict(extra)

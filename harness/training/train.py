@@ -1,0 +1,396 @@
+"""Prepared rows -> a trained adapter: the run from folder to last checkpoint, with its troubles met."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.allocator import keep_freed_memory
+from harness.errors import EngineError, HarnessError, Interrupted, ModelError, StorageError
+from harness.fingerprint import sha256_of_file
+from harness.log.files import storage_error, write_json_atomically
+from harness.log.writer import utc_now
+from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
+from harness.models.fingerprint import model_fingerprint
+from harness.prompt.golden import golden_prompt
+from harness.run.header import environment, git_state
+from harness.training.prepare import Prepared, PreparedData, reasons
+from harness.training.run_folder import TrainingFolder, checkpoints, is_complete
+from harness.training.settings import Device, choose_device, lora_config, quantization_config, sft_config
+from harness.training.trainer import EntryCallback, RowTrainer, Rows, TaskMetrics
+
+Watch = Callable[[list[dict[str, Any]]], str | None]
+"""log history -> why training should stop, or None."""
+Report = Callable[[str, Mapping[str, Any]], None]
+"""(kind, detail): `entry`, `step`, `checkpoint`, `note`."""
+
+SLOW_DATA_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOutcome:
+    """How a run ended. `steps` is the last optimiser step; `seconds` the wall time of training in this process."""
+
+    folder: Path
+    steps: int
+    stopped_because: str | None
+    seconds: float
+    data_wait_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """Micro-batch and accumulation; their product stays what the recipe says."""
+
+    micro_batch: int
+    accumulation: int
+
+    def halve(self) -> bool:
+        """Halve the micro-batch and double the accumulation; return False at a micro-batch of 1."""
+        if self.micro_batch == 1:
+            return False
+        product = self.micro_batch * self.accumulation
+        self.micro_batch = next(size for size in range(self.micro_batch // 2, 0, -1) if product % size == 0)
+        self.accumulation = product // self.micro_batch
+        return True
+
+
+def train(
+    prepared: Prepared,
+    folder: TrainingFolder,
+    *,
+    resume: bool,
+    watch: Watch,
+    report: Report,
+    task_metrics: Callable[[Any, Any, Device], TaskMetrics] | None = None,
+) -> TrainOutcome:
+    """Train the adapter of a recipe into an open folder and return how it went.
+
+    Out of memory halves the micro-batch, doubles the accumulation and goes on from the last checkpoint: the effective
+    batch does not change. Raises StorageError (disk), EngineError (memory, at a micro-batch of 1), Interrupted.
+    """
+    recipe = prepared.recipe
+    device = choose_device(recipe)
+    if device.kind == "cpu":
+        keep_freed_memory()
+    _quieten()
+    attempt = _Attempt(
+        micro_batch=recipe.training.per_device_train_batch_size,
+        accumulation=recipe.training.gradient_accumulation_steps,
+    )
+    origin = _origin(prepared)
+    last = checkpoints(folder.path)[-1:] if resume else []
+    if not resume:
+        folder.write_header(_header(prepared, device))
+    while True:
+        if last:
+            folder.rewind(last[0])
+        else:
+            folder.restart()
+        folder.set_status("running")
+        _wait_for_all()
+        run = _Run(prepared, folder, device, origin, watch, report, task_metrics)
+        try:
+            outcome = run.go(attempt, last[0] if last else None)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            del run
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1 or not attempt.halve():
+                folder.set_status("failed", "out of memory")
+                raise EngineError(
+                    f"out of memory with micro-batches of {attempt.micro_batch}",
+                    where=folder.path,
+                    remedy="`harness plan RECIPE` names the largest term and the cheapest changes that would fit.",
+                ) from error
+            last = checkpoints(folder.path)[-1:]
+            report(
+                "note",
+                {
+                    "text": f"out of memory: going on with micro-batches of {attempt.micro_batch} and "
+                    f"{attempt.accumulation} accumulation steps (same effective batch)"
+                },
+            )
+            continue
+        except KeyboardInterrupt:
+            folder.set_status("stopped", "interrupted")
+            raise Interrupted(
+                "interrupted", where=folder.path, remedy=f"Go on with: harness train --resume {folder.path}"
+            ) from None
+        except HarnessError as error:
+            with suppress(StorageError):
+                folder.set_status("failed", error.what)
+            raise
+        folder.set_status("stopped" if outcome.stopped_because else "done", outcome.stopped_because)
+        return outcome
+
+
+class _Run:
+    """One attempt: model and trainer built, trained, and let go."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        folder: TrainingFolder,
+        device: Device,
+        origin: AdapterOrigin,
+        watch: Watch,
+        report: Report,
+        task_metrics: Callable[[Any, Any, Device], TaskMetrics] | None,
+    ) -> None:
+        self._prepared = prepared
+        self._folder = folder
+        self._device = device
+        self._origin = origin
+        self._watch = watch
+        self._report = report
+        self._task_metrics = task_metrics
+        self._history: list[dict[str, Any]] = []
+
+    def go(self, attempt: _Attempt, checkpoint: Path | None) -> TrainOutcome:
+        """Train to the end, or until something stops it."""
+        prepared, recipe = self._prepared, self._prepared.recipe
+        model = load_base(prepared, self._device)
+        arguments = sft_config(
+            recipe,
+            self._device,
+            self._folder.path,
+            micro_batch=attempt.micro_batch,
+            accumulation=attempt.accumulation,
+        )
+        if checkpoint is not None:
+            arguments.eval_on_start = False
+        metric = recipe.evaluation.metric
+        if prepared.validation is not None or recipe.eval_suite is not None:
+            arguments.metric_for_best_model = metric if metric.startswith("eval_") else f"eval_{metric}"
+            arguments.greater_is_better = not metric.endswith(("loss", "hallucination_rate"))
+        entries = EntryCallback(self._entry, self._checkpoint, self._step)
+        made = self._task_metrics(model, prepared, self._device) if self._task_metrics else None
+        trainer = RowTrainer(
+            rows=_rows(prepared),
+            share_prefix=recipe.tokens.share_prefix,
+            task_metrics=made,
+            model=model,
+            args=arguments,
+            processing_class=prepared.tokenizer,
+            peft_config=lora_config(recipe),
+            callbacks=[entries, *_early_stopping(prepared)],
+        )
+        if self._device.dtype == "float16":
+            # fp16's gradient scaler cannot unscale bf16 gradients, and TRL makes QLoRA's weights bf16.
+            for parameter in trainer.model.parameters():
+                if parameter.requires_grad:
+                    parameter.data = parameter.data.float()
+        self._history = [dict(entry) for entry in _logged(checkpoint)]
+        start = time.monotonic()
+        self._started = start
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except OSError as error:
+            self._folder.clear_incomplete()
+            raise storage_error(self._folder.path, error) from error
+        except Exception as error:
+            # safetensors and torch report a full disk as errors of their own kind.
+            if "space left" in str(error).lower() or "os error 28" in str(error).lower():
+                self._folder.clear_incomplete()
+                raise storage_error(self._folder.path, OSError(28, "No space left on device")) from error
+            raise
+        return TrainOutcome(
+            folder=self._folder.path,
+            steps=trainer.state.global_step,
+            stopped_because=entries.stopped_because or _early(trainer),
+            seconds=time.monotonic() - start,
+            data_wait_s=trainer.data_wait_s,
+        )
+
+    def _entry(self, entry: dict[str, Any]) -> str | None:
+        self._folder.append(entry)
+        self._history.append(entry)
+        self._report("entry", entry)
+        for key in ("loss", "grad_norm", "eval_loss"):
+            value = entry.get(key)
+            if key != "grad_norm" and isinstance(value, float) and not math.isfinite(value):
+                return f"{key} is {value} at step {entry.get('step')}"
+        return self._watch(self._history)
+
+    def _step(self, step: int, steps: int) -> None:
+        self._report("step", {"step": step, "steps": steps, "seconds": time.monotonic() - self._started})
+
+    def _checkpoint(self, step: int, epoch: float) -> None:
+        folder = self._folder.path / f"checkpoint-{step}"
+        (folder / "README.md").unlink(missing_ok=True)  # a model card of placeholders; `harness publish` writes one
+        record = origin_record(self._origin) | {"step": step, "epoch": epoch, "created": utc_now()}
+        write_json_atomically(folder / ORIGIN_FILE, record)
+        if not is_complete(folder):
+            raise StorageError("the checkpoint was not written whole", where=folder)
+        self._report("checkpoint", {"path": str(folder), "step": step})
+
+
+def load_base(prepared: Prepared, device: Device) -> Any:
+    """Return the base model, ready to be trained. Raises ModelError."""
+    from transformers import AutoModelForCausalLM
+
+    settings: dict[str, Any] = {
+        "dtype": getattr(torch, device.dtype),
+        "local_files_only": True,
+        "use_safetensors": True,
+        "attn_implementation": "sdpa",
+    }
+    quantization = quantization_config(prepared.recipe, device)
+    if quantization is not None:
+        settings["quantization_config"] = quantization
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        settings["device_map"] = {"": local if device.kind == "cuda" else "cpu"}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(prepared.model.path), **settings)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ModelError(f"cannot be loaded for training: {reason[:300]}", where=prepared.model.path) from error
+    if prepared.recipe.tokens.share_prefix:
+        from harness.training.tree_attention import NAME, register
+
+        register()
+        model.set_attn_implementation(NAME)
+    return model
+
+
+def _rows(prepared: Prepared) -> Rows:
+    train = prepared.train.rows
+    probe = min(prepared.recipe.evaluation.train_probe, len(train))
+    return Rows(
+        train=train,
+        validation=prepared.validation.rows if prepared.validation else (),
+        probe=[train[index * len(train) // probe] for index in range(probe)],
+    )
+
+
+def _early_stopping(prepared: Prepared) -> list[Any]:
+    spec = prepared.recipe.evaluation.early_stopping
+    if spec is None:
+        return []
+    from transformers import EarlyStoppingCallback
+
+    return [
+        EarlyStoppingCallback(early_stopping_patience=spec.patience, early_stopping_threshold=spec.min_delta)
+    ]
+
+
+def _early(trainer: Any) -> str | None:
+    state = trainer.state
+    if state.global_step >= state.max_steps:
+        return None
+    return f"early stopping: {trainer.args.metric_for_best_model} was best at step {state.best_global_step}"
+
+
+def _logged(checkpoint: Path | None) -> list[dict[str, Any]]:
+    from harness.log.files import read_json
+
+    if checkpoint is None:
+        return []
+    return [entry for entry in read_json(checkpoint / "trainer_state.json").get("log_history", []) if entry]
+
+
+def _origin(prepared: Prepared) -> AdapterOrigin:
+    data = {"train": prepared.train, "validation": prepared.validation}
+    return AdapterOrigin(
+        base=prepared.recipe.base,
+        base_fingerprint=model_fingerprint(prepared.model.path),
+        dialect=prepared.dialect,
+        template_sha256=prepared.renderer.template_sha256,
+        tools_by=prepared.renderer.tools_by,
+        golden=golden_prompt(prepared.renderer),
+        data={name: _data_record(part) for name, part in data.items() if part is not None},
+        recipe=prepared.recipe.model_dump(mode="json", by_alias=True),
+        recipe_sha256=prepared.recipe.sha256(),
+        versions=environment()["packages"],
+        step=0,
+        epoch=0.0,
+        created=utc_now(),
+    )
+
+
+def _data_record(data: PreparedData) -> dict[str, Any]:
+    return {"file": f"{data.path.parent.name}/{data.path.name}", "sha256": data.sha256, "rows": len(data.rows)}
+
+
+def _header(prepared: Prepared, device: Device) -> dict[str, Any]:
+    origin = _origin(prepared)
+    return {
+        "schema": 1,
+        "status": "running",
+        "recipe": dict(origin.recipe),
+        "recipe_path": str(prepared.recipe_path),
+        "recipe_file_sha256": sha256_of_file(prepared.recipe_path),
+        "recipe_sha256": origin.recipe_sha256,
+        "base": {
+            "name": origin.base,
+            "path": str(prepared.model.path),
+            "fingerprint": origin.base_fingerprint,
+        },
+        "prompt": {
+            "dialect": origin.dialect,
+            "template_sha256": origin.template_sha256,
+            "tools_by": origin.tools_by,
+        },
+        "data": {
+            "train": {"path": str(prepared.train.path), "sha256": prepared.train.sha256},
+            "validation": {"path": str(prepared.validation.path), "sha256": prepared.validation.sha256}
+            if prepared.validation
+            else None,
+        },
+        "rows": counts(prepared.train),
+        "device": {"kind": device.kind, "dtype": device.dtype, "checkpointing": device.checkpointing},
+        "env": environment(),
+        "git": git_state(prepared.recipe_path.parent),
+        "started": utc_now(),
+        "ended": None,
+        "stopped_because": None,
+    }
+
+
+def counts(data: PreparedData) -> dict[str, Any]:
+    """Return what became of a split's records: read, rows, dropped and cut with reasons, tokens, supervised tokens."""
+    return {
+        "read": data.read,
+        "rows": len(data.rows),
+        "dropped": reasons(data.dropped),
+        "cut": reasons(data.cut),
+        "tokens": data.tokens,
+        "supervised_tokens": data.supervised,
+        "longest": max(len(row.ids) for row in data.rows),
+    }
+
+
+def _wait_for_all() -> None:
+    """Let the processes of a run meet here: the first one has put the folder in order."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from accelerate import PartialState
+
+        PartialState().wait_for_everyone()
+
+
+def _quieten() -> None:
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|trl|peft")
+    # The first layer's input needs no gradient, so bitsandbytes takes its inference kernel there, and torch wonders.
+    warnings.filterwarnings("ignore", message="bitsandbytes::gemv_4bit")
+    for name in ("transformers", "trl", "accelerate", "bitsandbytes", "peft"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,112 @@
+"""Attention over rows that are laid out as a tree: each segment looks at the segments above it and at itself.
+
+Computed segment by segment, so that nothing is spent on what the tree forbids; a dense mask over the flattened
+sequence would cost the square of its length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from harness.training.shared_prefix import Segment
+
+NAME = "harness_tree"
+
+_VARIANTS = ("softcap", "s_aux", "sliding_window", "position_bias")
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The segments of one flattened sequence, in its order, ready for attention.
+
+    `sizes` has the length of each segment, `above` the indices of the segments above it, `masks` a boolean
+    [own, above + own] each, None for a segment with nothing above it.
+    """
+
+    sizes: tuple[int, ...]
+    above: tuple[tuple[int, ...], ...]
+    masks: tuple[torch.Tensor | None, ...]
+
+    def to(self, device: Any, **_: Any) -> Tree:
+        """Return the tree with its masks on a device; accelerate moves a batch's values by this method."""
+        masks = tuple(None if mask is None else mask.to(device) for mask in self.masks)
+        return Tree(self.sizes, self.above, masks)
+
+
+def tree_of(segments: tuple[Segment, ...]) -> Tree:
+    """Return the tree of a layout's segments."""
+    index = {(segment.start, segment.end): number for number, segment in enumerate(segments)}
+    sizes = tuple(segment.end - segment.start for segment in segments)
+    masks: list[torch.Tensor | None] = []
+    for segment, size in zip(segments, sizes, strict=True):
+        far = sum(end - start for start, end in segment.above)
+        mask = torch.ones(size, far + size, dtype=torch.bool).tril_(far) if segment.above else None
+        masks.append(mask)
+    above = tuple(tuple(index[place] for place in segment.above) for segment in segments)
+    return Tree(sizes, above, tuple(masks))
+
+
+def register() -> None:
+    """Make the attention known to transformers under `NAME`. Calling twice is allowed."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+    AttentionInterface.register(NAME, tree_attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def tree_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    tree: Tree | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend along a tree; without one, exactly what transformers' sdpa does.
+
+    Shapes: query [1, heads, tokens, size], key and value [1, kv heads, tokens, size]; returns [1, tokens, heads, size].
+    Raises NotImplementedError for variants (soft capping, sinks, windows, biases) that it does not know.
+    """
+    if tree is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        out, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+        return out, None
+    for variant in _VARIANTS:
+        if kwargs.get(variant) is not None:
+            raise NotImplementedError(f"attention with {variant}")
+    repeats = query.shape[1] // key.shape[1]
+    if repeats > 1:
+        key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
+    # One split, not a slice a segment: a slice's gradient is a zero tensor of the whole sequence's size.
+    queries, keys, values = (part.split(tree.sizes, dim=2) for part in (query, key, value))
+    outs = []
+    for index, mask in enumerate(tree.masks):
+        if mask is None:
+            seen_keys, seen_values = keys[index], values[index]
+        else:
+            seen = (*tree.above[index], index)
+            seen_keys = torch.cat([keys[part] for part in seen], dim=2)
+            seen_values = torch.cat([values[part] for part in seen], dim=2)
+        outs.append(
+            scaled_dot_product_attention(
+                queries[index],
+                seen_keys,
+                seen_values,
+                attn_mask=mask,
+                dropout_p=dropout,
+                is_causal=mask is None,
+                scale=scaling,
+            )
+        )
+    return torch.cat(outs, dim=2).transpose(1, 2).contiguous(), None
