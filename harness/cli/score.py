@@ -17,12 +17,13 @@ def command(run: Path, suite: str | None) -> None:
     from harness.cli.present import finish_run
     from harness.log.reader import RunFolder
     from harness.log.writer import RunLock
-    from harness.suite.load import load_suite
+    from harness.run.score_run import suite_of
 
-    lock = RunLock(RunFolder(run).path)
+    folder = RunFolder(run)
+    lock = RunLock(folder.path)
     lock.acquire()
     try:
-        summary = finish_run(run, load_suite(suite) if suite else None)
+        summary = finish_run(run, suite_of(folder.header(), suite) if suite else None)
     finally:
         lock.release()
     if summary["status"] != "complete":

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness.engine.base import EngineRequest
-from harness.engine.hf_load import LoadedModel, default_budget, load_model, read_options
+from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
 from harness.errors import EngineError
 from harness.models.adapter import AdapterInfo, check_adapter
 from harness.models.fingerprint import model_fingerprint
 from harness.types import EngineInfo, Generation, GenerationStatus, Prompt
+
+OnEvent = Callable[[str, Mapping[str, Any]], None]
 
 WINDOW = 512
 """Prompts that are held, sorted and planned together."""
@@ -39,23 +43,56 @@ class HfEngine:
         Raises UsageError (options), MissingDependency, ModelError (model or adapter does not load or fit), and
         EngineError (no memory, or an adapter that changes nothing).
         """
-        self._request = request
         options = read_options(request.options)
-        self._adapter_infos: dict[Path, AdapterInfo] = {}
+        infos: dict[Path, AdapterInfo] = {}
         if request.model_path is not None:
-            self._adapter_infos = {path: check_adapter(path, request.model_path) for path in request.adapters}
-        self._loaded: LoadedModel | None = load_model(request, options)
+            infos = {path: check_adapter(path, request.model_path) for path in request.adapters}
+        loaded = load_model(request, options)
         from harness.engine.hf_adapters import Adapters
+
+        fingerprint = model_fingerprint(request.model_path) if request.model_path else ""
+        self._attach(loaded, options, _info(request.model, fingerprint, loaded), request.on_event)
+        self._where: str | Path = request.model_path or request.model
+        self._fingerprints = {path: info.fingerprint for path, info in infos.items()}
+        self._adapters = Adapters(loaded.model, request.adapters)
+        for path, change in self._adapters.prove(loaded.tokenizer).items():
+            request.on_event("adapter_active", {"adapter": str(path), "largest_logprob_change": change})
+
+    @classmethod
+    def around(
+        cls,
+        loaded: LoadedModel,
+        *,
+        model: str,
+        model_fingerprint: str,
+        options: Mapping[str, str] = MappingProxyType({}),
+        on_event: OnEvent = lambda kind, detail: None,
+    ) -> HfEngine:
+        """Return an engine around a model that is loaded already, with whatever adapter is active in it.
+
+        The model must be in eval mode. Its attention implementation is another one until the engine is closed, which
+        sets back the one it came with; nothing else of it changes. Raises UsageError for an unknown option.
+        """
+        from harness.engine.hf_adapters import Adapters
+
+        engine = cls.__new__(cls)
+        engine._attach(loaded, read_options(options), _info(model, model_fingerprint, loaded), on_event)
+        engine._where = model
+        engine._fingerprints = {}
+        engine._adapters = Adapters(loaded.model, ())
+        return engine
+
+    def _attach(self, loaded: LoadedModel, options: HfOptions, info: EngineInfo, on_event: OnEvent) -> None:
         from harness.engine.hf_decode import Writer
 
-        self._fingerprint = model_fingerprint(request.model_path) if request.model_path else ""
-        self._writer = Writer(self._loaded.tokenizer, self._loaded.stop_ids)
+        self._loaded: LoadedModel | None = loaded
+        self._attention = loaded.model.config._attn_implementation
+        self._info = info
+        self._on_event = on_event
+        self._writer = Writer(loaded.tokenizer, loaded.stop_ids)
         self._share = options.share_prefix
-        self._choose_path(self._loaded)
-        self._adapters = Adapters(self._loaded.model, request.adapters)
-        for path, change in self._adapters.prove(self._loaded.tokenizer).items():
-            request.on_event("adapter_active", {"adapter": str(path), "largest_logprob_change": change})
-        self._budget = Budget(*default_budget(self._loaded, options))
+        self._choose_path(loaded)
+        self._budget = Budget(*default_budget(loaded, options))
 
     def _choose_path(self, loaded: LoadedModel) -> None:
         from harness.engine.hf_batch import padding_is_safe
@@ -65,24 +102,15 @@ class HfEngine:
         self._fast = problem is None
         self._padded = self._fast or padding_is_safe(loaded.model)
         if problem is not None:
-            self._request.on_event("prefix_sharing_off", {"reason": problem})
+            self._on_event("prefix_sharing_off", {"reason": problem})
 
     def info(self) -> EngineInfo:
         """Return who generates now."""
-        loaded = self._open()
+        self._open()
         active = self._adapters.active
-        return EngineInfo(
-            engine="hf",
-            model=self._request.model,
-            model_fingerprint=self._fingerprint,
-            adapter=str(active) if active else None,
-            adapter_fingerprint=self._adapter_infos[active].fingerprint if active else None,
-            dtype=loaded.dtype,
-            quantization=loaded.quantization,
-            device=_device_name(loaded.device),
-            context_length=loaded.context_length,
-            versions=_versions(),
-        )
+        if active is None:
+            return self._info
+        return replace(self._info, adapter=str(active), adapter_fingerprint=self._fingerprints[active])
 
     @property
     def tokenizer(self) -> Any:
@@ -99,6 +127,8 @@ class HfEngine:
         if self._loaded is None:
             return
         on_gpu = self._loaded.device == "cuda"
+        if self._loaded.model.config._attn_implementation != self._attention:
+            self._loaded.model.set_attn_implementation(self._attention)
         self._loaded = None
         del self._adapters, self._writer
         _free(on_gpu)
@@ -194,15 +224,30 @@ class HfEngine:
         detail |= {"next_rows": self._budget.rows, "next_tokens": self._budget.tokens}
         if reason is not None:
             detail["reason"] = reason
-        self._request.on_event(kind, detail)
+        self._on_event(kind, detail)
 
     def _stop_if(self, hopeless: int, failure: Exception) -> None:
         if hopeless >= _HOPELESS or ("CUDA error" in str(failure) and not is_out_of_memory(failure)):
             raise EngineError(
                 f"the model fails on one prompt after another: {_reason(failure)}",
-                where=self._request.model_path,
+                where=self._where,
                 remedy="What was finished is kept. See whether the model runs outside, then resume.",
             ) from failure
+
+
+def _info(model: str, fingerprint: str, loaded: LoadedModel) -> EngineInfo:
+    return EngineInfo(
+        engine="hf",
+        model=model,
+        model_fingerprint=fingerprint,
+        adapter=None,
+        adapter_fingerprint=None,
+        dtype=loaded.dtype,
+        quantization=loaded.quantization,
+        device=_device_name(loaded.device),
+        context_length=loaded.context_length,
+        versions=_versions(),
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

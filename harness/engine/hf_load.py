@@ -111,13 +111,19 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
         raise ModelError(f"cannot be loaded: {_first_line(error)}", where=request.model_path) from error
     _check_complete(report, request)
     model.eval()
+    quantization = request.quantization or _own_quantization(request.model_path)
+    return as_loaded(model, tokenizer, dtype=dtype, quantization=quantization, device=device)
+
+
+def as_loaded(model: Any, tokenizer: Any, *, dtype: str, quantization: str | None, device: str) -> LoadedModel:
+    """Return a model of transformers (not PEFT's wrapper around one) with what an engine must know about it."""
     text = model.config.get_text_config(decoder=True)
     context = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         dtype=dtype,
-        quantization=request.quantization or _own_quantization(request.model_path),
+        quantization=quantization,
         device=device,
         context_length=int(context) if context else 1 << 20,
         vocabulary=int(model.get_input_embeddings().weight.shape[0]),

@@ -47,8 +47,8 @@ def check_adapter(adapter: Path, model_path: Path) -> AdapterInfo:
     Every LoRA pair is held against the base's weight of the same name. Raises ModelError naming the first difference:
     a missing or damaged file, another method than LoRA, modules or layers that the base does not have, other shapes.
     """
-    config = _read_adapter_config(adapter)
-    weights = read_header(_weights_file(adapter))
+    config = read_adapter_config(adapter)
+    weights = read_header(adapter_weights_file(adapter))
     if not weights:
         raise ModelError("holds no weights", where=adapter / "adapter_model.safetensors")
     base = _base_weights(model_path)
@@ -71,7 +71,8 @@ def check_adapter(adapter: Path, model_path: Path) -> AdapterInfo:
     )
 
 
-def _read_adapter_config(adapter: Path) -> dict[str, Any]:
+def read_adapter_config(adapter: Path) -> dict[str, Any]:
+    """Return adapter_config.json of a LoRA adapter. Raises ModelError for anything else, naming a checkpoint below."""
     file = adapter / "adapter_config.json"
     if not adapter.is_dir():
         raise ModelError("no such adapter folder", where=adapter)
@@ -106,7 +107,8 @@ def _checkpoints(folder: Path) -> Iterator[tuple[int, str]]:
         yield int(step.group(1)) if step else -1, name
 
 
-def _weights_file(adapter: Path) -> Path:
+def adapter_weights_file(adapter: Path) -> Path:
+    """Return the safetensors file of an adapter. Raises ModelError if there is none."""
     file = adapter / "adapter_model.safetensors"
     if file.is_file():
         return file

@@ -92,14 +92,13 @@ def render_diagnosis_html(diagnosis: Diagnosis, *, title: str, language: Languag
 
 def tally(findings: Sequence[Finding], language: Language) -> str:
     """Return how many findings there are of each severity: "1 critical, 2 info"."""
-    counts = [
-        (word, sum(finding.severity == name for finding in findings)) for name, word in SEVERITIES.items()
-    ]
-    shown = [
-        f"{say(word, language)} {n}" if language == "ko" else f"{n} {say(word, language)}"
-        for word, n in counts
-        if n
-    ]
+    shown = []
+    for name, word in SEVERITIES.items():
+        n = sum(finding.severity == name for finding in findings)
+        if n and language == "ko":
+            shown.append(f"{word.ko} {n}")
+        elif n:
+            shown.append(f"{n} {word.en}{'s' if name == 'warning' and n > 1 else ''}")
     return ", ".join(shown) or label("no_findings", language)
 
 

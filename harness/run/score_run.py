@@ -6,7 +6,7 @@ Both files are derived: they are written beside and put in place as a whole, so 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def score_run(folder: Path, suite: Suite | None = None) -> dict[str, Any]:
     the one that was run (the gold may have changed, so old answers would be held against new questions).
     """
     header = RunFolder(folder).header()
-    suite = suite or load_suite(header["suite"]["path"])
+    suite = suite or suite_of(header)
     _check_same_dataset(folder, header, suite)
     metrics = metrics_of(suite)
     dialect: Dialect = Registry("harness.dialects").get(header["prompt"]["dialect"])()
@@ -41,7 +41,7 @@ def score_run(folder: Path, suite: Suite | None = None) -> dict[str, Any]:
     try:
         with temporary.open("wb") as file:
             for sample, generation in _answers(folder, header, suite, summary):
-                reply = _parse(dialect, sample, generation)
+                reply = parse_answer(dialect, sample, generation)
                 score = score_sample(sample, generation, reply, metrics)
                 summary.add(sample, generation, score)
                 file.write(schema.json_line(score_record(sample, reply, score)))
@@ -54,6 +54,12 @@ def score_run(folder: Path, suite: Suite | None = None) -> dict[str, Any]:
     finished = summary.finish(header)
     write_json_atomically(folder / schema.SUMMARY, finished)
     return finished
+
+
+def suite_of(header: Mapping[str, Any], name: str | None = None) -> Suite:
+    """Return the suite that a run was made with, on the split that it was run on; `name` says where it is now."""
+    split = header["dataset"].get("split")
+    return load_suite(name or header["suite"]["path"], split=split if isinstance(split, str) else None)
 
 
 def _answers(
@@ -79,7 +85,8 @@ def _answers(
                     yield sample, generation
 
 
-def _parse(dialect: Dialect, sample: Sample, generation: Generation) -> ParsedReply | None:
+def parse_answer(dialect: Dialect, sample: Sample, generation: Generation) -> ParsedReply | None:
+    """Return the reply taken apart, None where there is no answer to take apart."""
     if generation.status != "ok":
         return None
     return dialect.parse(

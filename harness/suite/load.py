@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 from harness.data.records import LocatedSample, iter_samples, load_tools
-from harness.errors import SpecError, UsageError, nearest_name
+from harness.errors import SpecError, UsageError, did_you_mean, nearest_name
 from harness.fingerprint import sha256_of_file
 from harness.registry import Registry
-from harness.suite.schema import SuiteSpec
+from harness.suite.schema import SPLITS, DatasetRef, SuiteSpec
 from harness.types import ToolSpec
 from harness.yaml_spec import read_yaml_spec
 
@@ -43,14 +43,17 @@ class Suite:
         return self.folder / "scorer.py"
 
 
-def load_suite(name: str) -> Suite:
+def load_suite(name: str, *, split: str | None = None) -> Suite:
     """Return the suite of a folder, a suite.yaml, or a name from the entry points `harness.suites`.
 
-    Executes nothing from the folder. Raises UsageError or SpecError with the place and the nearest known name.
+    `split` is another split of the suite's data set than the one that it names. Executes nothing from the folder.
+    Raises UsageError or SpecError with the place and the nearest known name.
     """
     folder = _suite_folder(name)
     spec_path = folder / "suite.yaml"
     spec = read_yaml_spec(spec_path, SuiteSpec)
+    if split is not None:
+        spec = _with_split(spec, split)
     dataset = (folder / spec.dataset.path).resolve()
     records = dataset / f"{spec.dataset.split}.jsonl"
     if not dataset.is_dir():
@@ -76,6 +79,13 @@ def load_suite(name: str) -> Suite:
         records_sha256=digest.hexdigest(),
         tools=tools,
     )
+
+
+def _with_split(spec: SuiteSpec, split: str) -> SuiteSpec:
+    if split not in SPLITS:
+        raise UsageError(f"no split {split!r}", remedy=did_you_mean(split, SPLITS))
+    dataset = DatasetRef.model_validate({"path": spec.dataset.path, "split": split})
+    return spec.model_copy(update={"dataset": dataset})
 
 
 def load_scorer(suite: Suite) -> ModuleType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -11,11 +11,15 @@ from harness.yaml_spec import Spec
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
 
 
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[str, ...] = get_args(Split)
+
+
 class DatasetRef(Spec):
     """Which records: a data-set folder, relative to suite.yaml, and one of its splits."""
 
     path: str = Field(pattern=r"^[^\x00]+$", max_length=1000)
-    split: Literal["train", "validation", "test"] = "test"
+    split: Split = "test"
 
 
 class Models(Spec):

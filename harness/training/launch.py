@@ -9,7 +9,7 @@ from harness.errors import RunFolderError, UsageError
 from harness.fingerprint import plan_differences
 from harness.log.files import read_json
 from harness.training.prepare import Prepared
-from harness.training.run_folder import HEADER, FollowerFolder, TrainingFolder, checkpoints
+from harness.training.run_folder import HEADER, FollowerFolder, TrainingFolder
 
 
 def is_main_process() -> bool:
@@ -95,9 +95,3 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
             where=run,
             remedy="Restore the recipe and the data, or start a run of its own without --resume.",
         )
-
-
-def last_checkpoint(run: Path) -> Path | None:
-    """Return the newest complete checkpoint of a run folder, None before the first."""
-    found = checkpoints(run)
-    return found[-1] if found else None

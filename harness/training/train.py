@@ -262,6 +262,11 @@ def load_base(prepared: Prepared, device: Device) -> Any:
             raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(f"cannot be loaded for training: {reason[:300]}", where=prepared.model.path) from error
+    for module in model.modules():
+        # In eval mode on a CPU, bitsandbytes repacks 4-bit weights for a kernel that has no gradient, and leaves them
+        # so when training goes on: after the first evaluation nothing would flow through the base any more.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     if prepared.recipe.tokens.share_prefix:
         from harness.training.tree_attention import NAME, register
 
@@ -349,8 +354,8 @@ def _header(prepared: Prepared, device: Device) -> dict[str, Any]:
             "tools_by": origin.tools_by,
         },
         "data": {
-            "train": {"path": str(prepared.train.path), "sha256": prepared.train.sha256},
-            "validation": {"path": str(prepared.validation.path), "sha256": prepared.validation.sha256}
+            "train": {"path": str(prepared.train.path), **_data_record(prepared.train)},
+            "validation": {"path": str(prepared.validation.path), **_data_record(prepared.validation)}
             if prepared.validation
             else None,
         },
@@ -365,12 +370,13 @@ def _header(prepared: Prepared, device: Device) -> dict[str, Any]:
 
 
 def counts(data: PreparedData) -> dict[str, Any]:
-    """Return what became of a split's records: read, rows, dropped and cut with reasons, tokens, supervised tokens."""
+    """Return what became of a split's records: how many were read, kept, dropped and truncated (and why), and tokens."""
     return {
         "read": data.read,
-        "rows": len(data.rows),
-        "dropped": reasons(data.dropped),
-        "cut": reasons(data.cut),
+        "kept": len(data.rows),
+        "dropped": len(data.dropped),
+        "truncated": len(data.cut),
+        "reasons": reasons((*data.dropped, *data.cut)),
         "tokens": data.tokens,
         "supervised_tokens": data.supervised,
         "longest": max(len(row.ids) for row in data.rows),
@@ -390,7 +396,5 @@ def _quieten() -> None:
 
     transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|trl|peft")
-    # The first layer's input needs no gradient, so bitsandbytes takes its inference kernel there, and torch wonders.
-    warnings.filterwarnings("ignore", message="bitsandbytes::gemv_4bit")
     for name in ("transformers", "trl", "accelerate", "bitsandbytes", "peft"):
         logging.getLogger(name).setLevel(logging.ERROR)

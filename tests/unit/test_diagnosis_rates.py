@@ -127,6 +127,20 @@ def test_flat_noisy_validation_is_not_called_overfitting():
     assert called <= 0.02 * HEALTHY_RUNS
 
 
+def test_healthy_runs_are_not_stopped_on_the_way():
+    """Diagnosed after each evaluation, as a callback does: a critical verdict on a healthy run would end it."""
+    stopped = []
+    for seed in range(150):
+        run = Run(seed)
+        log, facts = run.log(), RunFacts(state="running", max_steps=run.steps)
+        for end in (index + 1 for index, entry in enumerate(log) if "eval_loss" in entry):
+            diagnosis = diagnose(log[:end], facts)
+            if diagnosis.verdict in ("broken", "diverged") and diagnosis.worst == "critical":
+                stopped.append(seed)
+                break
+    assert stopped == []
+
+
 def _nan(run: Run) -> Log:
     at = run.random.uniform(0.05, 0.9)
     return run.log(train=lambda t, loss: math.nan if t >= at else loss)

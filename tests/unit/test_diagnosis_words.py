@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -48,6 +49,12 @@ def test_both_languages_say_the_same(name: str):
     assert re.search("[가-힣]", both.ko), "Korean is missing"
     assert not re.search("[가-힣]", both.en)
     assert _fields(both.en) == _fields(both.ko), "a number stands in one language only"
+
+
+def test_every_code_is_documented():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "diagnosis.md").read_text(encoding="utf-8")
+    assert [code for code in get_args(Code) if f"`{code}`" not in page] == []
+    assert [verdict for verdict in get_args(Verdict) if f"`{verdict}`" not in page] == []
 
 
 def test_the_catalogue_is_whole():

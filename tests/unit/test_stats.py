@@ -14,9 +14,11 @@ import pytest
 from harness.stats import (
     bootstrap_difference_intervals,
     bootstrap_ratio_intervals,
+    difference_error,
     exact_mcnemar,
     holm,
     minimum_detectable_difference,
+    swap_test,
     wilson_interval,
 )
 
@@ -202,3 +204,80 @@ def test_import_is_light() -> None:
     code = "import sys, harness.stats, harness.score.aggregate, harness.score.score_sample; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def _binary(b: int, c: int, both: int, n: int) -> tuple[tuple[list[int], list[int]], tuple[list[int], list[int]]]:
+    first = [1] * b + [0] * c + [1] * both + [0] * (n - b - c - both)
+    second = [0] * b + [1] * c + [1] * both + [0] * (n - b - c - both)
+    return (first, second), ([1] * n, [1] * n)
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 5), (3, 3), (1, 7), (2, 11), (0, 13)])
+def test_swap_test_of_yes_and_no_is_mcnemar(b: int, c: int) -> None:
+    tops, bottoms = _binary(b, c, 20, 60)
+    assert swap_test(tops, bottoms, range(60)) == pytest.approx(exact_mcnemar(b, c))
+    assert swap_test(tops[::-1], bottoms, range(60)) == pytest.approx(exact_mcnemar(b, c))
+
+
+def test_swap_test_by_random_swaps_agrees_with_the_exact_one() -> None:
+    tops, bottoms = _binary(9, 22, 20, 60)
+    assert swap_test(tops, bottoms, range(60)) == pytest.approx(exact_mcnemar(9, 22), abs=0.006)
+    assert swap_test(tops, bottoms, range(60)) == swap_test(tops, bottoms, range(60)), "deterministic"
+
+
+def test_swap_test_swaps_whole_clusters() -> None:
+    tops, bottoms = _binary(0, 12, 0, 12)
+    assert swap_test(tops, bottoms, [0] * 12) == 1.0, "one cluster says nothing, however many samples it holds"
+    assert swap_test(tops, bottoms, [0] * 6 + [1] * 6) == pytest.approx(0.5)
+    assert swap_test(tops, bottoms, [0, 1, 2] * 4) == pytest.approx(0.25)
+
+
+def test_swap_test_without_a_denominator() -> None:
+    assert math.isnan(swap_test(([0], [1]), ([0], [1]), [0]))
+
+
+def test_swap_test_keeps_its_level() -> None:
+    """No difference but noise, clusters of four: below 5 % in about 5 % of 400 worlds."""
+    draw = np.random.default_rng(11)
+    clusters = np.repeat(np.arange(40), 4)
+    below = 0
+    for _ in range(400):
+        chance = np.repeat(draw.beta(1, 1, 40), 4)
+        shift = np.repeat(draw.choice([-0.2, 0.2], 40), 4)
+        sides = [draw.random(160) < np.clip(chance + way * shift, 0, 1) for way in (1, -1)]
+        below += swap_test((sides[0], sides[1]), (np.ones(160),) * 2, clusters, resamples=999) < 0.05
+    assert 8 <= below <= 34
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "n"), [(0, 1, 100), (8, 10, 100), (0, 4, 250)], ids=["one changes", "both ways", "one way"]
+)
+def test_difference_error_of_yes_and_no_by_hand(b: int, c: int, n: int) -> None:
+    """Var(d) = (share that changes - d²) / (n - 1) for single samples."""
+    tops, bottoms = _binary(b, c, 40, n)
+    by_hand = math.sqrt(((b + c) / n - ((c - b) / n) ** 2) / (n - 1))
+    assert difference_error(tops, bottoms, range(n)) == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_difference_error_needs_two_clusters() -> None:
+    tops, bottoms = _binary(1, 2, 3, 8)
+    assert math.isnan(difference_error(tops, bottoms, [0] * 8))
+    assert math.isnan(difference_error(([0, 0], [1, 1]), ([0, 0], [1, 1]), [0, 1]))
+
+
+def test_difference_error_covers_clusters_and_unequal_denominators() -> None:
+    """Planted: the spread of the difference over many worlds is what each world's error says."""
+    draw = np.random.default_rng(3)
+    clusters = np.repeat(np.arange(50), 3)
+    differences, errors = [], []
+    for _ in range(600):
+        chance = np.repeat(draw.beta(1, 1, 50), 3)
+        change = np.repeat(draw.choice([-0.3, 0.3], 50), 3)
+        bottoms = tuple((draw.random(150) < 0.7).astype(float) for _ in range(2))
+        tops = tuple(
+            (draw.random(150) < np.clip(chance + shift, 0, 1)) * bottom
+            for shift, bottom in zip((0, change), bottoms, strict=True)
+        )
+        differences.append(tops[1].sum() / bottoms[1].sum() - tops[0].sum() / bottoms[0].sum())
+        errors.append(difference_error(tops, bottoms, clusters))
+    assert np.mean(errors) == pytest.approx(np.std(differences), rel=0.1)

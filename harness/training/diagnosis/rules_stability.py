@@ -32,7 +32,8 @@ def divergence(reading: Reading) -> Iterator[Finding]:
         return
     ratio = reading.tail / reading.head if reading.head > 0 else 1.0
     rose = reading.tail - reading.head > SIGMAS * reading.edge_error
-    best = min(reading.smooth)
+    settled = min(reading.span, reading.n // 3)
+    best = min(reading.smooth[settled:])
     last = reading.smooth[-DIVERGED_LOGS:]
     start = max(reading.head, reading.smooth[0])
     high = all(value > max(DIVERGED_RATIO * best, start) for value in last)
@@ -46,7 +47,7 @@ def divergence(reading: Reading) -> Iterator[Finding]:
         and last[-1] - best > 2 * SIGMAS * reading.smooth_error
         and best < 0.8 * reading.head
     ):
-        at = reading.smooth.index(best)
+        at = reading.smooth.index(best, settled)
         yield Finding(
             code="lost_progress",
             severity="warning",
@@ -57,12 +58,12 @@ def divergence(reading: Reading) -> Iterator[Finding]:
 
 
 def _few_logs(reading: Reading) -> Iterator[Finding]:
-    """With less than ten logs: every log after the first is above it, and the last by a quarter."""
+    """With less than ten logs: every log after the first is above it, and the last by a quarter. Never sure."""
     if reading.n < 4 or reading.y[0] <= 0:
         return
     ratio = reading.y[-1] / reading.y[0]
     if ratio >= FEW_LOGS_RATIO and min(reading.y[1:]) > reading.y[0]:
-        yield _diverged(reading, "critical" if ratio > RISE_CRITICAL else "warning", ratio - 1)
+        yield _diverged(reading, "warning", ratio - 1)
 
 
 def _diverged(reading: Reading, severity: str, rise: float) -> Finding:
@@ -191,8 +192,11 @@ def _hump(reading: Reading) -> Finding | None:
     span = max(DIVERGED_LOGS, reading.n // 25)
     smooth = ema(reading.y, span)
     error = reading.noise / math.sqrt(span)
-    lowest, run, top, start = smooth[0], 0, -math.inf, 0
+    lowest, run, top, start = math.inf, 0, -math.inf, 0
     for index, value in enumerate(smooth):
+        if index < span // 2:
+            # The first averages rest on a few logs: one low log among them would make all that follows look high.
+            continue
         if value < lowest:
             lowest = value
         high = value > EXCURSION_RATIO * lowest and value - lowest > SIGMAS * error

@@ -92,7 +92,7 @@ def _filled(evidence: Mapping[str, Value], axis: Axis, language: Language) -> di
     """Return evidence as text: places by the axis, ratios as percentages, everything else as numbers."""
     shown: dict[str, str] = {}
     for name, value in evidence.items():
-        if name.endswith("_zz") and not isinstance(value, str):
+        if name.endswith("_at") and not isinstance(value, str):
             shown[name] = place(value, axis, language)
         elif name.endswith(_RATIOS) and not isinstance(value, str):
             shown[name] = percent(value, signed=name == "rise")
