@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -19,19 +19,33 @@ from harness.errors import UsageError
     show_default=True,
     help="Parent folder of the run.",
 )
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run from its last checkpoint.")
-@click.option("--show", type=click.IntRange(min=1), help="Show that many rows with the spans that bear loss; train nothing.")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Go on with this run from its last checkpoint."
+)
+@click.option(
+    "--show",
+    type=click.IntRange(min=1),
+    help="Show that many rows with the spans that bear loss; train nothing.",
+)
 @click.option("--preflight", "only_preflight", is_flag=True, help="Check everything; train nothing.")
-@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the diagnosis.")
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "ko"]),
+    default="en",
+    show_default=True,
+    help="Language of the diagnosis.",
+)
 def command(
-    recipe: Path | None, out: Path, resume: Path | None, show: int | None, only_preflight: bool, lang: str
+    recipe: Path | None, out: Path, resume: Path | None, show: int | None, only_preflight: bool, lang: Literal["en", "ko"]
 ) -> None:
     """Train the adapter that RECIPE describes (docs/recipes.md)."""
     from harness.training.launch import is_main_process, recipe_of
     from harness.training.prepare import prepare
 
     if recipe is None and resume is None:
-        raise UsageError("name a recipe, or a run with --resume", remedy="For example: harness train train/smoke.yaml")
+        raise UsageError(
+            "name a recipe, or a run with --resume", remedy="For example: harness train train/smoke.yaml"
+        )
     prepared = prepare(recipe_of(resume) if recipe is None and resume is not None else recipe or Path())
     if show is not None:
         _show(prepared, show)
@@ -63,7 +77,7 @@ def _preflight(prepared: Any, out: Path, *, loud: bool) -> None:
         )
 
 
-def _train(prepared: Any, out: Path, resume: Path | None, lang: str) -> None:
+def _train(prepared: Any, out: Path, resume: Path | None, lang: Literal["en", "ko"]) -> None:
     from contextlib import closing
 
     from harness.cli.training_view import TrainingProgress, finish_training

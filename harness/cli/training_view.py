@@ -78,16 +78,18 @@ class TrainingProgress:
         self._printed = 0.0
         self._first: tuple[int, float] | None = None
         self._loss = ""
+        self._steps: int | None = None
 
     def watch(self, history: Sequence[Mapping[str, Any]]) -> str | None:
         """Return why training should stop: the curve has diverged or broken beyond repair."""
-        from harness.training.diagnosis import diagnose
+        from harness.training.diagnosis import RunFacts, diagnose
 
         latest = history[-1] if history else {}
-        if "eval_loss" not in latest or len(history) < 3:
+        if "eval_loss" not in latest:
             return None
-        verdict = diagnose(history).verdict
-        return f"the curve is {verdict}" if verdict in ("broken", "diverged") else None
+        diagnosis = diagnose(history, RunFacts(source="harness", state="running", max_steps=self._steps))
+        hopeless = diagnosis.verdict in ("broken", "diverged") and diagnosis.worst == "critical"
+        return f"the curve is {diagnosis.verdict}" if hopeless else None
 
     def report(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Show one event of training."""
@@ -106,6 +108,7 @@ class TrainingProgress:
         """Nothing is left open; here for symmetry with other progress displays."""
 
     def _step(self, step: int, steps: int, seconds: float) -> None:
+        self._steps = steps
         now = time.monotonic()
         if self._first is None:
             self._first = (step, seconds)

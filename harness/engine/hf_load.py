@@ -115,7 +115,9 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
     return as_loaded(model, tokenizer, dtype=dtype, quantization=quantization, device=device)
 
 
-def as_loaded(model: Any, tokenizer: Any, *, dtype: str, quantization: str | None, device: str) -> LoadedModel:
+def as_loaded(
+    model: Any, tokenizer: Any, *, dtype: str, quantization: str | None, device: str
+) -> LoadedModel:
     """Return a model of transformers (not PEFT's wrapper around one) with what an engine must know about it."""
     text = model.config.get_text_config(decoder=True)
     context = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None)

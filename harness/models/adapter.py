@@ -143,7 +143,7 @@ def _from_layers(name: str) -> str:
 
 def _module_of(key: str) -> str:
     """Return the module that an adapter's tensor belongs to, without PEFT's wrapper and the LoRA suffix."""
-    return re.split(r"\.(?:lora_|weight$|bias$)", key.removeprefix(_WRAPPER), maxsplit=1)[0]
+    return re.split(r"\.(?:base_layer\.|lora_|weight$|bias$)", key.removeprefix(_WRAPPER), maxsplit=1)[0]
 
 
 def _check_against_weights(

@@ -66,7 +66,9 @@ def read_origin(adapter: Path) -> AdapterOrigin | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.pop("schema") != _SCHEMA:
-            raise ModelError("written by a later version of harness", where=path, remedy="Update persona-harness.")
+            raise ModelError(
+                "written by a later version of harness", where=path, remedy="Update persona-harness."
+            )
         return AdapterOrigin(**{**record, "golden": GoldenPrompt(**record["golden"])})
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror or error}", where=path) from None

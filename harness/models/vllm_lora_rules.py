@@ -112,7 +112,8 @@ def _config_rejections(config: Mapping[str, Any]) -> Iterator[Rejection]:
     if config.get("bias", "none") != "none":
         yield Rejection(code="bias", what=f"it trained biases (bias: {_shown(config['bias'])})", cure=_MERGE)
     if config.get("lora_bias"):
-        yield Rejection(code="lora_bias", what="its LoRA layers have biases (lora_bias)", cure=_MERGE)
+        cure = "Merge it (`harness merge`), which works where the base's layers have biases; else train without."
+        yield Rejection(code="lora_bias", what="its LoRA layers have biases (lora_bias)", cure=cure)
     if config.get("use_dora"):
         yield Rejection(code="dora", what="it is a DoRA adapter (use_dora)", cure=_MERGE)
     yield from _saved_rejections(config.get("modules_to_save"))

@@ -12,9 +12,7 @@ def gold_calls(sample: Sample, *, optional: bool = True) -> tuple[ToolCall, ...]
         ToolCall(
             name=call.name,
             arguments={
-                name: gold.accept[0]
-                for name, gold in call.arguments.items()
-                if optional or not gold.optional
+                name: gold.accept[0] for name, gold in call.arguments.items() if optional or not gold.optional
             },
         )
         for call in sample.gold

@@ -38,7 +38,8 @@ def check_origin(adapter: Path, model: ResolvedModel, renderer: Renderer, dialec
     golden = golden_prompt(renderer)
     if origin.template_sha256 != renderer.template_sha256 or origin.golden != golden:
         raise ModelError(
-            "this adapter was trained with another chat template: " + _difference(origin.golden.text, golden.text),
+            "this adapter was trained with another chat template: "
+            + _difference(origin.golden.text, golden.text),
             where=adapter,
             remedy="Restore the base model's chat template (chat_template.jinja), or train the adapter again.",
         )

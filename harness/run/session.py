@@ -57,17 +57,22 @@ class Session:
 
     def plans(self, selection: Selection) -> Iterator[RunPlan]:
         """Activate each target in turn and yield its plan."""
-        spec = self.suite.spec.generation
-        sampling = Sampling(
-            temperature=spec.temperature,
-            top_p=spec.top_p,
-            top_k=spec.top_k,
-            max_new_tokens=spec.max_new_tokens,
-            seed=spec.seed,
-        )
+        sampling = sampling_of(self.suite)
         for target in self.targets:
             self.engine.use_adapter(target)
             yield make_plan(self.suite, selection, self.engine.info(), self.renderer, self.dialect, sampling)
+
+
+def sampling_of(suite: Suite) -> Sampling:
+    """Return how the suite draws answers."""
+    spec = suite.spec.generation
+    return Sampling(
+        temperature=spec.temperature,
+        top_p=spec.top_p,
+        top_k=spec.top_k,
+        max_new_tokens=spec.max_new_tokens,
+        seed=spec.seed,
+    )
 
 
 def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
@@ -97,7 +102,9 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
     renderer = Renderer(tokenizer, _dialect(dialect_name))
     for target in targets:
         if target is not None and not check_origin(target, model, renderer, dialect_name):
-            on_event("adapter_unchecked", {"adapter": str(target), "reason": "it does not say how it was trained"})
+            on_event(
+                "adapter_unchecked", {"adapter": str(target), "reason": "it does not say how it was trained"}
+            )
     engine: Engine = engine_class(
         EngineRequest(
             model=model.name,

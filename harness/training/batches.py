@@ -13,7 +13,7 @@ from harness.training.shared_prefix import layout
 from harness.training.tree_attention import tree_of
 
 
-class GroupedSampler(torch.utils.data.Sampler[int]):
+class GroupedSampler(torch.utils.data.Sampler):  # type: ignore[misc]
     """Yields row indices so that a micro-batch holds rows of one group as far as possible, in a new order each epoch.
 
     Every row comes once an epoch. The order depends on seed and epoch alone, so that a resumed run goes on where it

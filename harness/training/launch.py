@@ -21,13 +21,17 @@ def recipe_of(run: Path) -> Path:
     """Return the recipe file that a run folder was started with. Raises RunFolderError if it is not there."""
     if not (run / HEADER).is_file():
         raise RunFolderError(
-            f"no {HEADER} here, so this is not a training run", where=run, remedy="Name a folder of train/runs/."
+            f"no {HEADER} here, so this is not a training run",
+            where=run,
+            remedy="Name a folder of train/runs/.",
         )
     recorded = read_json(run / HEADER).get("recipe_path")
     path = Path(str(recorded))
     if not path.is_file():
         raise RunFolderError(
-            f"its recipe {recorded} is not there any more", where=run, remedy="Name the recipe: harness train RECIPE --resume RUN"
+            f"its recipe {recorded} is not there any more",
+            where=run,
+            remedy="Name the recipe: harness train RECIPE --resume RUN",
         )
     return path
 
@@ -73,7 +77,9 @@ def _opened(prepared: Prepared, out: Path, resume: Path | None) -> TrainingFolde
         _check_same(prepared, header, resume)
         if header.get("status") == "done":
             raise RunFolderError(
-                "this run is finished", where=resume, remedy="Raise the epochs in a recipe of its own for a longer one."
+                "this run is finished",
+                where=resume,
+                remedy="Raise the epochs in a recipe of its own for a longer one.",
             )
     except BaseException:
         folder.close()

@@ -17,29 +17,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EngineError, MissingDependency, ModelError, StorageError, UsageError
-from harness.log.files import storage_error, write_json_atomically
+from harness.engine.hf import is_out_of_memory
+from harness.errors import EngineError, MissingDependency, ModelError
+from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.writer import utc_now
-from harness.models.adapter import AdapterInfo, check_adapter, read_adapter_config
-from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, read_origin
-from harness.models.fingerprint import model_fingerprint
-from harness.models.resolve import ResolvedModel, read_config, resolve_model
-from harness.models.safetensors_header import read_header
+from harness.models.adapter import read_adapter_config
+from harness.models.adapter_origin import ORIGIN_FILE
 from harness.models.tokenizer import load_tokenizer
-from harness.parse.choose import dialect_for_template, get_dialect
+from harness.parse.choose import get_dialect
 from harness.prompt.golden import golden_prompt
 from harness.prompt.render import Renderer
 from harness.run.header import environment
-from harness.run.origin_check import check_origin
-from harness.training.merge_check import Agreement, Reference, compare, held_texts, look_ahead
+from harness.training.merge_check import Agreement, HeldText, Reference, compare, held_texts, look_ahead
+from harness.training.merge_plan import MERGE_FILE, MergePlan
 from harness.types import Sample
 
-MERGE_FILE = "harness_merge.json"
-DTYPES = ("bfloat16", "float16", "float32")
 SHARD_SIZE = "5GB"
 
-_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
-_STORED = {"BF16": "bfloat16", "F16": "float16"}
 _BESIDE_WEIGHTS = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -58,70 +52,11 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MergePlan:
-    """What will be merged, every cheap question answered.
-
-    `tokenizer_from` is the folder whose tokenizer and chat template the merged model gets; `origin` is None for an
-    adapter that does not say how it was made, and then its base is not proved to be the right one.
-    """
-
-    adapter: AdapterInfo
-    base: ResolvedModel
-    base_fingerprint: str
-    origin: AdapterOrigin | None
-    renderer: Renderer
-    tokenizer_from: Path
-    out: Path
-    dtype: str
-    parameters: int
-    stored_dtype: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MergeOutcome:
     """The finished folder, and how far it agrees with base and adapter."""
 
     folder: Path
     agreement: Agreement
-
-
-def plan_merge(adapter: Path, out: Path, *, base: str | None, dtype: str, replace: bool) -> MergePlan:
-    """Return the plan of a merge.
-
-    Raises ModelError for a base that is not the recorded one, is quantised or does not fit, UsageError if `out` is
-    taken (`replace` gives way only to an earlier merge), StorageError if the disk has too little room.
-    """
-    if dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}", remedy=f"One of: {', '.join(DTYPES)}.")
-    read_adapter_config(adapter)
-    _check_out(out, replace)
-    origin = read_origin(adapter)
-    model = resolve_model(base or _recorded_base(adapter, origin))
-    quantised = read_config(model.path).get("quantization_config")
-    if isinstance(quantised, dict):
-        raise ModelError(
-            f"this base is quantised ({quantised.get('quant_method', 'unknown method')}), and merging into rounded "
-            "weights rounds twice",
-            where=model.path,
-            remedy="Give the unquantised base with --base: an adapter of QLoRA fits it too.",
-        )
-    info = check_adapter(adapter, model.path)
-    fingerprint = model_fingerprint(model.path)
-    renderer, tokenizer_from = _renderer(adapter, model, origin)
-    parameters, stored = _weights(model.path)
-    _check_room(out, parameters * _BYTES[dtype])
-    return MergePlan(
-        adapter=info,
-        base=model,
-        base_fingerprint=fingerprint,
-        origin=origin,
-        renderer=renderer,
-        tokenizer_from=tokenizer_from,
-        out=out,
-        dtype=dtype,
-        parameters=parameters,
-        stored_dtype=stored,
-    )
 
 
 def merge(
@@ -160,80 +95,6 @@ def merge(
     return MergeOutcome(folder=plan.out, agreement=agreement)
 
 
-def _recorded_base(adapter: Path, origin: AdapterOrigin | None) -> str:
-    name = origin.base if origin is not None else read_adapter_config(adapter).get("base_model_name_or_path")
-    if not name:
-        raise UsageError("the adapter does not name its base", where=adapter, remedy="Give it with --base.")
-    return str(name)
-
-
-def _check_out(out: Path, replace: bool) -> None:
-    if not out.exists():
-        return
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    ours = (out / MERGE_FILE).is_file()
-    if replace and ours:
-        return
-    remedy = "Name another folder, or replace it with --force." if ours else "Name another folder."
-    what = "an earlier merge is there" if ours else "exists, and is no earlier merge, so it is not replaced"
-    raise UsageError(what, where=out, remedy=remedy)
-
-
-def _renderer(adapter: Path, model: ResolvedModel, origin: AdapterOrigin | None) -> tuple[Renderer, Path]:
-    """Return the renderer of the merged model, and the folder its tokenizer comes from.
-
-    An adapter with an origin was evaluated with the base's tokenizer and is checked against it; one without brings
-    the tokenizer that it was trained with, where it brings any.
-    """
-    own = (adapter / "tokenizer_config.json").is_file() and (adapter / "tokenizer.json").is_file()
-    source = adapter if origin is None and own else model.path
-    tokenizer = load_tokenizer(source)
-    rows = _embedding_rows(model.path)
-    if rows is not None and len(tokenizer) > rows:
-        raise ModelError(
-            f"its tokenizer has {len(tokenizer)} tokens and the base's embedding {rows} rows",
-            where=adapter,
-            remedy="Tokens were added in training; give the base with the enlarged embedding by --base.",
-        )
-    template = tokenizer.chat_template
-    name = origin.dialect if origin else dialect_for_template(template if isinstance(template, str) else None)
-    renderer = Renderer(tokenizer, get_dialect(name))
-    check_origin(adapter, model, renderer, name)
-    return renderer, source
-
-
-def _embedding_rows(model_path: Path) -> int | None:
-    config = read_config(model_path)
-    text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
-    rows = (text or {}).get("vocab_size")
-    return rows if isinstance(rows, int) else None
-
-
-def _weights(model_path: Path) -> tuple[int, str]:
-    """Return how many parameters the base's files hold, and in which numbers."""
-    tensors = [
-        info
-        for file in sorted(model_path.glob("*.safetensors"))
-        if not file.name.startswith("adapter_model")
-        for info in read_header(file).values()
-    ]
-    kinds = {info.dtype for info in tensors if info.dtype.startswith(("F", "BF"))}
-    stored = _STORED.get(kinds.pop(), "float32") if len(kinds) == 1 else "float32"
-    return sum(math.prod(info.shape) for info in tensors), stored
-
-
-def _check_room(out: Path, needed: int) -> None:
-    place = out.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise StorageError(
-            f"the merged model takes about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free", where=out
-        )
-
-
 def _working_dtype(plan: MergePlan) -> str:
     """Return the numbers to load and compare in: fp32 where memory allows, else those of the base's files."""
     init = read_adapter_config(plan.adapter.path).get("init_lora_weights")
@@ -267,7 +128,7 @@ def _import_libraries() -> None:
 
 
 def _merged_weights(
-    plan: MergePlan, folder: Path, numbers: str, shard_size: str, texts: Sequence[Any], report: Report
+    plan: MergePlan, folder: Path, numbers: str, shard_size: str, texts: Sequence[HeldText], report: Report
 ) -> Reference:
     """Write the merged model into `folder`; return what base and adapter said before they were merged."""
     import torch
@@ -299,17 +160,28 @@ def _load_adapted(plan: MergePlan, numbers: str) -> Any:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             wrapped = PeftModel.from_pretrained(
-                base, str(plan.adapter.path), is_trainable=False, autocast_adapter_dtype=False, torch_device="cpu"
+                base,
+                str(plan.adapter.path),
+                is_trainable=False,
+                autocast_adapter_dtype=False,
+                torch_device="cpu",
             )
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # a damaged or foreign folder makes both libraries raise anything
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"cannot be loaded on {plan.base.name}: {reason[:300]}", where=plan.adapter.path) from error
-    absent = next((str(entry.message) for entry in said if "missing adapter keys" in str(entry.message)), None)
+        reason = next(
+            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+        )
+        raise ModelError(
+            f"cannot be loaded on {plan.base.name}: {reason[:300]}", where=plan.adapter.path
+        ) from error
+    absent = next(
+        (str(entry.message) for entry in said if "missing adapter keys" in str(entry.message)), None
+    )
     if absent is not None:
         raise ModelError(
-            f"some of the weights that its config names are not in its file: {absent[:200]}", where=plan.adapter.path
+            f"some of the weights that its config names are not in its file: {absent[:200]}",
+            where=plan.adapter.path,
         )
     return wrapped.eval()
 
@@ -325,19 +197,34 @@ def _fold_in(plan: MergePlan, wrapped: Any, dtype: Any) -> Any:
         layer = wrapped.get_submodule(name)
         _own_weight(wrapped, layer)
         layer.to(torch.float32)
-        before = layer.get_base_layer().weight.detach().clone()
+        weight = getattr(layer.get_base_layer(), "weight", None)
+        before = None if weight is None else weight.detach().clone()
         try:
             layer.merge(safe_merge=True)
-        except (ValueError, NotImplementedError) as error:
+        except (ValueError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
             raise ModelError(f"cannot be merged at {name}: {error}", where=plan.adapter.path) from error
-        changed = changed or not torch.equal(before, layer.get_base_layer().weight)
+        changed = changed or before is None or not torch.equal(before, layer.get_base_layer().weight)
         layer.get_base_layer().to(dtype)
     saves_modules = bool(read_adapter_config(plan.adapter.path).get("modules_to_save"))
     if not changed and not saves_modules:
         raise EngineError(
-            "the adapter changes no weight", where=plan.adapter.path, remedy="Train it, or take another checkpoint."
+            "the adapter changes no weight",
+            where=plan.adapter.path,
+            remedy="Train it, or take another checkpoint.",
         )
-    return wrapped.merge_and_unload().to(dtype)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="All adapters are already merged")
+        model = wrapped.merge_and_unload().to(dtype)
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise ModelError(
+                f"{name} is not finite in {plan.dtype}",
+                where=plan.adapter.path,
+                remedy="Try --dtype float32.",
+            )
+    return model
 
 
 def _own_weight(wrapped: Any, layer: Any) -> None:
@@ -371,7 +258,7 @@ def _compare(plan: MergePlan, folder: Path, numbers: str, before: Reference) -> 
     import torch
     from transformers import AutoModelForCausalLM
 
-    written = Renderer(load_tokenizer(folder), get_dialect(plan.renderer.dialect_name))
+    written = Renderer(load_tokenizer(folder), get_dialect(plan.dialect))
     if golden_prompt(written) != golden_prompt(plan.renderer):
         raise ModelError("the merged folder writes the golden prompt otherwise than its base", where=plan.out)
     with _memory_errors(plan):
@@ -384,10 +271,19 @@ def _compare(plan: MergePlan, folder: Path, numbers: str, before: Reference) -> 
 def _write_record(plan: MergePlan, folder: Path, agreement: Agreement, least: float) -> None:
     record: dict[str, Any] = {
         "schema": 1,
-        "base": {"name": plan.base.name, "fingerprint": plan.base_fingerprint, "verified": plan.origin is not None},
+        "base": {
+            "name": plan.base.name,
+            "fingerprint": plan.base_fingerprint,
+            "verified": plan.origin is not None,
+        },
         "adapter": {"name": plan.adapter.path.name, "fingerprint": plan.adapter.fingerprint},
         "dtype": plan.dtype,
-        "agreement": {**asdict(agreement), "share": agreement.share, "least": least, "passed": agreement.share >= least},
+        "agreement": {
+            **asdict(agreement),
+            "share": agreement.share,
+            "least": least,
+            "passed": agreement.share >= least,
+        },
         "suite": None,
         "versions": environment()["packages"],
         "created": utc_now(),
@@ -397,8 +293,6 @@ def _write_record(plan: MergePlan, folder: Path, agreement: Agreement, least: fl
 
 def add_to_record(folder: Path, entries: Mapping[str, Any]) -> None:
     """Add to a merged folder's harness_merge.json. Raises StorageError."""
-    from harness.log.files import read_json
-
     write_json_atomically(folder / MERGE_FILE, {**read_json(folder / MERGE_FILE), **entries})
 
 
@@ -420,14 +314,22 @@ def _move(temporary: Path, out: Path) -> None:
 
 def _remove_abandoned(out: Path) -> None:
     """Delete what killed merges into this folder left behind."""
-    for kind in ("tmp", "old"):
+    for kind in ("old", "tmp"):
         for folder in out.parent.glob(f".{out.name}.*.{kind}"):
             owner = folder.name.removesuffix(f".{kind}").rpartition(".")[2]
-            if owner.isdigit() and not _is_alive(int(owner)):
+            if not owner.isdigit() or _is_alive(int(owner)):
+                continue
+            if kind == "old" and not out.exists():
+                folder.rename(
+                    out
+                )  # killed between its two renames: the earlier merge is still the one that counts
+            else:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_alive(process: int) -> bool:
+    if os.name == "nt":
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -439,8 +341,6 @@ def _is_alive(process: int) -> bool:
 
 @contextmanager
 def _memory_errors(plan: MergePlan) -> Iterator[None]:
-    from harness.engine.hf import is_out_of_memory
-
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -50,7 +50,9 @@ class LoraSpec(Spec):
     @classmethod
     def _has_scale(cls, alpha: float) -> float:
         if not 0 < alpha < float("inf"):
-            raise ValueError("alpha must be above 0: it scales the adapter's whole effect; twice the rank is usual")
+            raise ValueError(
+                "alpha must be above 0: it scales the adapter's whole effect; twice the rank is usual"
+            )
         return alpha
 
 
@@ -169,10 +171,14 @@ class Recipe(Spec):
     def _metric_is_measured(self) -> Recipe:
         metric = self.evaluation.metric
         if metric != "eval_loss" and self.eval_suite is None:
-            raise ValueError(f"evaluation.metric {metric!r} is measured by a suite: name one with `eval_suite:`")
+            raise ValueError(
+                f"evaluation.metric {metric!r} is measured by a suite: name one with `eval_suite:`"
+            )
         needs = "early_stopping" if self.evaluation.early_stopping else None
         if needs and self.validation is None and self.eval_suite is None:
-            raise ValueError(f"evaluation.{needs} needs something to evaluate: give `validation:` or `eval_suite:`")
+            raise ValueError(
+                f"evaluation.{needs} needs something to evaluate: give `validation:` or `eval_suite:`"
+            )
         return self
 
     @property

@@ -1,9 +1,9 @@
 """The folder of one training run: header, log, checkpoints; one writer at a time, and nothing half-written counts.
 
-    train/runs/<UTC time>-<recipe>-<hash>/
-      train.json         who trains what on what; status running, done, stopped or failed
-      log.jsonl          one entry of Hugging Face's log_history a line, as it comes
-      checkpoint-<step>/ adapter, tokenizer, trainer state; complete once harness_adapter.json stands in it
+train/runs/<UTC time>-<recipe>-<hash>/
+  train.json         who trains what on what; status running, done, stopped or failed
+  log.jsonl          one entry of Hugging Face's log_history a line, as it comes
+  checkpoint-<step>/ adapter, tokenizer, trainer state; complete once harness_adapter.json stands in it
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class TrainingFolder:
         """Open an existing folder to go on with it. Raises RunFolderError if it is none or someone writes to it."""
         if not (path / HEADER).is_file():
             raise RunFolderError(
-                f"no {HEADER} here, so this is not a training run", where=path, remedy="Name a folder of train/runs/."
+                f"no {HEADER} here, so this is not a training run",
+                where=path,
+                remedy="Name a folder of train/runs/.",
             )
         read_json(path / HEADER)
         return cls(path, _locked(path))

@@ -13,6 +13,7 @@ from harness.errors import MissingDependency, SpecError, nearest_hint
 from harness.training.recipe import Recipe
 from harness.training.removed_names import removed_name
 
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """Where and in which numbers a recipe trains."""
@@ -75,9 +76,7 @@ def lora_config(recipe: Recipe) -> Any:
     )
 
 
-def sft_config(
-    recipe: Recipe, device: Device, output: Path, *, micro_batch: int, accumulation: int
-) -> Any:
+def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int, accumulation: int) -> Any:
     """Return TRL's SFTConfig. Raises SpecError naming a field of `training.extra` that the installed TRL lacks."""
     from trl import SFTConfig
 
@@ -145,7 +144,10 @@ def check_extra(extra: dict[str, Any], fields: set[str], decided: frozenset[str]
                 f"training.extra: {key!r} is decided by other keys of the recipe", remedy=removed_name(key)
             )
         if key not in fields:
-            hint = nearest_hint(key, fields).rstrip() or "docs/recipes.md lists the keys; TRL's SFTConfig the rest."
+            hint = (
+                nearest_hint(key, fields).rstrip()
+                or "docs/recipes.md lists the keys; TRL's SFTConfig the rest."
+            )
             raise SpecError(
                 f"training.extra: the installed TRL has no option {key!r}", remedy=removed_name(key) or hint
             )

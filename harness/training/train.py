@@ -161,6 +161,8 @@ class _Run:
 
     def go(self, attempt: _Attempt, checkpoint: Path | None) -> TrainOutcome:
         """Train to the end, or until something stops it."""
+        from transformers import PrinterCallback
+
         prepared, recipe = self._prepared, self._prepared.recipe
         model = load_base(prepared, self._device)
         arguments = sft_config(
@@ -188,6 +190,7 @@ class _Run:
             peft_config=lora_config(recipe),
             callbacks=[entries, *_early_stopping(prepared)],
         )
+        trainer.remove_callback(PrinterCallback)
         if self._device.dtype == "float16":
             # fp16's gradient scaler cannot unscale bf16 gradients, and TRL makes QLoRA's weights bf16.
             for parameter in trainer.model.parameters():
@@ -232,7 +235,9 @@ class _Run:
 
     def _checkpoint(self, step: int, epoch: float) -> None:
         folder = self._folder.path / f"checkpoint-{step}"
-        (folder / "README.md").unlink(missing_ok=True)  # a model card of placeholders; `harness publish` writes one
+        (folder / "README.md").unlink(
+            missing_ok=True
+        )  # a model card of placeholders; `harness publish` writes one
         record = origin_record(self._origin) | {"step": step, "epoch": epoch, "created": utc_now()}
         write_json_atomically(folder / ORIGIN_FILE, record)
         if not is_complete(folder):
@@ -261,7 +266,9 @@ def load_base(prepared: Prepared, device: Device) -> Any:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"cannot be loaded for training: {reason[:300]}", where=prepared.model.path) from error
+        raise ModelError(
+            f"cannot be loaded for training: {reason[:300]}", where=prepared.model.path
+        ) from error
     for module in model.modules():
         # In eval mode on a CPU, bitsandbytes repacks 4-bit weights for a kernel that has no gradient, and leaves them
         # so when training goes on: after the first evaluation nothing would flow through the base any more.
@@ -331,7 +338,11 @@ def _origin(prepared: Prepared) -> AdapterOrigin:
 
 
 def _data_record(data: PreparedData) -> dict[str, Any]:
-    return {"file": f"{data.path.parent.name}/{data.path.name}", "sha256": data.sha256, "rows": len(data.rows)}
+    return {
+        "file": f"{data.path.parent.name}/{data.path.name}",
+        "sha256": data.sha256,
+        "rows": len(data.rows),
+    }
 
 
 def _header(prepared: Prepared, device: Device) -> dict[str, Any]:

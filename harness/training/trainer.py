@@ -37,7 +37,9 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
     a fixed slice of the training rows, without dropout and noise.
     """
 
-    def __init__(self, *, rows: Rows, share_prefix: bool, task_metrics: TaskMetrics | None, **options: Any) -> None:
+    def __init__(
+        self, *, rows: Rows, share_prefix: bool, task_metrics: TaskMetrics | None, **options: Any
+    ) -> None:
         self._row_sets = rows
         self._share_prefix = share_prefix
         self._task_metrics = task_metrics
@@ -68,16 +70,21 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
 
     def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """Return TRL's loss. Its token count reads a mask that a tree does not have, so tokens are counted here."""
-        before = self._total_train_tokens
+        before: int = self._total_train_tokens
         loss = super().compute_loss(model, inputs, *arguments, **options)
         if "tree" in inputs and self.model.training:
             here = torch.tensor(inputs["input_ids"].numel(), device=inputs["input_ids"].device)
-            self._total_train_tokens = before + int(self.accelerator.gather_for_metrics(here).sum())
+            self._total_train_tokens: int = before + int(self.accelerator.gather_for_metrics(here).sum())
             self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return loss
 
     def evaluation_loop(
-        self, dataloader: Any, description: str, *arguments: Any, metric_key_prefix: str = "eval", **options: Any
+        self,
+        dataloader: Any,
+        description: str,
+        *arguments: Any,
+        metric_key_prefix: str = "eval",
+        **options: Any,
     ) -> EvalLoopOutput:
         """Return losses of validation and train probe, and the task metrics; the data loader is not used."""
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
@@ -87,7 +94,8 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
         for prefix, rows in (("", self._row_sets.validation), ("train_probe_", self._row_sets.probe)):
             if rows:
                 metrics |= {
-                    f"{metric_key_prefix}_{prefix}{name}": value for name, value in self._losses(model, rows).items()
+                    f"{metric_key_prefix}_{prefix}{name}": value
+                    for name, value in self._losses(model, rows).items()
                 }
         if self._task_metrics is not None:
             found = self._task_metrics(model, self.state.global_step)
@@ -132,7 +140,9 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
 
         def collate(items: Sequence[Mapping[str, int]]) -> dict[str, Any]:
             picked = [rows[item["row"]] for item in items]
-            made: dict[str, Any] = collator([{"input_ids": list(row.ids), "labels": row.labels()} for row in picked])
+            made: dict[str, Any] = collator(
+                [{"input_ids": list(row.ids), "labels": row.labels()} for row in picked]
+            )
             return made
 
         return collate

@@ -147,8 +147,9 @@ def test_a_template_that_changes_the_prompt_once_answered_is_refused(tiny_model:
 
 
 def test_a_template_without_an_end_token_is_seen(tiny_model: Path):
-    template = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}" + (
-        "{% if add_generation_prompt %}assistant: {% endif %}"
+    template = (
+        "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+        + ("{% if add_generation_prompt %}assistant: {% endif %}")
     )
     (row,) = Bench(tiny_model, template).rows(CALL)
     assert not row.ends
@@ -171,7 +172,8 @@ def test_truncation_keeps_what_is_left_of_the_span_and_says_that_the_end_is_miss
 
 def test_groups_tell_tool_sets_and_system_messages_apart(bench: Bench):
     groups = {
-        bench.rows(sample)[0].group for sample in (CALL, CHAT, replace(CALL, tools=()), replace(CALL, id="other"))
+        bench.rows(sample)[0].group
+        for sample in (CALL, CHAT, replace(CALL, tools=()), replace(CALL, id="other"))
     }
     assert len(groups) == 3
 

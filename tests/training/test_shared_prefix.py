@@ -39,7 +39,9 @@ def paths(made: Layout) -> list[tuple[list[int], list[int], list[int]]]:
         if (segment.start, segment.end) not in above:
             places = [index for start, end in segment.above for index in range(start, end)]
             places += range(segment.start, segment.end)
-            found.append(tuple([values[i] for i in places] for values in (made.ids, made.labels, made.positions)))
+            found.append(
+                tuple([values[i] for i in places] for values in (made.ids, made.labels, made.positions))
+            )
     return found
 
 
@@ -103,7 +105,9 @@ def test_losses_and_gradients_equal_those_of_separate_rows(tiny_model: Path, che
             )
             loss.backward()
             total += loss.item()
-        return total, [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+        return total, [
+            parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None
+        ]
 
     alone = run(
         [{"input_ids": torch.tensor([list(one.ids)]), "labels": torch.tensor([one.labels()])} for one in rows]

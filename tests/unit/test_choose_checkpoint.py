@@ -74,7 +74,10 @@ def test_the_error_is_that_of_the_paired_difference() -> None:
 
 
 def test_order_does_not_matter() -> None:
-    ones = [candidate(str(step), row(n), loss=loss) for step, n, loss in ((3, 81, 1.0), (1, 40, 2.0), (2, 80, 0.5))]
+    ones = [
+        candidate(str(step), row(n), loss=loss)
+        for step, n, loss in ((3, 81, 1.0), (1, 40, 2.0), (2, 80, 0.5))
+    ]
     first = choose(ones, None, METRIC)
     assert choose(ones[::-1], None, METRIC) == first
 
@@ -100,8 +103,14 @@ BASES = [
 
 
 @pytest.mark.parametrize(("right", "verdict", "why"), BASES, ids=[case[2] for case in BASES])
-def test_a_checkpoint_that_is_not_better_than_the_base_is_said_to_be(right: int, verdict: str, why: str) -> None:
-    found = made(choose([candidate("1", row(50)), candidate("2", row(60))], candidate("base", row(right), step=0), METRIC))
+def test_a_checkpoint_that_is_not_better_than_the_base_is_said_to_be(
+    right: int, verdict: str, why: str
+) -> None:
+    found = made(
+        choose(
+            [candidate("1", row(50)), candidate("2", row(60))], candidate("base", row(right), step=0), METRIC
+        )
+    )
     assert found.chosen == "2"
     assert found.verdict == verdict, why
     assert found.standings["base"].to_base is None
@@ -121,7 +130,9 @@ def test_clusters_count_not_samples() -> None:
     clusters = ["same"] * 10 + [f"c{index}" for index in range(90)]
     base = candidate("base", row(0), step=0, clusters=clusters)
     assert made(choose([candidate("1", row(10), clusters=clusters)], base, METRIC)).verdict == "not_better"
-    assert made(choose([candidate("1", row(10))], candidate("base", row(0), step=0), METRIC)).verdict == "better"
+    assert (
+        made(choose([candidate("1", row(10))], candidate("base", row(0), step=0), METRIC)).verdict == "better"
+    )
 
 
 LOSSES = [
@@ -207,7 +218,9 @@ def test_only_common_samples_are_compared() -> None:
     difference = compare(first, second, METRIC)
     assert difference is not None
     assert (difference.samples, difference.value) == (2, 1.0)
-    assert compare(first, Candidate(name="3", step=3, samples=("x",), clusters=("x",), parts={}), METRIC) is None
+    assert (
+        compare(first, Candidate(name="3", step=3, samples=("x",), clusters=("x",), parts={}), METRIC) is None
+    )
 
 
 def simulated(rates: list[float], seed: int, n: int = 200) -> list[Candidate]:

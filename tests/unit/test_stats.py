@@ -206,7 +206,9 @@ def test_import_is_light() -> None:
     assert done.stdout.strip() == "False"
 
 
-def _binary(b: int, c: int, both: int, n: int) -> tuple[tuple[list[int], list[int]], tuple[list[int], list[int]]]:
+def _binary(
+    b: int, c: int, both: int, n: int
+) -> tuple[tuple[list[int], list[int]], tuple[list[int], list[int]]]:
     first = [1] * b + [0] * c + [1] * both + [0] * (n - b - c - both)
     second = [0] * b + [1] * c + [1] * both + [0] * (n - b - c - both)
     return (first, second), ([1] * n, [1] * n)
@@ -227,7 +229,9 @@ def test_swap_test_by_random_swaps_agrees_with_the_exact_one() -> None:
 
 def test_swap_test_swaps_whole_clusters() -> None:
     tops, bottoms = _binary(0, 12, 0, 12)
-    assert swap_test(tops, bottoms, [0] * 12) == 1.0, "one cluster says nothing, however many samples it holds"
+    assert swap_test(tops, bottoms, [0] * 12) == 1.0, (
+        "one cluster says nothing, however many samples it holds"
+    )
     assert swap_test(tops, bottoms, [0] * 6 + [1] * 6) == pytest.approx(0.5)
     assert swap_test(tops, bottoms, [0, 1, 2] * 4) == pytest.approx(0.25)
 

@@ -1,0 +1,195 @@
+"""`harness merge ADAPTER --out FOLDER`: a model of its own, and the proof that it answers the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from harness.cli.progress import RunProgress
+    from harness.suite.load import Suite
+    from harness.training.merge_check import Agreement
+    from harness.training.merge_plan import MergePlan
+    from harness.training.merge_suite import SuiteChange
+
+
+@click.command("merge")
+@click.argument("adapter", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--base", help="The unquantised base: alias, folder or hub id. Default: the one recorded.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["bfloat16", "float16", "float32"]),
+    default="bfloat16",
+    show_default=True,
+    help="Numbers of the new folder.",
+)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    default=0.99,
+    show_default=True,
+    help="Exit with 1 below this share of equal next-token choices.",
+)
+@click.option("--check-suite", help="Run this suite on both, and print each metric's change.")
+@click.option("--limit", type=click.IntRange(min=1), help="With --check-suite: that many samples.")
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="For its runs.",
+)
+@click.option("--shard-size", default="5GB", show_default=True, help="Largest weights file.")
+@click.option("--force", is_flag=True, help="Replace an earlier merge in --out.")
+def command(
+    adapter: Path,
+    out: Path,
+    base: str | None,
+    dtype: str,
+    min_agreement: float,
+    check_suite: str | None,
+    limit: int | None,
+    reports: Path,
+    shard_size: str,
+    force: bool,
+) -> int:
+    """Merge ADAPTER into its unquantised base, and compare base with adapter to what was written.
+
+    Both read the same texts; the share of positions at which they would write the same next token is printed, and is
+    the exit code's question. The folder gets weights, config, tokenizer, chat template, harness_adapter.json (where
+    the adapter comes from) and harness_merge.json (what was merged, and how well it agrees).
+    """
+    from harness.suite.load import load_suite
+    from harness.training.merge import add_to_record, merge
+    from harness.training.merge_plan import plan_merge
+    from harness.training.merge_samples import held_samples
+
+    if limit is not None and check_suite is None:
+        raise UsageError("--limit belongs to --check-suite", remedy="Name a suite, or leave it out.")
+    _check_shard_size(shard_size)
+    suite = load_suite(check_suite) if check_suite else None
+    plan = plan_merge(adapter, out, base=base, dtype=dtype, replace=force)
+    if plan.origin is None:
+        click.echo(
+            "note: the adapter does not say what it was trained on; its base is not verified", err=True
+        )
+    samples = held_samples(adapter, suite)
+    try:
+        merged = merge(plan, samples, _say, min_agreement=min_agreement, shard_size=shard_size)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted; nothing was left behind", where=out, remedy="Start it again."
+        ) from None
+    _print_agreement(plan, merged.agreement, len(samples))
+    passed = merged.agreement.share >= min_agreement
+    if suite is not None:
+        change = _suite(plan, suite, limit, reports)
+        add_to_record(out, {"suite": _suite_record(suite, change)})
+        _print_suite(suite, change)
+    if not passed:
+        click.echo(f"FAILED: the agreement is below {min_agreement:.2%} (--min-agreement)")
+    click.echo(f"merged model: {out}")
+    return EXIT_DONE if passed else EXIT_GATE_FAILED
+
+
+def _say(text: str) -> None:
+    from harness.report.text import visible
+
+    click.echo(visible(text), err=True)
+
+
+def _check_shard_size(text: str) -> None:
+    import re
+
+    if not re.fullmatch(r"[1-9]\d{0,5}(?:KB|MB|GB)", text):
+        raise UsageError(f"--shard-size {text!r} is no size", remedy="Write it like 5GB or 500MB.")
+
+
+def _print_agreement(plan: MergePlan, agreement: Agreement, samples: int) -> None:
+    from harness.report.text import percent, plural, visible
+
+    answers = (
+        f", {agreement.answer_positions} of them in expected answers" if agreement.answer_positions else ""
+    )
+    lines = [
+        f"merged {plan.adapter.path} into {plan.base.name}: {plan.dtype}, computed in float32",
+        f"same next token: {percent(agreement.share)} of {agreement.positions} positions "
+        f"({plural(agreement.texts, 'text')}{answers}; compared in {agreement.computed_in})",
+    ]
+    if agreement.answer_positions:
+        share = agreement.answers_agreeing / agreement.answer_positions
+        lines.append(f"  in the answers: {percent(share)} of {agreement.answer_positions}")
+    lines.append(
+        f"log-probability of the same token: moved by {agreement.largest_logprob_change:.4f} at most, "
+        f"{agreement.mean_logprob_change:.5f} on average"
+    )
+    if not samples:
+        lines.append("  no samples of its data set were found, so only built-in texts were read")
+    click.echo(visible("\n".join(lines)))
+
+
+def _suite(plan: MergePlan, suite: Suite, limit: int | None, reports: Path) -> SuiteChange:
+    from harness.training.merge_suite import suite_change
+
+    argv = ["harness", *sys.argv[1:]]
+    return suite_change(plan, plan.out, suite, limit=limit, reports=reports, argv=argv, progress=_progress)
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[RunProgress]:
+    from harness.cli.progress import RunProgress
+
+    progress = RunProgress(label)
+    try:
+        yield progress
+    finally:
+        progress.stop()
+
+
+def _suite_record(suite: Suite, change: SuiteChange) -> dict[str, object]:
+    return {
+        "name": suite.spec.name,
+        "version": suite.spec.version,
+        "before_run": change.before.name,
+        "after_run": change.after.name,
+        "metrics": [
+            {
+                "metric": one.metric,
+                "before": one.before,
+                "after": one.after,
+                "difference": one.difference,
+                "interval": [one.low, one.high],
+                "samples": one.samples,
+                "changed": one.changed,
+            }
+            for one in change.differences
+        ],
+    }
+
+
+def _print_suite(suite: Suite, change: SuiteChange) -> None:
+    from harness.report.text import visible
+
+    lines = [
+        f"{suite.spec.name} {suite.spec.version}, paired (merged minus base with adapter, 95 % interval):"
+    ]
+    for one in change.differences:
+        if not one.headline:
+            continue
+        bounds = (
+            "no interval" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
+        )
+        lines.append(
+            f"  {one.label}: {one.before:.3f} -> {one.after:.3f}, {one.difference:+.3f} ({bounds}); "
+            f"{one.changed} of {one.samples} samples differ"
+        )
+    lines += [f"runs: {change.before}", f"      {change.after}"]
+    click.echo(visible("\n".join(lines)))

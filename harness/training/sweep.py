@@ -1,0 +1,287 @@
+"""Score the base and every checkpoint of a training run with one engine, choose one, and confirm it on the test split.
+
+Each target gets an ordinary run folder in RUN/sweep/. One that is finished with an equal plan is scored again from its
+files, one that is not is gone on with, and answers of equal key are taken over from any other: nothing is generated twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.errors import (
+    EngineError,
+    Interrupted,
+    NothingCollected,
+    RunFolderError,
+    SpecError,
+    StorageError,
+    did_you_mean,
+)
+from harness.log import schema
+from harness.log.files import read_json, write_json_atomically
+from harness.log.reader import Generations, RunFolder
+from harness.log.writer import RunLock
+from harness.run.execute import Progress, execute, open_folder
+from harness.run.metrics import metrics_of
+from harness.run.plan import RunPlan
+from harness.run.score_run import score_run
+from harness.run.session import Session, SessionRequest, open_session
+from harness.score.base import MeasureInfo
+from harness.suite.load import Suite, load_suite
+from harness.suite.select import Selection
+from harness.training.choose_checkpoint import choose
+from harness.training.sweep_result import Sweep, Target, candidate_of, confirmation, sweep_of
+from harness.training.sweep_targets import BASE, TrainingRun, locked_run, training_run
+
+FOLDER, REQUEST = "sweep", "request.json"
+DEFAULT_METRIC = "tool_name_accuracy"
+GUARDS = ("hallucination_rate", "over_refusal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRequest:
+    """What to sweep, as named on the command line; None means the default."""
+
+    suite: str
+    split: str = "validation"
+    limit: int | None = None
+    metric: str | None = None
+    test: bool = True
+    model: str | None = None
+    engine: str = "hf"
+    dtype: str = "auto"
+    quantization: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class Watch(Protocol):
+    """Who watches a sweep."""
+
+    def begin(self, name: str, split: str) -> Progress: ...
+    def end(self) -> None: ...
+    def scored(self, folder: Path) -> None: ...
+
+
+def last_request(run: Path) -> dict[str, Any]:
+    """Return the options of the run's last sweep. Raises RunFolderError if there was none."""
+    path = run / FOLDER / REQUEST
+    if not path.is_file():
+        raise RunFolderError(
+            "no sweep of this run was begun",
+            where=run,
+            remedy=f"Begin one: harness sweep {run} --suite SUITE",
+        )
+    return read_json(path)
+
+
+def sweep(run: Path, request: SweepRequest, watch: Watch, argv: Sequence[str] = ()) -> Sweep:
+    """Score, choose and confirm; everything that was generated lies in RUN/sweep afterwards.
+
+    Raises RunFolderError, ModelError, SpecError and UsageError for what is wrong before anything is loaded, Interrupted
+    and StorageError with the command to go on, NothingCollected if the metric applies to no sample.
+    """
+    with locked_run(run) as header:
+        suite = _suite(request, request.split)
+        test_suite = _suite(request, "test") if request.test and request.split != "test" else None
+        measures = {measure.name: measure for metric in metrics_of(suite) for measure in metric.info.measures}
+        metric = _metric(request.metric, measures, suite)
+        trained = training_run(run, header, request.model)
+        folder = run / FOLDER
+        _remember(folder, request)
+        with _resumable(run):
+            return _swept(trained, suite, test_suite, measures, metric, request, watch, argv)
+
+
+def _swept(
+    trained: TrainingRun,
+    suite: Suite,
+    test_suite: Suite | None,
+    measures: Mapping[str, MeasureInfo],
+    metric: str,
+    request: SweepRequest,
+    watch: Watch,
+    argv: Sequence[str],
+) -> Sweep:
+    usable = {one.path.resolve(): one for one in trained.checkpoints if one.refused is None}
+    events: list[tuple[str, Mapping[str, Any]]] = []
+    session = open_session(
+        suite,
+        SessionRequest(
+            engine=request.engine,
+            model=trained.base.name,
+            adapters=(BASE, *map(str, usable)),
+            dtype=request.dtype,
+            quantization=request.quantization,
+            options=request.options,
+        ),
+        lambda kind, detail: events.append((kind, detail)),
+    )
+    selection = Selection(limit=request.limit, tags={}, strata=suite.spec.slices if request.limit else ())
+
+    def targets(session: Session) -> list[Target]:
+        scorer = _Scorer(trained.path / FOLDER, watch, argv, events)
+        return [
+            scorer.target(plan, session, usable[adapter] if adapter else None)
+            for adapter, plan in zip(session.targets, session.plans(selection), strict=True)
+        ]
+
+    with closing(session.engine):
+        found = targets(session)
+        result = sweep_of(trained, session.suite, request.limit, metric, measures, found)
+        base, *checkpoints = (
+            candidate_of(target, result) for target in found if target.complete or not target.step
+        )
+        choice = choose(
+            checkpoints,
+            base if found[0].complete else None,
+            metric,
+            higher_is_better=measures[metric].higher_is_better,
+            guards=[name for name in GUARDS if name in measures],
+        )
+        if choice is None:
+            raise NothingCollected(
+                f"{metric} applies to no sample that was scored, so nothing can be chosen by it",
+                where=suite.records,
+                remedy="Choose by another --metric, or raise --limit.",
+            )
+        result = replace(result, choice=choice)
+        if test_suite is not None:
+            chosen = next(path for path, one in usable.items() if one.name == choice.chosen)
+            pair = targets(replace(session, suite=test_suite, targets=(None, chosen)))
+            result = replace(result, test=confirmation(pair, measures, result.columns))
+    return result
+
+
+class _Scorer:
+    """Brings one target's run folder to its end: reused, gone on with, or new; then scored."""
+
+    def __init__(
+        self, folder: Path, watch: Watch, argv: Sequence[str], events: list[tuple[str, Mapping[str, Any]]]
+    ) -> None:
+        self._folder = folder
+        self._watch = watch
+        self._argv = list(argv)
+        self._events = events
+
+    def target(self, plan: RunPlan, session: Session, checkpoint: Any) -> Target:
+        """Generate what is missing of one target and score it."""
+        name = checkpoint.name if checkpoint else BASE
+        runs = list(_runs(self._folder))
+        same = [(path, header) for path, header in runs if header.get("plan_sha256") == plan.sha256]
+        done = [path for path, header in same if header["status"] == "complete"]
+        progress = self._watch.begin(name, plan.suite.spec.dataset.split)
+        try:
+            if done:
+                folder = done[-1]
+                progress.started(plan.planned, plan.planned)
+            else:
+                folder = self._generate(
+                    plan, session, same[-1][0] if same else None, _like(runs, plan), progress
+                )
+        finally:
+            self._watch.end()
+        lock = RunLock(folder)
+        lock.acquire()
+        try:
+            summary = score_run(folder, plan.suite)
+            self._watch.scored(folder)
+        finally:
+            lock.release()
+        return Target(name=name, step=checkpoint.step if checkpoint else 0, folder=folder, summary=summary)
+
+    def _generate(
+        self, plan: RunPlan, session: Session, resume: Path | None, like: Path | None, progress: Progress
+    ) -> Path:
+        with open_folder(plan, resume, self._folder, self._argv) as writer:
+            earlier = Generations(like) if like is not None else None
+            try:
+                execute(plan, session.engine, writer, progress, earlier)
+            finally:
+                for kind, detail in self._events:
+                    writer.event(kind, detail)
+                self._events.clear()
+                if earlier is not None:
+                    earlier.close()
+            return writer.folder
+
+
+def _runs(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield the run folders of a sweep with their headers, oldest first; a damaged one is as good as none."""
+    for path in sorted(folder.iterdir()):
+        if (path / schema.RUN).is_file():
+            try:
+                yield path, RunFolder(path).header()
+            except RunFolderError:
+                continue
+
+
+def _like(runs: Sequence[tuple[Path, Mapping[str, Any]]], plan: RunPlan) -> Path | None:
+    """Return the largest run that differs from the plan in its choice of samples alone: its answers hold here."""
+    fields = plan.fields()
+    shared = {key: value for key, value in fields.items() if key != "selection"}
+    found = []
+    for path, header in runs:
+        recorded = header.get("plan")
+        if isinstance(recorded, dict) and {key: recorded.get(key) for key in shared} == shared:
+            if recorded.get("selection") != fields["selection"] and (path / schema.GENERATIONS).is_file():
+                found.append(path)
+    return max(found, key=lambda path: (path / schema.GENERATIONS).stat().st_size, default=None)
+
+
+def _suite(request: SweepRequest, split: str) -> Suite:
+    try:
+        return load_suite(request.suite, split=split)
+    except SpecError as error:
+        if "has no" not in error.what:
+            raise
+        other = (
+            "Leave the confirmation out with --no-test."
+            if split == "test"
+            else "Name one of them with --split."
+        )
+        raise SpecError(error.what, where=error.where, remedy=f"{error.remedy} {other}") from None
+
+
+def _metric(named: str | None, measures: Mapping[str, MeasureInfo], suite: Suite) -> str:
+    if named is None:
+        headline = [name for name, measure in measures.items() if measure.headline]
+        return DEFAULT_METRIC if DEFAULT_METRIC in measures else (headline or list(measures))[0]
+    if named not in measures:
+        raise SpecError(
+            f"the suite {suite.spec.name} does not measure {named!r}",
+            where=suite.folder / "suite.yaml",
+            remedy=did_you_mean(named, measures, "It measures"),
+        )
+    return named
+
+
+def _remember(folder: Path, request: SweepRequest) -> None:
+    """Write down the options, for --resume."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        from harness.log.files import storage_error
+
+        raise storage_error(folder, error) from error
+    names: Callable[[], list[str]] = lambda: [name for name in SweepRequest.__dataclass_fields__]
+    write_json_atomically(folder / REQUEST, {name: getattr(request, name) for name in names()})
+
+
+@contextmanager
+def _resumable(run: Path) -> Iterator[None]:
+    """Say how to go on with the sweep, where the run inside it said how to go on with itself."""
+    remedy = f"What was finished is kept. Go on with: harness sweep {run} --resume"
+    try:
+        yield
+    except Interrupted as error:
+        raise Interrupted(error.what, where=error.where, remedy=remedy) from None
+    except StorageError as error:
+        raise StorageError(error.what, where=error.where, remedy=remedy) from error
+    except EngineError as error:
+        raise EngineError(
+            error.what, where=error.where, remedy=f"{error.remedy or ''} {remedy}".strip()
+        ) from error
