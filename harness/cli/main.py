@@ -18,6 +18,7 @@ COMMANDS = {
     "score": "Score a run again from its files; no model is loaded.",
     "report": "Rebuild a run's scorecard from its files.",
     "train": "Train an adapter by a recipe, after a preflight; --show, --resume.",
+    "sweep": "Score base and checkpoints of a training run and say which to ship.",
     "diagnose": "Say what the curves of a training run show, and what to change.",
     "chat": "Try questions by hand on a base model and its adapters.",
     "merge": "Merge an adapter into its base model, and prove that it answers the same.",

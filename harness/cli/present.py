@@ -15,7 +15,7 @@ from harness.log import schema
 from harness.log.files import write_atomically
 from harness.log.reader import RunFolder
 from harness.report.html import render_html
-from harness.report.model import build_scorecard
+from harness.report.model import Scorecard, build_scorecard
 from harness.report.terminal import render_terminal
 from harness.run.score_run import score_run
 from harness.suite.load import Suite
@@ -32,11 +32,17 @@ def finish_run(folder: Path, suite: Suite | None) -> dict[str, Any]:
     return summary
 
 
-def show_run(folder: Path) -> None:
-    """Write a scored run's scorecard and print its summary table."""
+def write_scorecard(folder: Path) -> Scorecard:
+    """Write a scored run's scorecard and return it."""
     run = RunFolder(folder)
     scorecard = build_scorecard(run.header(), run.summary(), run.scored_samples())
     write_atomically(folder / schema.SCORECARD, render_html(scorecard).encode("utf-8", "backslashreplace"))
+    return scorecard
+
+
+def show_run(folder: Path) -> None:
+    """Write a scored run's scorecard and print its summary table."""
+    scorecard = write_scorecard(folder)
     try:
         render_terminal(scorecard, _PipeConsole())
         click.echo(f"scorecard: {folder / schema.SCORECARD}")

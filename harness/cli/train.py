@@ -84,6 +84,11 @@ def _train(prepared: Any, out: Path, resume: Path | None, lang: Literal["en", "k
     from harness.training.launch import is_main_process, open_folder
     from harness.training.train import train
 
+    task_metrics = None
+    if prepared.recipe.eval_suite is not None:
+        from harness.training.task_metrics import recipe_metrics
+
+        task_metrics = recipe_metrics
     with closing(open_folder(prepared, out, resume)) as folder:
         loud = is_main_process()
         if loud:
@@ -91,7 +96,7 @@ def _train(prepared: Any, out: Path, resume: Path | None, lang: Literal["en", "k
         progress = TrainingProgress(quiet=not loud)
         try:
             outcome = train(
-                prepared, folder, resume=resume is not None, watch=progress.watch, report=progress.report
+                prepared, folder, resume=resume is not None, watch=progress.watch, report=progress.report, task_metrics=task_metrics
             )
         finally:
             progress.stop()

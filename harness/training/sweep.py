@@ -6,14 +6,15 @@ files, one that is not is gone on with, and answers of equal key are taken over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import (
     EngineError,
+    IncompleteRun,
     Interrupted,
     NothingCollected,
     RunFolderError,
@@ -22,7 +23,7 @@ from harness.errors import (
     did_you_mean,
 )
 from harness.log import schema
-from harness.log.files import read_json, write_json_atomically
+from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import Generations, RunFolder
 from harness.log.writer import RunLock
 from harness.run.execute import Progress, execute, open_folder
@@ -35,7 +36,7 @@ from harness.suite.load import Suite, load_suite
 from harness.suite.select import Selection
 from harness.training.choose_checkpoint import choose
 from harness.training.sweep_result import Sweep, Target, candidate_of, confirmation, sweep_of
-from harness.training.sweep_targets import BASE, TrainingRun, locked_run, training_run
+from harness.training.sweep_targets import BASE, Checkpoint, TrainingRun, locked_run, training_run
 
 FOLDER, REQUEST = "sweep", "request.json"
 DEFAULT_METRIC = "tool_name_accuracy"
@@ -132,12 +133,16 @@ def _swept(
     with closing(session.engine):
         found = targets(session)
         result = sweep_of(trained, session.suite, request.limit, metric, measures, found)
-        base, *checkpoints = (
-            candidate_of(target, result) for target in found if target.complete or not target.step
-        )
+        candidates = {target.name: candidate_of(target, result) for target in found if target.complete}
+        base = candidates.pop(BASE, None)
+        if not candidates:
+            raise IncompleteRun(
+                f"no checkpoint has an answer to every sample; {found[-1].name}: {result.rows[-1].problem}",
+                where=found[-1].folder,
+            )
         choice = choose(
-            checkpoints,
-            base if found[0].complete else None,
+            list(candidates.values()),
+            base,
             metric,
             higher_is_better=measures[metric].higher_is_better,
             guards=[name for name in GUARDS if name in measures],
@@ -152,7 +157,7 @@ def _swept(
         if test_suite is not None:
             chosen = next(path for path, one in usable.items() if one.name == choice.chosen)
             pair = targets(replace(session, suite=test_suite, targets=(None, chosen)))
-            result = replace(result, test=confirmation(pair, measures, result.columns))
+            result = replace(result, test=confirmation(pair, result))
     return result
 
 
@@ -167,7 +172,7 @@ class _Scorer:
         self._argv = list(argv)
         self._events = events
 
-    def target(self, plan: RunPlan, session: Session, checkpoint: Any) -> Target:
+    def target(self, plan: RunPlan, session: Session, checkpoint: Checkpoint | None) -> Target:
         """Generate what is missing of one target and score it."""
         name = checkpoint.name if checkpoint else BASE
         runs = list(_runs(self._folder))
@@ -226,9 +231,10 @@ def _like(runs: Sequence[tuple[Path, Mapping[str, Any]]], plan: RunPlan) -> Path
     found = []
     for path, header in runs:
         recorded = header.get("plan")
-        if isinstance(recorded, dict) and {key: recorded.get(key) for key in shared} == shared:
-            if recorded.get("selection") != fields["selection"] and (path / schema.GENERATIONS).is_file():
-                found.append(path)
+        if not isinstance(recorded, dict) or {key: recorded.get(key) for key in shared} != shared:
+            continue
+        if recorded.get("selection") != fields["selection"] and (path / schema.GENERATIONS).is_file():
+            found.append(path)
     return max(found, key=lambda path: (path / schema.GENERATIONS).stat().st_size, default=None)
 
 
@@ -264,11 +270,8 @@ def _remember(folder: Path, request: SweepRequest) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        from harness.log.files import storage_error
-
         raise storage_error(folder, error) from error
-    names: Callable[[], list[str]] = lambda: [name for name in SweepRequest.__dataclass_fields__]
-    write_json_atomically(folder / REQUEST, {name: getattr(request, name) for name in names()})
+    write_json_atomically(folder / REQUEST, asdict(request))
 
 
 @contextmanager
@@ -281,7 +284,6 @@ def _resumable(run: Path) -> Iterator[None]:
         raise Interrupted(error.what, where=error.where, remedy=remedy) from None
     except StorageError as error:
         raise StorageError(error.what, where=error.where, remedy=remedy) from error
-    except EngineError as error:
-        raise EngineError(
-            error.what, where=error.where, remedy=f"{error.remedy or ''} {remedy}".strip()
-        ) from error
+    except (EngineError, IncompleteRun) as error:
+        whole = f"{error.remedy or ''} {remedy}".strip()
+        raise type(error)(error.what, where=error.where, remedy=whole) from error

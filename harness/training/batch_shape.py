@@ -1,0 +1,128 @@
+"""Rows -> the largest micro-batch that a recipe will make of them, and how much there is to compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.training.memory_terms import BatchShape
+from harness.training.recipe import Recipe
+from harness.training.rows import TokenRow
+from harness.training.shared_prefix import Layout, layout
+
+_LAID_OUT = 64
+"""So many micro-batches, those with the most tokens, are laid out as trees to find the largest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How much a recipe computes: rows and tokens of an epoch, optimiser steps in all. None where no rows are known."""
+
+    rows: int | None
+    tokens: int | None
+    steps_per_epoch: int | None
+    steps: int | None
+
+
+def assumed_shape(recipe: Recipe) -> BatchShape:
+    """Return the largest micro-batch there can be: rows of `max_length`, sharing nothing."""
+    length, rows = recipe.tokens.max_length, recipe.training.per_device_train_batch_size
+    evaluates = recipe.validation is not None or recipe.eval_suite is not None
+    eval_rows = recipe.training.per_device_eval_batch_size or rows
+    return BatchShape(
+        rows=rows,
+        tokens=rows * length,
+        longest=length,
+        supervised=rows * length,
+        padded=rows > 1 and not recipe.tokens.packing and not recipe.tokens.share_prefix,
+        eval_tokens=eval_rows * length if evaluates else 0,
+    )
+
+
+def shape_of_rows(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[TokenRow]) -> BatchShape:
+    """Return the largest micro-batch of these rows.
+
+    Separate rows are padded to the longest, and the longest row comes once an epoch. With `share_prefix` the
+    micro-batches of the first epoch are made in the order that training makes them (needs torch) and laid out.
+    """
+    kept = [row for row in train if len(row.ids) <= recipe.tokens.max_length] or list(train[:1])
+    size = recipe.training.per_device_train_batch_size
+    rows = min(size, len(kept))
+    longest = max(len(row.ids) for row in kept)
+    probe = min(recipe.evaluation.train_probe, len(kept))
+    evaluates = recipe.validation is not None or recipe.eval_suite is not None
+    eval_size = recipe.training.per_device_eval_batch_size or size
+    checked = [row for row in validation if len(row.ids) <= recipe.tokens.max_length]
+    eval_longest = max((len(row.ids) for row in (*checked, *(kept if probe else ()))), default=0)
+    eval_tokens = eval_longest * min(eval_size, max(len(checked), probe)) if evaluates else 0
+    supervised = rows * max(row.supervised for row in kept)
+    tokens = rows * longest
+    attended = masked = 0
+    if recipe.tokens.packing:
+        tokens = longest = min(size * recipe.tokens.max_length, sum(len(row.ids) for row in kept))
+        supervised = max(1, math.ceil(tokens * max(row.supervised / len(row.ids) for row in kept)))
+    elif recipe.tokens.share_prefix:
+        largest = largest_layout(_micro_batches(recipe, kept))
+        tokens = len(largest.ids)
+        attended, masked = branches(largest)
+        if checked:
+            grouped = sorted(checked, key=lambda row: row.group)
+            batches = (grouped[at : at + eval_size] for at in range(0, len(grouped), eval_size))
+            eval_tokens = len(largest_layout(batches).ids)
+    return BatchShape(
+        rows=rows,
+        tokens=tokens,
+        longest=longest,
+        supervised=min(supervised, tokens),
+        padded=rows > 1 and not recipe.tokens.packing and not recipe.tokens.share_prefix,
+        attended=attended,
+        masked=masked,
+        eval_tokens=eval_tokens,
+        data_tokens=sum(len(row.ids) for row in (*kept, *checked)),
+        from_rows=True,
+    )
+
+
+def largest_layout(batches: Iterable[Sequence[TokenRow]]) -> Layout:
+    """Return the tree with the most tokens among the micro-batches whose rows hold the most."""
+    fullest = sorted(batches, key=lambda batch: -sum(len(row.ids) for row in batch))[:_LAID_OUT]
+    return max((layout(batch) for batch in fullest), key=lambda made: len(made.ids))
+
+
+def branches(made: Layout) -> tuple[int, int]:
+    """Return (keys that the branches of a tree copy, elements of the masks of its branches)."""
+    attended = masked = 0
+    for segment in made.segments:
+        if segment.above:
+            own = segment.end - segment.start
+            seen = own + sum(end - start for start, end in segment.above)
+            attended += seen
+            masked += own * seen
+    return attended, masked
+
+
+def work_of(recipe: Recipe, train: Sequence[TokenRow] | None) -> Work:
+    """Return how much there is to compute, counted as transformers' Trainer counts steps."""
+    spec = recipe.training
+    if train is None:
+        return Work(rows=None, tokens=None, steps_per_epoch=None, steps=spec.max_steps)
+    kept = [row for row in train if len(row.ids) <= recipe.tokens.max_length]
+    tokens = sum(len(row.ids) for row in kept)
+    rows = math.ceil(tokens / recipe.tokens.max_length) if recipe.tokens.packing else len(kept)
+    batches = math.ceil(rows / spec.per_device_train_batch_size)
+    per_epoch = max(1, math.ceil(batches / spec.gradient_accumulation_steps))
+    return Work(
+        rows=len(kept),
+        tokens=tokens,
+        steps_per_epoch=per_epoch,
+        steps=spec.max_steps or math.ceil(spec.num_train_epochs * per_epoch),
+    )
+
+
+def _micro_batches(recipe: Recipe, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:
+    from harness.training.batches import GroupedSampler
+
+    size = recipe.training.per_device_train_batch_size
+    order = list(GroupedSampler([row.group for row in rows], size, recipe.training.seed, lambda: 0))
+    return [[rows[index] for index in order[at : at + size]] for at in range(0, len(order), size)]

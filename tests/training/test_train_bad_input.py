@@ -1,0 +1,240 @@
+"""A recipe or data that cannot be trained is refused before the first step, with place and remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.errors import HarnessError, ModelError, RecordError, SpecError
+from harness.training.preflight import preflight
+from harness.training.prepare import prepare
+from harness.training.settings import choose_device, sft_config
+from harness.training.run_folder import TrainingFolder
+from tests.training.records import record
+
+
+def refused(path: Path) -> HarnessError:
+    with pytest.raises(HarnessError) as caught:
+        prepared = prepare(path)
+        sft_config(prepared.recipe, choose_device(prepared.recipe), path.parent, micro_batch=1, accumulation=1)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lora__r": 0}, "rank must be 1 or more"),
+        ({"training__learning_rate": 0}, "above 0"),
+        ({"training__learning_rate": -1e-4}, "above 0"),
+        ({"lora__alpha": 0}, "alpha must be above 0"),
+        ({"lora__dropout": 1.0}, "dropout"),
+        ({"training__num_train_epochs": 0}, "num_train_epochs"),
+        ({"quantization": "int8"}, "nf4"),
+        ({"tokens": {"packing": True, "share_prefix": True}}, "choose one"),
+        ({"evaluation__metric": "tool_name_accuracy"}, "eval_suite"),
+        ({"name": "../up"}, "name"),
+    ],
+)
+def test_values_that_cannot_be(recipe, changes: dict[str, Any], said: str):
+    error = refused(recipe(**changes))
+    assert isinstance(error, SpecError)
+    assert said in error.one_message()
+    assert "recipe.yaml:" in str(error.where)
+
+
+def test_early_stopping_needs_something_to_evaluate(recipe):
+    path = recipe(evaluation__early_stopping={"patience": 1})
+    spec = yaml.safe_load(path.read_text())
+    del spec["validation"]
+    path.write_text(yaml.safe_dump(spec))
+    assert "needs something to evaluate" in refused(path).what
+
+
+@pytest.mark.parametrize(
+    ("key", "replacement"),
+    [
+        ("training__evaluation_strategy", "evaluation.every"),
+        ("training__warmup_ratio", "training.warmup_steps"),
+        ("training__max_seq_length", "tokens.max_length"),
+        ("training__tokenizer", "Leave it out"),
+        ("training__fp16", "training.dtype"),
+        ("lora__lora_alpha", "lora.alpha"),
+        ("load_in_4bit", "quantization: nf4"),
+        ("training__lr", "training.learning_rate"),
+        ("model_name_or_path", "Use base"),
+        ("training__push_to_hub_token", "HF_TOKEN"),
+        ("training__group_by_length", "train_sampling_strategy"),
+        ("traning", "training"),
+    ],
+)
+def test_removed_and_foreign_names_are_answered_with_the_name_to_use(recipe, key: str, replacement: str):
+    error = refused(recipe(**{key: 1}))
+    assert "unknown key" in error.what
+    assert replacement in str(error.remedy)
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"warmup_ratio": 0.1}, "training.warmup_steps"),
+        ({"learning_rate": 1}, "decided by other keys"),
+        ({"adam_beta3": 1}, "adam_beta"),
+        ({"max_seq_length": 5}, "tokens.max_length"),
+    ],
+)
+def test_extra_options_are_checked_against_the_installed_trl(recipe, extra: dict[str, Any], said: str):
+    assert said in refused(recipe(training__extra=extra)).one_message()
+
+
+def test_extra_options_that_exist_are_passed_on(recipe, tmp_path: Path):
+    prepared = prepare(recipe(training__extra={"adam_beta2": 0.95}))
+    made = sft_config(prepared.recipe, choose_device(prepared.recipe), tmp_path, micro_batch=1, accumulation=1)
+    assert made.adam_beta2 == 0.95
+
+
+def with_calls(calls: Any) -> dict[str, Any]:
+    return {
+        **record(1),
+        "messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": "", "tool_calls": calls},
+            {"role": "tool", "name": "turn", "content": "ok"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({**record(2), "reply": None}, "nothing to imitate"),
+        ({**record(2), "reply": "  "}, "nothing to imitate"),
+        ({**record(1), "gold": []}, "gold is empty"),
+        (with_calls([{"name": "turn", "arguments": "lamp five"}]), "arguments"),
+        (with_calls([{"name": "turn", "arguments": None}]), "arguments"),
+        ({**record(1), "messages": [{"role": "human", "content": "x"}]}, "role"),
+        ({**record(1), "messages": []}, "messages is empty"),
+        ({**record(1), "surprise": 1}, "unknown key"),
+    ],
+    ids=["no-reply", "blank-reply", "no-gold", "string", "null", "role", "no-messages", "key"],
+)
+def test_bad_rows_name_file_and_line(recipe, bad: dict[str, Any], said: str):
+    error = refused(recipe([record(0), bad, record(3)]))
+    assert isinstance(error, RecordError)
+    assert "train.jsonl:2" in str(error.where)
+    assert said in error.one_message()
+
+
+def test_a_model_that_is_not_there(recipe):
+    error = refused(recipe(base="./no-such-model"))
+    assert isinstance(error, ModelError)
+    assert "no-such-model" in error.one_message()
+
+
+def test_a_tokenizer_without_a_template(recipe, tiny_model: Path, tmp_path: Path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for file in tiny_model.iterdir():
+        if file.name != "chat_template.jinja":
+            (bare / file.name).write_bytes(file.read_bytes())
+    assert "no chat template" in refused(recipe(base=str(bare))).what
+
+
+def test_a_missing_split_and_a_folder_without_one(recipe):
+    assert "no data file" in refused(recipe(train={"path": "data", "split": "trian"})).what
+    assert "split must be named" in refused(recipe(train={"path": "data"})).what
+
+
+def test_rows_above_max_length(recipe):
+    long = {**record(1), "id": "long", "messages": [{"role": "user", "content": "x" * 3000}]}
+    rows = [record(n) for n in range(12)]
+    kept = prepare(recipe([*rows, long], tokens__max_length=2000))
+    assert len(kept.train.rows) == 12
+    (lost,) = kept.train.dropped
+    assert lost.where.endswith("train.jsonl:13")
+    assert "max_length" in lost.why
+    error = refused(recipe([*rows, long], tokens={"max_length": 2000, "too_long": "refuse"}))
+    assert "train.jsonl:13" in str(error.where)
+    assert "no row is left" in refused(recipe(tokens__max_length=16)).what
+
+
+def codes(path: Path) -> dict[str, str]:
+    return {finding.code: finding.severity for finding in preflight(prepare(path), path.parent)}
+
+
+def test_preflight_sees_leakage_and_near_duplicates(recipe):
+    rows = [record(number) for number in range(12)]
+    assert codes(recipe(rows, [{**rows[3], "id": "held"}]))["leakage"] == "critical"
+    text = "please turn on the lamp number fourteen in the long corridor of the second floor, thanks a lot"
+    near = {**record(3), "id": "near", "messages": [{"role": "user", "content": text}]}
+    twin = {**near, "id": "twin", "messages": [{"role": "user", "content": text + "!"}]}
+    assert codes(recipe([*rows, near], [twin]))["near_duplicates"] == "warning"
+    assert "leakage" not in codes(recipe())
+
+
+def test_preflight_counts_lost_rows(recipe):
+    long = {**record(1), "id": "long", "messages": [{"role": "user", "content": "x" * 3000}]}
+    rows = [record(n) for n in range(12)]
+    found = codes(recipe([*rows, *({**long, "id": f"long-{n}"} for n in range(3))], tokens__max_length=2000))
+    assert found["rows_dropped"] == "critical"
+
+
+def test_preflight_sees_a_model_that_would_never_stop(recipe, tiny_model: Path, tmp_path: Path):
+    model = tmp_path / "endless"
+    model.mkdir()
+    for file in tiny_model.iterdir():
+        (model / file.name).write_bytes(file.read_bytes())
+    template = (model / "chat_template.jinja").read_text().replace("<|im_end|>\n", "\n")
+    (model / "chat_template.jinja").write_text(template)
+    assert codes(recipe(base=str(model)))["end_of_turn_not_learnt"] == "critical"
+
+
+def test_preflight_sees_trackers_that_are_not_installed(recipe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert codes(recipe(report_to="wandb"))["tracker_missing"] == "critical"
+
+
+def test_preflight_sees_a_disk_that_is_too_small(recipe, monkeypatch: pytest.MonkeyPatch):
+    import shutil
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100, 99, 1))
+    assert codes(recipe())["disk"] == "critical"
+
+
+def test_nothing_is_written_where_preflight_refuses(recipe, harness, tmp_path: Path):
+    rows = [record(number) for number in range(12)]
+    done = harness("train", recipe(rows, [{**rows[3], "id": "held"}]), "--out", "runs")
+    assert done.exit_code == 4
+    assert "validation records are in the training data" in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_train_show_marks_what_is_learnt(recipe, harness):
+    done = harness("train", recipe(), "--show", "2")
+    assert done.exit_code == 0
+    assert done.out.count("⟦<tool_call>") + done.out.count("⟦No lamp") == 2
+
+
+def test_command_line_end_to_end(recipe, harness, tmp_path: Path):
+    done = harness("train", recipe(), "--out", "runs")
+    assert done.exit_code == 0, done.err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert (folder / "diagnosis.html").is_file()
+    assert json.loads((folder / "diagnosis.json").read_text())
+    assert "harness sweep" in done.out
+    again = harness("train", "--resume", folder)
+    assert again.exit_code == 4
+    assert "finished" in again.err
+
+
+def test_the_lock_is_given_back_when_a_run_fails(tmp_path: Path):
+    folder = TrainingFolder.create(tmp_path, "x")
+    folder.close()
+    folder.write_header({})
+    TrainingFolder.reopen(folder.path).close()
