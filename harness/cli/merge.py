@@ -165,9 +165,9 @@ def _suite_record(suite: Suite, change: SuiteChange) -> dict[str, object]:
                 "metric": one.metric,
                 "before": one.before,
                 "after": one.after,
-                "difference": one.difference,
-                "interval": [one.low, one.high],
-                "samples": one.samples,
+                "difference": one.difference.value,
+                "interval": [one.difference.low, one.difference.high],
+                "samples": one.difference.samples,
                 "changed": one.changed,
             }
             for one in change.differences
@@ -184,12 +184,15 @@ def _print_suite(suite: Suite, change: SuiteChange) -> None:
     for one in change.differences:
         if not one.headline:
             continue
+        moved = one.difference
         bounds = (
-            "no interval" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
+            "no interval"
+            if moved.low is None or moved.high is None
+            else f"{moved.low:+.3f} to {moved.high:+.3f}"
         )
         lines.append(
-            f"  {one.label}: {one.before:.3f} -> {one.after:.3f}, {one.difference:+.3f} ({bounds}); "
-            f"{one.changed} of {one.samples} samples differ"
+            f"  {one.label}: {one.before:.3f} -> {one.after:.3f}, {moved.value:+.3f} ({bounds}); "
+            f"{one.changed} of {moved.samples} samples differ"
         )
     lines += [f"runs: {change.before}", f"      {change.after}"]
     click.echo(visible("\n".join(lines)))

@@ -44,7 +44,7 @@ def show_run(folder: Path) -> None:
     """Write a scored run's scorecard and print its summary table."""
     scorecard = write_scorecard(folder)
     try:
-        render_terminal(scorecard, _PipeConsole())
+        render_terminal(scorecard, PipeConsole())
         click.echo(f"scorecard: {folder / schema.SCORECARD}")
         sys.stdout.flush()
     except BrokenPipeError:
@@ -52,7 +52,7 @@ def show_run(folder: Path) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _PipeConsole(Console):
+class PipeConsole(Console):
     """Raises BrokenPipeError, where rich would end the process with code 1."""
 
     def on_broken_pipe(self) -> None:

@@ -54,7 +54,7 @@ def _request(run: Path, resume: bool, given: dict[str, Any]) -> SweepRequest:
     from harness.training.sweep import SweepRequest, last_request
 
     if resume:
-        return SweepRequest(**{**last_request(run), **given})
+        return last_request(run, **given)
     if "suite" not in given:
         raise UsageError(
             "name what to score by with --suite",

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from harness.cli.present import write_scorecard
+from harness.cli.present import PipeConsole, write_scorecard
 from harness.cli.progress import RunProgress
 from harness.log.files import write_atomically
 from harness.report.sweep_html import render_sweep_html
@@ -49,8 +48,8 @@ def show_sweep(run: Path, sweep: Sweep) -> None:
     write_atomically(folder / "sweep.json", data.encode("utf-8", "backslashreplace") + b"\n")
     page = folder / "sweep.html"
     write_atomically(page, render_sweep_html(sweep).encode("utf-8", "backslashreplace"))
-    console = Console(highlight=False)
+    console = PipeConsole(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=max(console.width, _PIPE_WIDTH))
+        console = PipeConsole(highlight=False, width=max(console.width, _PIPE_WIDTH))
     render_sweep(sweep, console)
     click.echo(f"page: {page}")

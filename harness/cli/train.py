@@ -36,7 +36,12 @@ from harness.errors import UsageError
     help="Language of the diagnosis.",
 )
 def command(
-    recipe: Path | None, out: Path, resume: Path | None, show: int | None, only_preflight: bool, lang: Literal["en", "ko"]
+    recipe: Path | None,
+    out: Path,
+    resume: Path | None,
+    show: int | None,
+    only_preflight: bool,
+    lang: Literal["en", "ko"],
 ) -> None:
     """Train the adapter that RECIPE describes (docs/recipes.md)."""
     from harness.training.launch import is_main_process, recipe_of
@@ -96,7 +101,12 @@ def _train(prepared: Any, out: Path, resume: Path | None, lang: Literal["en", "k
         progress = TrainingProgress(quiet=not loud)
         try:
             outcome = train(
-                prepared, folder, resume=resume is not None, watch=progress.watch, report=progress.report, task_metrics=task_metrics
+                prepared,
+                folder,
+                resume=resume is not None,
+                watch=progress.watch,
+                report=progress.report,
+                task_metrics=task_metrics,
             )
         finally:
             progress.stop()

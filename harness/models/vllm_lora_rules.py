@@ -112,7 +112,9 @@ def _config_rejections(config: Mapping[str, Any]) -> Iterator[Rejection]:
     if config.get("bias", "none") != "none":
         yield Rejection(code="bias", what=f"it trained biases (bias: {_shown(config['bias'])})", cure=_MERGE)
     if config.get("lora_bias"):
-        cure = "Merge it (`harness merge`), which works where the base's layers have biases; else train without."
+        cure = (
+            "Merge it (`harness merge`), which works where the base's layers have biases; else train without."
+        )
         yield Rejection(code="lora_bias", what="its LoRA layers have biases (lora_bias)", cure=cure)
     if config.get("use_dora"):
         yield Rejection(code="dora", what="it is a DoRA adapter (use_dora)", cure=_MERGE)

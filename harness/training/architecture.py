@@ -101,7 +101,10 @@ class Architecture:
         if self.experts is not None:
             experts = self.experts
             routed = (
-                experts.layers * experts.count * self.hidden * (1 + (3 if self.gated else 2) * experts.intermediate)
+                experts.layers
+                * experts.count
+                * self.hidden
+                * (1 + (3 if self.gated else 2) * experts.intermediate)
             )
         return self.vocab * self.hidden * (1 if self.tied else 2) + norms + routed
 
@@ -165,7 +168,9 @@ class _Reader:
 
     def found(self, *names: str) -> Any:
         """Return the first value that is there under one of the names, None if none is."""
-        return next((part[name] for part in self._parts for name in names if part.get(name) is not None), None)
+        return next(
+            (part[name] for part in self._parts for name in names if part.get(name) is not None), None
+        )
 
     def optional(self, *names: str) -> int | None:
         """Return a size, None if no name is there. Raises ModelError for a value that is no size."""
@@ -176,7 +181,9 @@ class _Reader:
         if value is None:
             return None
         if not _is_size(value):
-            raise ModelError(f"{names[0]} must be a whole number above 0, not {str(value)[:60]!r}", where=self._where)
+            raise ModelError(
+                f"{names[0]} must be a whole number above 0, not {str(value)[:60]!r}", where=self._where
+            )
         return int(value)
 
     def size(self, *names: str) -> int:
@@ -194,7 +201,9 @@ class _Reader:
         if isinstance(value, bool):
             return value
         tied = self.kind in _TIED_UNLESS_SAID
-        self.assume(f"tie_word_embeddings is not given: the head is taken as {'shared' if tied else 'separate'}")
+        self.assume(
+            f"tie_word_embeddings is not given: the head is taken as {'shared' if tied else 'separate'}"
+        )
         return tied
 
 

@@ -105,9 +105,7 @@ def _is_named(part: Projection, targets: str | list[str]) -> bool:
 
 def adapter_weights(model: Architecture, recipe: Recipe) -> int:
     """Return the number of weights of the adapter: for each projection r x inputs and outputs x r."""
-    return sum(
-        part.layers * recipe.lora.r * (part.inputs + part.outputs) for part in adapted(model, recipe)
-    )
+    return sum(part.layers * recipe.lora.r * (part.inputs + part.outputs) for part in adapted(model, recipe))
 
 
 def adapter_weight_bytes(recipe: Recipe, target: Target) -> int:
@@ -213,7 +211,9 @@ def saved_activations(model: Architecture, recipe: Recipe, target: Target, shape
 
 def one_layer(model: Architecture, recipe: Recipe, target: Target, shape: BatchShape) -> float:
     """Return what one layer's backward takes: with checkpointing its activations, computed again, and gradients."""
-    widest = max((part.inputs for part in model.projections if part.source == "mlp_out"), default=model.hidden)
+    widest = max(
+        (part.inputs for part in model.projections if part.source == "mlp_out"), default=model.hidden
+    )
     flow = float(2 * shape.tokens * (model.hidden + widest) * target.bytes) if target.kind == "cpu" else 0.0
     scores = _scores(model, shape) if target.attention == "eager" else 0.0
     if not target.checkpointing:
@@ -254,5 +254,7 @@ def evaluation_bytes(model: Architecture, recipe: Recipe, target: Target, shape:
     width = min(model.vocab, TILE_VOCABULARY)
     rows = min(shape.eval_tokens, TILE_TOKENS)
     tile = rows * width * (target.bytes + (_TILE_FORWARD_CPU if target.kind == "cpu" else 0))
-    widest = max((part.inputs for part in model.projections if part.source == "mlp_out"), default=model.hidden)
+    widest = max(
+        (part.inputs for part in model.projections if part.source == "mlp_out"), default=model.hidden
+    )
     return float(tile + shape.eval_tokens * (4 * model.hidden + 3 * widest) * target.bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,20 @@ def quantization_config(recipe: Recipe, device: Device) -> Any:
         )
     from transformers import BitsAndBytesConfig
 
+    # FSDP can spread only floating-point storage, and only one type of it.
+    storage = {"bnb_4bit_quant_storage": getattr(torch, device.dtype)} if uses_fsdp() else {}
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=recipe.double_quantization,
         bnb_4bit_compute_dtype=getattr(torch, device.dtype),
+        **storage,
     )
+
+
+def uses_fsdp() -> bool:
+    """Return True under `accelerate launch` with FSDP."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true")
 
 
 def lora_config(recipe: Recipe) -> Any:

@@ -67,8 +67,8 @@ class Watch(Protocol):
     def scored(self, folder: Path) -> None: ...
 
 
-def last_request(run: Path) -> dict[str, Any]:
-    """Return the options of the run's last sweep. Raises RunFolderError if there was none."""
+def last_request(run: Path, **changes: Any) -> SweepRequest:
+    """Return what the run's last sweep was asked, with changes. Raises RunFolderError if there was none."""
     path = run / FOLDER / REQUEST
     if not path.is_file():
         raise RunFolderError(
@@ -76,7 +76,21 @@ def last_request(run: Path) -> dict[str, Any]:
             where=run,
             remedy=f"Begin one: harness sweep {run} --suite SUITE",
         )
-    return read_json(path)
+    known = SweepRequest.__dataclass_fields__
+    recorded = {name: value for name, value in read_json(path).items() if name in known}
+    kinds = {"suite": str, "split": str, "engine": str, "dtype": str, "test": bool, "options": dict}
+    damaged = [name for name, kind in kinds.items() if not isinstance(recorded.get(name), kind)]
+    limit = recorded.get("limit")
+    damaged += ["limit"] if limit is not None and (not isinstance(limit, int) or limit < 1) else []
+    optional = ("metric", "model", "quantization")
+    damaged += [name for name in optional if not isinstance(recorded.get(name), str | None)]
+    if damaged:
+        raise RunFolderError(
+            f"{damaged[0]!r} is missing or damaged",
+            where=path,
+            remedy="Begin the sweep again, without --resume.",
+        )
+    return SweepRequest(**{**recorded, **changes})
 
 
 def sweep(run: Path, request: SweepRequest, watch: Watch, argv: Sequence[str] = ()) -> Sweep:
@@ -92,7 +106,7 @@ def sweep(run: Path, request: SweepRequest, watch: Watch, argv: Sequence[str] = 
         metric = _metric(request.metric, measures, suite)
         trained = training_run(run, header, request.model)
         folder = run / FOLDER
-        _remember(folder, request)
+        _remember(folder, replace(request, suite=str(suite.folder)))
         with _resumable(run):
             return _swept(trained, suite, test_suite, measures, metric, request, watch, argv)
 

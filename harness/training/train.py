@@ -27,7 +27,14 @@ from harness.prompt.golden import golden_prompt
 from harness.run.header import environment, git_state
 from harness.training.prepare import Prepared, PreparedData, reasons
 from harness.training.run_folder import TrainingFolder, checkpoints, is_complete
-from harness.training.settings import Device, choose_device, lora_config, quantization_config, sft_config
+from harness.training.settings import (
+    Device,
+    choose_device,
+    lora_config,
+    quantization_config,
+    sft_config,
+    uses_fsdp,
+)
 from harness.training.trainer import EntryCallback, RowTrainer, Rows, TaskMetrics
 
 Watch = Callable[[list[dict[str, Any]]], str | None]
@@ -258,8 +265,9 @@ def load_base(prepared: Prepared, device: Device) -> Any:
     quantization = quantization_config(prepared.recipe, device)
     if quantization is not None:
         settings["quantization_config"] = quantization
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        settings["device_map"] = {"": local if device.kind == "cuda" else "cpu"}
+        if not uses_fsdp():
+            local = int(os.environ.get("LOCAL_RANK", "0"))
+            settings["device_map"] = {"": local if device.kind == "cuda" else "cpu"}
     try:
         model = AutoModelForCausalLM.from_pretrained(str(prepared.model.path), **settings)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:

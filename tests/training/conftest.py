@@ -12,6 +12,7 @@ import yaml
 from harness.testing.tiny_model import make_tiny_model
 from tests.training.records import record, write_dataset
 
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a tiny model folder with room for a tool block."""

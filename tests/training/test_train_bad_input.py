@@ -20,7 +20,9 @@ from tests.training.records import record
 def refused(path: Path) -> HarnessError:
     with pytest.raises(HarnessError) as caught:
         prepared = prepare(path)
-        sft_config(prepared.recipe, choose_device(prepared.recipe), path.parent, micro_batch=1, accumulation=1)
+        sft_config(
+            prepared.recipe, choose_device(prepared.recipe), path.parent, micro_batch=1, accumulation=1
+        )
     return caught.value
 
 
@@ -92,7 +94,9 @@ def test_extra_options_are_checked_against_the_installed_trl(recipe, extra: dict
 
 def test_extra_options_that_exist_are_passed_on(recipe, tmp_path: Path):
     prepared = prepare(recipe(training__extra={"adam_beta2": 0.95}))
-    made = sft_config(prepared.recipe, choose_device(prepared.recipe), tmp_path, micro_batch=1, accumulation=1)
+    made = sft_config(
+        prepared.recipe, choose_device(prepared.recipe), tmp_path, micro_batch=1, accumulation=1
+    )
     assert made.adam_beta2 == 0.95
 
 

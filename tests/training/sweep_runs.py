@@ -1,0 +1,161 @@
+"""A training run on disk without training: tiny adapters as checkpoints, their origins, a log and a suite."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.engine.base import EngineRequest
+from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
+from harness.models.fingerprint import adapter_fingerprint, model_fingerprint
+from harness.models.tokenizer import load_tokenizer
+from harness.parse.choose import get_dialect
+from harness.prompt.golden import golden_prompt
+from harness.prompt.render import Renderer
+from harness.testing.tiny_model import make_tiny_adapter
+from harness.types import EngineInfo, Generation, Prompt, ToolCall
+from tests.training.conftest import record, write_dataset
+
+SUITE = """
+schema: 1
+name: lamps
+version: 1.0.0
+description: Lamps.
+dataset: {path: ../data, split: test}
+models: {default: nothing}
+generation: {temperature: 0, max_new_tokens: 8}
+metrics: [tool_name_accuracy, parameter_accuracy, json_validity, hallucination_rate]
+slices: [category]
+"""
+
+
+def write_suite(folder: Path, *, validation: int = 60, test: int = 45) -> Path:
+    """Write a suite and its data set into a folder and return the suite."""
+    data = write_dataset(folder / "data", [], [record(number, "held") for number in range(validation)])
+    lines = [json.dumps(record(number, "test")) + "\n" for number in range(test)]
+    (data / "test.jsonl").write_text("".join(lines), encoding="utf-8")
+    suite = folder / "suite"
+    suite.mkdir()
+    (suite / "suite.yaml").write_text(SUITE, encoding="utf-8")
+    return suite
+
+
+def write_run(
+    folder: Path,
+    model: Path,
+    losses: Mapping[int, float],
+    *,
+    start: float = 3.0,
+    seeds: Mapping[int, int] = {},
+) -> Path:
+    """Write a training run with one checkpoint a step and its validation loss; return it."""
+    folder.mkdir(parents=True)
+    renderer = Renderer(load_tokenizer(model), get_dialect("hermes"))
+    fingerprint = model_fingerprint(model)
+    header = {
+        "schema": 1,
+        "status": "done",
+        "recipe": {"name": "tiny"},
+        "base": {"name": str(model), "path": str(model), "fingerprint": fingerprint},
+    }
+    (folder / "train.json").write_text(json.dumps(header), encoding="utf-8")
+    log: list[dict[str, Any]] = [{"eval_loss": start, "epoch": 0.0, "step": 0}]
+    for step, loss in losses.items():
+        log.append({"loss": loss - 0.1, "learning_rate": 1e-3, "epoch": step / 100, "step": step})
+        log.append({"eval_loss": loss, "epoch": step / 100, "step": step})
+        adapter = make_tiny_adapter(folder / f"checkpoint-{step}", model, seed=seeds.get(step, step))
+        origin = AdapterOrigin(
+            base=str(model),
+            base_fingerprint=fingerprint,
+            dialect="hermes",
+            template_sha256=renderer.template_sha256,
+            tools_by=renderer.tools_by,
+            golden=golden_prompt(renderer),
+            data={},
+            recipe={"name": "tiny"},
+            recipe_sha256="0" * 64,
+            versions={},
+            step=step,
+            epoch=step / 100,
+            created="2026-01-01T00:00:00Z",
+        )
+        (adapter / ORIGIN_FILE).write_text(json.dumps(origin_record(origin)), encoding="utf-8")
+    (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log), encoding="utf-8")
+    return folder
+
+
+class PlantedEngine:
+    """Right on the first so many samples of a split, by adapter: `right[(adapter or base, split)]`."""
+
+    right: dict[tuple[str, str], int] = {}
+    talks: dict[str, int] = {}
+    """How many samples that expect no call get one all the same, by adapter."""
+    loads = 0
+    asked: list[tuple[str, str]] = []
+    stop_after: int | None = None
+    failing: set[tuple[str, str]] = set()
+
+    @classmethod
+    def reset(cls, right: dict[tuple[str, str], int], talks: dict[str, int] | None = None) -> None:
+        cls.right, cls.talks, cls.loads, cls.asked = right, talks or {}, 0, []
+        cls.stop_after, cls.failing = None, set()
+
+    def __init__(self, request: EngineRequest) -> None:
+        type(self).loads += 1
+        self._request = request
+        self._active: Path | None = None
+
+    def info(self) -> EngineInfo:
+        active = self._active
+        assert self._request.model_path is not None
+        return EngineInfo(
+            engine="planted",
+            model=self._request.model,
+            model_fingerprint=model_fingerprint(self._request.model_path),
+            adapter=str(active) if active else None,
+            adapter_fingerprint=adapter_fingerprint(active) if active else None,
+            dtype=self._request.dtype,
+            quantization=self._request.quantization,
+            device="none",
+            context_length=4096,
+            versions={},
+        )
+
+    def use_adapter(self, adapter: Path | None) -> None:
+        assert adapter is None or adapter in self._request.adapters
+        self._active = adapter
+
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
+        name = self._active.name if self._active else "base"
+        for prompt in prompts:
+            sample = prompt.sample
+            if self.stop_after is not None and len(self.asked) >= self.stop_after:
+                raise KeyboardInterrupt
+            self.asked.append((name, sample.id))
+            split, _, number = sample.id.partition("-")
+            yield Generation(
+                key=prompt.key,
+                sample_id=sample.id,
+                repeat=prompt.repeat,
+                status="error" if (name, sample.id) in self.failing else "ok",
+                text=self._text(name, split, int(number), prompt),
+                finish_reason="stop",
+                prompt_tokens=1,
+                new_tokens=1,
+            )
+
+    def _text(self, name: str, split: str, number: int, prompt: Prompt) -> str:
+        dialect = get_dialect("hermes")
+        if prompt.sample.expect == "no_call":
+            call = ToolCall(name="turn", arguments={"lamp": 1})
+            return dialect.render_calls([call]) if number < self.talks.get(name, 0) else "No."
+        if number >= self.right.get((name, split), 0):
+            return "I would rather not."
+        gold = prompt.sample.gold[0]
+        arguments = {key: one.accept[0] for key, one in gold.arguments.items() if not one.optional}
+        return dialect.render_calls([ToolCall(name=gold.name, arguments=arguments)])
+
+    def close(self) -> None:
+        """Nothing is held."""
