@@ -66,14 +66,16 @@ def command(
         )
     _show(adapter, repo, private, files)
     if dry_run:
-        click.echo(f"\n--- README.md\n{card}")
+        from harness.report.text import visible
+
+        click.echo(f"\n--- README.md\n{visible(card)}")
         click.echo("dry run: nothing was uploaded", err=True)
         return
     _confirm(repo, private, files, yes)
     from harness.training.publish import upload
 
     if not sys.stderr.isatty():
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
         disable_progress_bars()
     published = upload(files, repo, private=private, token=token, message=f"Publish {adapter.resolve().name}")

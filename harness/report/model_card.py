@@ -92,8 +92,8 @@ def render_card(facts: CardFacts) -> str:
     body = "\n\n".join(part for part in _body(name, facts) if part)
     card = f"---\n{data.to_yaml()}\n---\n\n{body}\n"
     # Read back as the hub will: a card that it cannot read has no numbers there.
-    read = ModelCard(card)
-    if (read.data.eval_results or []) != results:
+    read: Any = ModelCard(card).data
+    if (read.eval_results or []) != results:
         raise ValueError("the model card does not read back with the numbers that were written into it")
     return card
 
@@ -250,7 +250,7 @@ def _training(origin: AdapterOrigin | None) -> Iterator[str]:
         return
     yield "## Training"
     rows = [
-        ("base", f"{_local_name(origin.base)}, fingerprint {origin.base_fingerprint}"),
+        ("base", f"{_base_title(origin.base)}, fingerprint {origin.base_fingerprint}"),
         ("checkpoint", f"step {origin.step}, epoch {origin.epoch:g}"),
         ("recipe", f"sha256 {origin.recipe_sha256}"),
         ("chat template", f"sha256 {origin.template_sha256}"),
@@ -297,6 +297,10 @@ def _limits(facts: CardFacts) -> Iterator[str]:
             yield "The validation split chose this checkpoint, so its numbers are on the high side."
     licence = f"is {facts.licence}" if facts.licence else "is not known here; look it up"
     yield f"The licence of the base {licence}. It applies to what is built on it."
+
+
+def _base_title(name: str) -> str:
+    return f"{name}: {ALIASES[name].title}" if name in ALIASES else _local_name(name)
 
 
 def _local_name(name: str) -> str:

@@ -62,9 +62,9 @@ def render_sweep(sweep: Sweep, console: Console) -> None:
 
 def _table(sweep: Sweep, pen: _Pen, *, losses: bool, rates: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("checkpoint", overflow="fold")
+    table.add_column("checkpoint", no_wrap=True, overflow="fold")
     if losses:
-        for name in ("epoch", "train\nloss", "valid.\nloss", "perplexity"):
+        for name in ("epoch", "train\nloss", "valid.\nloss", "perp-\nlexity"):
             table.add_column(name, justify="right", no_wrap=True, overflow="crop")
     if rates:
         for column in sweep.columns:

@@ -64,7 +64,7 @@ def evidence(difference: Difference, column: Column) -> str:
     parts = []
     if difference.low is not None and difference.high is not None:
         low, high = (f"{bound * scale + 0.0:{digits}}" for bound in (difference.low, difference.high))
-        parts.append(f"95 % interval {low} to {high}")
+        parts.append(f"95\u00a0% interval {low} to {high}")
     else:
         parts.append("no interval: too few independent samples")
     if difference.p is not None:
@@ -73,8 +73,9 @@ def evidence(difference: Difference, column: Column) -> str:
 
 
 def p_value(p: float) -> str:
-    """Return "p = 0.012" or "p < 0.001"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+    """Return "p = 0.012" or "p < 0.001", in one piece."""
+    text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+    return text.replace(" ", "\u00a0")
 
 
 def loss_text(value: float | None) -> str:

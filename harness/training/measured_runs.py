@@ -34,7 +34,7 @@ def measured_runs(
     RunFolderError for it, for an incomplete run, and for two named runs of one suite.
     """
     found = [*_read(named, strict=True), *_read(_swept(sweep), strict=False)]
-    strict = {path for path in named}
+    strict = set(named)
     mine, bases = [], []
     for path, header in found:
         engine = header["engine"]

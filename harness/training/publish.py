@@ -29,7 +29,8 @@ class Published:
 
 def check_repo(repo: str) -> None:
     """Raise UsageError unless `repo` is OWNER/NAME as a hub takes it."""
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(repo)
@@ -71,7 +72,7 @@ def upload(
         raise UsageError("there is no access token", remedy=_LOGIN)
     try:
         api = (make_api or _api)(token)
-        api.create_repo(repo, repo_type="model", private=private or None, exist_ok=True)
+        api.create_repo(repo, repo_type="model", private=private, exist_ok=True)
         if private and not api.model_info(repo).private:
             raise UsageError(
                 f"{repo} exists and is public, and --private was asked for",

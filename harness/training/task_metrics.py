@@ -63,6 +63,15 @@ def recipe_metrics(
     return measure
 
 
+def metric_directions(prepared: Prepared) -> dict[str, bool]:
+    """Return the headline measures of the recipe's `eval_suite`: name to `higher_is_better`; {} without a suite."""
+    spec = prepared.recipe.eval_suite
+    if spec is None:
+        return {}
+    beside = prepared.recipe_path.parent / spec.path
+    return _headline(metrics_of(load_suite(str(beside) if beside.exists() else spec.path)))
+
+
 def task_metrics(
     model: Any, tokenizer: Any, prepared: Prepared, suite: Suite, limit: int | None
 ) -> dict[str, float]:

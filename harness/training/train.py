@@ -35,7 +35,7 @@ from harness.training.settings import (
     sft_config,
     uses_fsdp,
 )
-from harness.training.trainer import EntryCallback, RowTrainer, Rows, TaskMetrics
+from harness.training.trainer import EntryCallback, Rows, RowTrainer, TaskMetrics
 
 Watch = Callable[[list[dict[str, Any]]], str | None]
 """log history -> why training should stop, or None."""
@@ -184,7 +184,7 @@ class _Run:
         metric = recipe.evaluation.metric
         if prepared.validation is not None or recipe.eval_suite is not None:
             arguments.metric_for_best_model = metric if metric.startswith("eval_") else f"eval_{metric}"
-            arguments.greater_is_better = not metric.endswith(("loss", "hallucination_rate"))
+            arguments.greater_is_better = _higher_is_better(prepared)
         entries = EntryCallback(self._entry, self._checkpoint, self._step)
         made = self._task_metrics(model, prepared, self._device) if self._task_metrics else None
         trainer = RowTrainer(
@@ -298,6 +298,16 @@ def _rows(prepared: Prepared) -> Rows:
         validation=prepared.validation.rows if prepared.validation else (),
         probe=[train[index * len(train) // probe] for index in range(probe)],
     )
+
+
+def _higher_is_better(prepared: Prepared) -> bool:
+    """Return the direction of the metric that checkpoints are compared by; a loss is better when lower."""
+    metric = prepared.recipe.evaluation.metric.removeprefix("eval_")
+    if prepared.recipe.eval_suite is None or metric.endswith("loss"):
+        return not metric.endswith("loss")
+    from harness.training.task_metrics import metric_directions
+
+    return metric_directions(prepared).get(metric, True)
 
 
 def _early_stopping(prepared: Prepared) -> list[Any]:

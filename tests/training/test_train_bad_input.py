@@ -12,17 +12,20 @@ import yaml
 from harness.errors import HarnessError, ModelError, RecordError, SpecError
 from harness.training.preflight import preflight
 from harness.training.prepare import prepare
-from harness.training.settings import choose_device, sft_config
 from harness.training.run_folder import TrainingFolder
+from harness.training.settings import choose_device, sft_config
 from tests.training.records import record
+
+
+def settle(path: Path) -> None:
+    """Go as far as the first step of training would."""
+    prepared = prepare(path)
+    sft_config(prepared.recipe, choose_device(prepared.recipe), path.parent, micro_batch=1, accumulation=1)
 
 
 def refused(path: Path) -> HarnessError:
     with pytest.raises(HarnessError) as caught:
-        prepared = prepare(path)
-        sft_config(
-            prepared.recipe, choose_device(prepared.recipe), path.parent, micro_batch=1, accumulation=1
-        )
+        settle(path)
     return caught.value
 
 

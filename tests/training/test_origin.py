@@ -1,0 +1,127 @@
+"""An adapter is used only with the base and the prompts that it was trained on, and the difference is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import ModelError
+from harness.models.adapter_origin import ORIGIN_FILE, read_origin
+from harness.models.resolve import resolve_model
+from harness.models.tokenizer import load_tokenizer
+from harness.parse.hermes import Hermes
+from harness.prompt.golden import golden_prompt
+from harness.prompt.render import Renderer
+from harness.run.origin_check import check_origin
+from harness.testing.tiny_model import make_tiny_model
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a base and an adapter that was trained on it."""
+    from harness.training.launch import open_folder
+    from harness.training.prepare import prepare
+    from harness.training.run_folder import checkpoints
+    from harness.training.train import train
+    from tests.training.records import record, write_dataset
+
+    place = tmp_path_factory.mktemp("trained")
+    base = make_tiny_model(place / "base", context=4096)
+    write_dataset(place / "data", [record(number) for number in range(6)], [record(9, "held")])
+    recipe = {
+        "schema": 1,
+        "name": "tiny",
+        "base": str(base),
+        "train": {"path": "data", "split": "train"},
+        "quantization": "none",
+        "lora": {"r": 2, "alpha": 4},
+        "training": {"max_steps": 1, "optim": "adamw_torch"},
+    }
+    (place / "recipe.yaml").write_text(json.dumps(recipe))
+    prepared = prepare(place / "recipe.yaml")
+    folder = open_folder(prepared, place / "runs", None)
+    train(prepared, folder, resume=False, watch=lambda history: None, report=lambda kind, detail: None)
+    folder.close()
+    return base, checkpoints(folder.path)[-1]
+
+
+def copied(folder: Path, to: Path) -> Path:
+    to.mkdir()
+    for file in folder.iterdir():
+        if file.is_file():
+            (to / file.name).write_bytes(file.read_bytes())
+    return to
+
+
+def check(adapter: Path, base: Path, dialect: str = "hermes") -> bool:
+    return check_origin(adapter, resolve_model(str(base)), Renderer(load_tokenizer(base), Hermes()), dialect)
+
+
+def test_the_base_it_was_trained_on_is_accepted(trained):
+    base, adapter = trained
+    assert check(adapter, base)
+
+
+def test_an_adapter_from_elsewhere_is_unchecked(trained, tmp_path: Path):
+    base, adapter = trained
+    other = copied(adapter, tmp_path / "elsewhere")
+    (other / ORIGIN_FILE).unlink()
+    assert not check(other, base)
+
+
+def test_another_base_is_named(trained, tmp_path: Path):
+    _, adapter = trained
+    other = make_tiny_model(tmp_path / "other", seed=5, context=4096)
+    with pytest.raises(ModelError, match="another base"):
+        check(adapter, other)
+
+
+def test_another_template_is_named_with_the_line_that_differs(trained, tmp_path: Path):
+    base, adapter = trained
+    changed = copied(base, tmp_path / "changed")
+    template = (changed / "chat_template.jinja").read_text().replace("\n{{ message", ":\n{{ message")
+    (changed / "chat_template.jinja").write_text(template)
+    with pytest.raises(ModelError, match=r"line \d+ of the golden prompt was '<\|im_start\|>system'"):
+        check(adapter, changed)
+
+
+def test_another_dialect_is_named(trained):
+    base, adapter = trained
+    with pytest.raises(ModelError, match="bare_json"):
+        check(adapter, base, "bare_json")
+
+
+def test_harness_run_refuses_before_the_model_is_loaded(trained, tmp_path: Path, harness):
+    base, adapter = trained
+    changed = copied(base, tmp_path / "changed")
+    (changed / "chat_template.jinja").write_text(
+        (changed / "chat_template.jinja").read_text().replace("<|im_start|>", "<|im_start|> ")
+    )
+    suite = Path(__file__).resolve().parents[2] / "suites" / "_smoke"
+    done = harness("run", suite, "--model", changed, "--adapter", adapter)
+    assert done.exit_code == 4
+    assert "another chat template" in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"[]", b"{}", b'{"schema": 2}', b'{"schema": 1, "base": 5}', b"\xff\xfe", b'{"schema": 1, "golden": []}'],
+)
+def test_a_damaged_origin_is_an_error_and_not_a_pass(trained, tmp_path: Path, damage: bytes):
+    base, adapter = trained
+    other = copied(adapter, tmp_path / "damaged")
+    (other / ORIGIN_FILE).write_bytes(damage)
+    with pytest.raises(ModelError, match="harness_adapter"):
+        check(other, base)
+
+
+def test_origin_survives_a_round_trip_and_its_golden_prompt_is_the_renderers(trained):
+    base, adapter = trained
+    origin: Any = read_origin(adapter)
+    assert origin.golden == golden_prompt(Renderer(load_tokenizer(base), Hermes()))
+    assert "절점 5번" in origin.golden.text

@@ -1,0 +1,400 @@
+"""What would be uploaded, what the card says, and that no secret leaves: not the token, and none from the files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+hub = pytest.importorskip("huggingface_hub")
+hub_errors = pytest.importorskip("huggingface_hub.errors")
+
+from harness.errors import Interrupted, UsageError  # noqa: E402
+from harness.training.publish import PublishError, upload  # noqa: E402
+from harness.training.publish_files import (  # noqa: E402
+    ALLOWED,
+    CARD,
+    PublishFile,
+    find_secrets,
+    publish_files,
+    without_local_paths,
+)
+from tests.unit.publishable import LOCAL, make_adapter, make_run  # noqa: E402
+
+TOKEN = "hf_" + "PlantedTokenForThisTest" + "0123456789"
+REPO = "kim/lamp-adapter"
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    return make_adapter(tmp_path / "adapter")
+
+
+def card_of(out: str) -> Any:
+    return hub.ModelCard(out.split("--- README.md\n", 1)[1])
+
+
+def test_a_dry_run_shows_every_file_and_touches_no_network(in_process, adapter: Path):
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run")
+    assert done.exit_code == 0, done.err
+    for name in (
+        "adapter_model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+    ):
+        data = (adapter / name).read_bytes()
+        assert f"  {hashlib.sha256(data).hexdigest()}  {len(data):>12,}  {name}" in done.out
+    shown = {line.split()[-1] for line in done.out.split("not uploaded")[0].splitlines()[1:]}
+    assert shown == {
+        *("README.md", "adapter_model.safetensors", "adapter_config.json", "harness_adapter.json"),
+        *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
+    }
+    assert (
+        "not uploaded: .env, optimizer.pt, rng_state.pth, scheduler.pt, trainer_state.json, training_args.bin"
+        in done.out
+    )
+    assert "the card has no numbers" in done.err
+    assert TOKEN not in done.out + done.err
+
+
+def test_the_card_holds_the_numbers_of_the_run(in_process, adapter: Path, tmp_path: Path):
+    run = make_run(in_process, tmp_path / "reports", adapter)
+    base = make_run(in_process, tmp_path / "reports", None, {"wrong_name": 1.0})
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run", "--run", run, "--run", base)
+    assert done.exit_code == 0, done.err
+    card = card_of(done.out)
+    data = card.data
+    assert (data.library_name, data.license, data.language) == ("peft", "apache-2.0", ["en", "ko"])
+    assert data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    said = {one["metric"]: one for one in summary["aggregates"] if one["group"] == "all"}
+    published = {result.metric_type: result for result in data.eval_results}
+    assert {"tool_name_accuracy", "hallucination_rate", "over_refusal"} <= set(published)
+    for metric, result in published.items():
+        assert result.metric_value == round(said[metric]["value"], 4)
+        assert result.metric_args["n"] == said[metric]["n"]
+        assert (result.dataset_type, result.dataset_split) == ("smoke", "test")
+    # The base was planted to name no tool right, the adapter all.
+    (row,) = [line for line in card.text.splitlines() if line.startswith("| Tool names exact (")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert (cells[1], cells[4], cells[5][:6]) == ("1.000", "0.000", "+1.000")
+    assert "Eight samples show that the pieces fit together" in card.text
+    assert "harness train recipe.yaml" in card.text
+    assert "c" * 64 in card.text
+    assert "d" * 64 in card.text
+
+
+def test_no_path_of_this_machine_is_published(in_process, adapter: Path, tmp_path: Path):
+    run = make_run(in_process, tmp_path / "reports", adapter)
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run", "--run", run)
+    files = {file.name: file for file in publish_files(adapter, "card", "the/base")}
+    assert json.loads(files["adapter_config.json"].data or b"")["base_model_name_or_path"] == "the/base"
+    assert json.loads(files["harness_adapter.json"].data or b"")["recipe"]["base"] == "base"
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == LOCAL
+    card = done.out.split("--- README.md\n", 1)[1]
+    assert "/home/kim" not in card
+    assert str(tmp_path) not in card
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("/home/kim/models/base", "base"),
+        ("~/models/base/", "base"),
+        (r"C:\Users\kim\base", "base"),
+        ("owner/name", "owner/name"),
+        ("structural/train.jsonl", "structural/train.jsonl"),
+        ("../datasets/structural", "../datasets/structural"),
+        ("and/or, a /slash in text", "and/or, a /slash in text"),
+        ("<|im_start|>user\n/a/b", "<|im_start|>user\n/a/b"),
+    ],
+)
+def test_which_strings_are_local_paths(text: str, kept: str):
+    assert without_local_paths({"a": [text, 1, None]}) == {"a": [kept, 1, None]}
+
+
+@pytest.mark.parametrize(
+    ("engine", "says"),
+    [
+        ({"adapter_fingerprint": "another"}, "measured another adapter"),
+        ({"model_fingerprint": "another"}, "measured another base"),
+    ],
+)
+def test_numbers_of_something_else_are_refused(
+    in_process, adapter: Path, tmp_path: Path, engine: Any, says: str
+):
+    run = make_run(in_process, tmp_path / "reports", adapter, **engine)
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run", "--run", run)
+    assert done.exit_code == 4
+    assert says in done.err
+    # A sweep holds runs of many adapters: those of others are passed over.
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run", "--sweep", tmp_path / "reports")
+    assert done.exit_code == 0
+    assert "has no numbers" in done.err
+
+
+def test_an_incomplete_run_is_refused(in_process, adapter: Path, tmp_path: Path):
+    run = make_run(in_process, tmp_path / "reports", adapter)
+    header = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    (run / "run.json").write_text(json.dumps(header | {"status": "interrupted"}), encoding="utf-8")
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run", "--run", run)
+    assert done.exit_code == 4
+    assert "INCOMPLETE" in done.err
+
+
+def test_a_sweep_gives_its_runs_and_its_sentence(in_process, adapter: Path, tmp_path: Path):
+    swept = tmp_path / "trained" / "sweep"
+    make_run(in_process, swept, adapter)
+    make_run(in_process, swept, None, {"silence": 1.0})
+    (swept / "sweep.json").write_text(
+        json.dumps({"chosen": "adapter", "sentence": "Chosen of 3."}), encoding="utf-8"
+    )
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run", "--sweep", tmp_path / "trained")
+    assert done.exit_code == 0, done.err
+    assert "Chosen of 3." in done.out
+    assert "difference, paired" in done.out
+
+
+SECRETS = {
+    "hugging face": TOKEN[:-4] + "zzzz",
+    "openai": "sk-proj-Ab1" + "x" * 30,
+    "aws": "AKIA" + "ABCDEFGH12345678",
+    "github": "ghp_" + "a1" * 18,
+    "key": "-----BEGIN RSA PRIVATE KEY-----",
+    "address": "https://kim:hunter22@example.org/",
+}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize("name", ["chat_template.jinja", "harness_adapter.json", "tokenizer_config.json"])
+def test_a_secret_in_a_file_stops_the_upload(in_process, adapter: Path, kind: str, name: str):
+    file = adapter / name
+    if name.endswith(".json"):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        record.setdefault("recipe", {})["note"] = SECRETS[kind]
+        file.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    else:
+        file.write_text(f"line one\n{{# {SECRETS[kind]} #}}", encoding="utf-8")
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run")
+    assert done.exit_code == 4
+    assert f"{name}:" in done.err
+    assert "nothing is uploaded" in done.err
+    assert SECRETS[kind] not in done.out + done.err
+
+
+def test_the_environments_own_secrets_are_looked_for(adapter: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
+    (adapter / "tokenizer_config.json").write_text(
+        '{"a": "0123456789abcdef0123456789abcdef01234567"}', encoding="utf-8"
+    )
+    (found,) = find_secrets(publish_files(adapter, "card", None))
+    assert (found.file, found.line) == ("tokenizer_config.json", 1)
+
+
+def test_a_secret_on_the_seam_of_two_pieces_and_in_weights(tmp_path: Path):
+    header = json.dumps({"__metadata__": {"note": TOKEN}}).encode()
+    weights = tmp_path / "adapter_model.safetensors"
+    weights.write_bytes(struct.pack("<Q", len(header)) + header)
+    seam = tmp_path / "tokenizer.json"
+    seam.write_bytes(b"\n" * ((1 << 20) - 10) + TOKEN.encode() + b"\n" * (1 << 20))
+    files = [PublishFile(name=path.name, size=1, sha256="", path=path) for path in (weights, seam)]
+    found = {(one.file, one.line) for one in find_secrets(files) if one.kind.startswith("an access token")}
+    assert found == {("adapter_model.safetensors", 1), ("tokenizer.json", (1 << 20) - 9)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf_hub_download",
+        "risk-free-and-well-known-words-2",
+        "sk-learn",
+        "https://example.org:8080/a@b",
+        "AKIAhello",
+    ],
+)
+def test_what_is_no_secret(text: str, adapter: Path):
+    (adapter / "chat_template.jinja").write_text(text, encoding="utf-8")
+    assert find_secrets(publish_files(adapter, "card", None)) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ADAPTER", "--repo", TOKEN),
+        (TOKEN, "--repo", REPO),
+        ("ADAPTER", "--repo", REPO, "--token", TOKEN),
+        ("ADAPTER", "--repo", REPO, f"--token={TOKEN}"),
+        ("ADAPTER", "--repo", REPO, "--base-model", TOKEN),
+    ],
+)
+def test_a_token_on_the_command_line_is_refused_and_not_repeated(
+    in_process, adapter: Path, arguments: tuple[str, ...]
+):
+    done = in_process("publish", *(str(adapter) if part == "ADAPTER" else part for part in arguments))
+    assert done.exit_code == 4
+    assert TOKEN not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--repo", "no-owner"), "names no owner"),
+        (("--repo", "a/b/c"), "--repo"),
+        (("--repo", "a--b/c"), "--repo"),
+        (("--repo", REPO, "--base-model", "x"), "no name on a hub"),
+        (("--repo", REPO), "--yes"),
+        (("--repo", REPO, "--run", "nowhere"), "not a run folder"),
+        (("--repo", REPO, "--sweep", "nowhere"), "holds no run folders"),
+    ],
+)
+def test_bad_input(in_process, adapter: Path, arguments: tuple[str, ...], says: str):
+    done = in_process("publish", adapter, *arguments)
+    assert done.exit_code == 4
+    assert says in done.err
+
+
+def test_without_a_token(in_process, adapter: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    done = in_process("publish", adapter, "--repo", REPO, "--yes")
+    assert done.exit_code == 4
+    assert "hf auth login" in done.err
+
+
+def test_hostile_text_in_a_card(in_process, tmp_path: Path):
+    evil = "x | y <script>alert(1)</script> `tick` [a](b)\n# Title\x1b[2J\u202e ```\n---\nlicense: mit"
+    adapter = make_adapter(tmp_path / "adapter")
+    origin = json.loads((adapter / "harness_adapter.json").read_text(encoding="utf-8"))
+    origin |= {"base": evil, "dialect": evil, "recipe": {"name": evil}, "versions": {evil: evil}}
+    (adapter / "harness_adapter.json").write_text(json.dumps(origin), encoding="utf-8")
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run")
+    assert done.exit_code == 0, done.err
+    assert not set("\x1b\u202e").intersection(done.out + done.err)
+    card = card_of(done.out)
+    assert card.data.license is None
+    outside = [line for line in card.text.split("````")[0].splitlines() if "script" in line]
+    assert outside
+    assert all("<script>" not in line for line in outside)
+    assert card.text.count("\n# ") == 1 or card.text.count("\n# ") == card.text.count("\n# Title") + 1
+
+
+class FakeHub:
+    """What HfApi offers and this uses; `there` is what the repository holds after the commit."""
+
+    endpoint = "https://hub.example"
+
+    def __init__(
+        self, *, private: bool = False, fails: dict[str, BaseException] | None = None, loses: str = ""
+    ) -> None:
+        self.private = private
+        self.fails = fails or {}
+        self.loses = loses
+        self.calls: list[str] = []
+        self.there: dict[str, int] = {}
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.fails:
+            raise self.fails[name]
+
+    def create_repo(self, repo: str, *, repo_type: str, private: bool, exist_ok: bool) -> None:
+        self._call("create_repo")
+
+    def model_info(self, repo: str) -> Any:
+        self._call("model_info")
+        return SimpleNamespace(private=self.private)
+
+    def create_commit(self, repo: str, *, operations: list[Any], commit_message: str) -> Any:
+        self._call("create_commit")
+        for operation in operations:
+            with operation.as_file() as file:
+                self.there[operation.path_in_repo] = len(file.read())
+        return SimpleNamespace(oid="c0ffee" * 6)
+
+    def get_paths_info(self, repo: str, paths: list[str], *, revision: str) -> list[Any]:
+        self._call("get_paths_info")
+        return [
+            SimpleNamespace(path=path, size=size, lfs=None)
+            for path, size in self.there.items()
+            if path != self.loses
+        ]
+
+
+def send(adapter: Path, fake: FakeHub, *, private: bool = False, token: str | None = TOKEN) -> Any:
+    files = publish_files(adapter, "# card", None)
+    return upload(files, REPO, private=private, token=token, message="m", make_api=lambda token: fake)
+
+
+def test_one_commit_with_the_allowed_files(adapter: Path):
+    fake = FakeHub()
+    published = send(adapter, fake)
+    assert fake.calls == ["create_repo", "create_commit", "get_paths_info"]
+    assert set(fake.there) <= {CARD, *ALLOWED}
+    assert fake.there["adapter_model.safetensors"] == (adapter / "adapter_model.safetensors").stat().st_size
+    assert published.url == f"https://hub.example/{REPO}"
+
+
+def test_a_public_repository_where_a_private_one_was_asked_for(adapter: Path):
+    fake = FakeHub(private=False)
+    with pytest.raises(UsageError, match="is public"):
+        send(adapter, fake, private=True)
+    assert "create_commit" not in fake.calls
+    assert send(adapter, FakeHub(private=True), private=True)
+
+
+def http_error(status: int, text: str = "") -> BaseException:
+    import httpx2
+
+    request = httpx2.Request("POST", "https://hub.example/api", headers={"authorization": f"Bearer {TOKEN}"})
+    return hub_errors.HfHubHTTPError(
+        text or f"{status} error", response=httpx2.Response(status, request=request)
+    )
+
+
+@pytest.mark.parametrize("call", ["create_repo", "create_commit", "get_paths_info"])
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (http_error(401), UsageError, "does not accept the access token"),
+        (http_error(403), UsageError, "may not write there"),
+        (http_error(404), UsageError, "no such owner or repository"),
+        (http_error(429), PublishError, "refused (429)"),
+        (http_error(503, f"down\nBearer {TOKEN}"), PublishError, "refused (503): down"),
+        (ConnectionError("no route to host"), PublishError, "cannot be reached"),
+        (TimeoutError(), PublishError, "cannot be reached"),
+        (hub_errors.OfflineModeIsEnabled("offline"), PublishError, "HF_HUB_OFFLINE"),
+        (ValueError(f"Illegal header value b'Bearer {TOKEN}'"), UsageError, "[redacted]"),
+        (KeyboardInterrupt(), Interrupted, "interrupted"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or type(value).__name__,
+)
+def test_what_can_go_wrong_speaks(adapter: Path, call: str, error: BaseException, kind: type, says: str):
+    with pytest.raises(kind) as caught:
+        send(adapter, FakeHub(fails={call: error}))
+    message = caught.value.one_message()
+    assert says in message
+    assert TOKEN not in message
+    assert caught.value.remedy
+
+
+def test_a_file_that_did_not_arrive(adapter: Path):
+    with pytest.raises(PublishError, match="did not arrive"):
+        send(adapter, FakeHub(loses="adapter_config.json"))
+
+
+def test_no_token_no_call(adapter: Path):
+    fake = FakeHub()
+    with pytest.raises(UsageError, match="no access token"):
+        send(adapter, fake, token=None)
+    assert fake.calls == []
