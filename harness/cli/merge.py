@@ -185,11 +185,10 @@ def _print_suite(suite: Suite, change: SuiteChange) -> None:
         if not one.headline:
             continue
         moved = one.difference
-        bounds = (
-            "no interval"
-            if moved.low is None or moved.high is None
-            else f"{moved.low:+.3f} to {moved.high:+.3f}"
-        )
+        if moved.low is None or moved.high is None or moved.low == moved.high:
+            bounds = "no interval"
+        else:
+            bounds = f"{moved.low:+.3f} to {moved.high:+.3f}"
         lines.append(
             f"  {one.label}: {one.before:.3f} -> {one.after:.3f}, {moved.value:+.3f} ({bounds}); "
             f"{one.changed} of {moved.samples} samples differ"

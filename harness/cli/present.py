@@ -17,6 +17,7 @@ from harness.log.reader import RunFolder
 from harness.report.html import render_html
 from harness.report.model import Scorecard, build_scorecard
 from harness.report.terminal import render_terminal
+from harness.report.text import visible
 from harness.run.score_run import score_run
 from harness.suite.load import Suite
 
@@ -49,6 +50,37 @@ def show_run(folder: Path) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader went away (`harness run ... | head`): the run itself goes on, and so does its exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show_differences(base: Path, other: Path) -> None:
+    """Print the headline metrics of two runs side by side, with the paired difference and its 95 % interval.
+
+    Raises RunFolderError for runs that cannot be compared.
+    """
+    from rich.table import Table
+
+    from harness.training.paired_runs import paired_differences
+
+    rows = [row for row in paired_differences(base, other) if row.headline]
+    adapter = RunFolder(other).header()["engine"].get("adapter")
+    table = Table(title=f"base against {visible(Path(str(adapter)).name)}", title_justify="left")
+    for heading in ("metric", "base", "adapter", "difference", "95 % interval", "n", ""):
+        table.add_column(heading, justify="left" if heading in ("metric", "") else "right")
+    for row in rows:
+        change = row.difference
+        interval, verdict = "-", "cannot tell"
+        if change.low is not None and change.high is not None:
+            interval = f"{100 * change.low:+.1f} to {100 * change.high:+.1f}"
+            if change.low > 0 or change.high < 0:
+                verdict = "better" if (change.value > 0) == row.higher_is_better else "WORSE"
+        name = row.label + ("" if row.higher_is_better else " (lower is better)")
+        values = (f"{100 * row.before:.1f} %", f"{100 * row.after:.1f} %", f"{100 * change.value:+.1f}")
+        table.add_row(visible(name), *values, interval, str(row.n), verdict)
+    try:
+        PipeConsole().print(table)
+        click.echo("Differences in percentage points, paired on the same samples, resampled by cluster.")
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -83,8 +83,22 @@ def command(
         finished = [
             _one_run(plan, session.engine, resume, reuse, out, events) for plan in session.plans(selection)
         ]
+    if session.targets[0] is None and len(finished) > 1:
+        _compare([folder for _, folder in finished])
     for counts, folder in finished:
         complain_about_errors(counts, folder)
+
+
+def _compare(folders: list[Path]) -> None:
+    """Print each adapter's differences to the base, measured before it in the same command."""
+    from harness.cli.present import show_differences
+    from harness.errors import HarnessError
+
+    for folder in folders[1:]:
+        try:
+            show_differences(folders[0], folder)
+        except HarnessError as error:
+            click.echo(f"no comparison with the base: {error.one_message()}", err=True)
 
 
 def _one_run(

@@ -217,7 +217,12 @@ def _against_base(run: Measured, metric: str) -> list[str]:
     if one is None:
         return ["–", "–"]
     moved = one.difference
-    bounds = "" if moved.low is None or moved.high is None else f" ({moved.low:+.3f} to {moved.high:+.3f})"
+    if moved.low is None or moved.high is None:
+        bounds = ""
+    elif moved.low == moved.high:
+        bounds = " (the same for every sample)"
+    else:
+        bounds = f" ({moved.low:+.3f} to {moved.high:+.3f})"
     return [f"{one.before:.3f}", f"{moved.value:+.3f}{bounds}"]
 
 
@@ -276,7 +281,9 @@ def _reproduce(facts: CardFacts) -> Iterator[str]:
         yield "The recipe, to be saved as `recipe.yaml` beside the data set:"
         yield _fence(recipe, "yaml")
     lines = ["harness train recipe.yaml"] if facts.origin is not None else []
-    lines += [_portable(command(run.header)) for run in facts.runs]
+    for run in facts.runs:
+        lines += [_portable(command(header)) for header in (run.header, run.base_header) if header]
+    lines = list(dict.fromkeys(lines))
     if lines:
         yield _fence("\n".join(lines), "bash")
     if facts.runs:
@@ -327,4 +334,4 @@ def _plain(value: Any) -> str:
 
 
 def _code(value: Any) -> str:
-    return one_line(str(value), 200).replace("`", "'")
+    return re.sub("[`<>|]", "", one_line(str(value), 200))

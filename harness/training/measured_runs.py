@@ -16,12 +16,14 @@ from harness.training.paired_runs import PairedDifference, paired_differences
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A complete run of the adapter; `against_base` by metric, empty where the base was not run on the same samples."""
+    """A complete run of the adapter; `against_base` by metric, empty (and `base_header` None) where the base was not asked
+    the same."""
 
     folder: Path
     header: Mapping[str, Any]
     summary: Mapping[str, Any]
     against_base: Mapping[str, PairedDifference]
+    base_header: Mapping[str, Any] | None
 
 
 def measured_runs(
@@ -105,13 +107,14 @@ def _one_a_suite(
 def _measured(
     path: Path, header: Mapping[str, Any], bases: Sequence[tuple[Path, dict[str, Any]]]
 ) -> Measured:
-    same = [base for base, other in bases if _asked(other) == _asked(header)]
-    differences = paired_differences(same[-1], path) if same else ()
+    same = [(base, other) for base, other in bases if _asked(other) == _asked(header)]
+    differences = paired_differences(same[-1][0], path) if same else ()
     return Measured(
         folder=path,
         header=header,
         summary=RunFolder(path).summary(),
         against_base={one.metric: one for one in differences},
+        base_header=same[-1][1] if same else None,
     )
 
 

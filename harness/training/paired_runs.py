@@ -12,7 +12,10 @@ from harness.training.choose_checkpoint import Candidate, Difference, Part, comp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
-    """One metric of two runs on the samples that both answered; `changed` counts those whose share in it differs."""
+    """One metric of two runs on the samples that both answered.
+
+    `n` counts the samples that it applies to in either run, `changed` those whose share in it differs.
+    """
 
     metric: str
     label: str
@@ -21,6 +24,7 @@ class PairedDifference:
     before: float
     after: float
     difference: Difference
+    n: int
     changed: int
 
 
@@ -43,7 +47,7 @@ def paired_differences(before: Path, after: Path) -> tuple[PairedDifference, ...
         difference, old, new = compare(one, other, name), one.value(name), other.value(name)
         if difference is None or old is None or new is None:
             continue
-        pairs = zip(one.parts[name], other.parts[name], strict=True)
+        pairs = list(zip(one.parts[name], other.parts[name], strict=True))
         found.append(
             PairedDifference(
                 metric=name,
@@ -53,6 +57,7 @@ def paired_differences(before: Path, after: Path) -> tuple[PairedDifference, ...
                 before=old,
                 after=new,
                 difference=difference,
+                n=sum(left[1] > 0 or right[1] > 0 for left, right in pairs),
                 changed=sum(left != right for left, right in pairs),
             )
         )

@@ -152,7 +152,9 @@ def _spoken(error: Exception, repo: str, token: str) -> HarnessError:
         )
     if isinstance(error, ValueError):
         # A token with a line break in it, say: the client refuses to build the request.
-        return UsageError(f"the request cannot be made: {reason}", where=repo, remedy=_LOGIN)
+        return UsageError(
+            f"the request cannot be made: {reason}", where=repo, remedy="Check HF_TOKEN and HF_ENDPOINT."
+        )
     return PublishError(
         f"the hub cannot be reached: {type(error).__name__}: {reason}",
         where=repo,

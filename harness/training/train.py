@@ -19,7 +19,7 @@ import torch
 from harness.allocator import keep_freed_memory
 from harness.errors import EngineError, HarnessError, Interrupted, ModelError, StorageError
 from harness.fingerprint import sha256_of_file
-from harness.log.files import storage_error, write_json_atomically
+from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.writer import utc_now
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
 from harness.models.fingerprint import model_fingerprint
@@ -245,6 +245,10 @@ class _Run:
         (folder / "README.md").unlink(
             missing_ok=True
         )  # a model card of placeholders; `harness publish` writes one
+        # PEFT records where the base lies on this machine; what it is called means something elsewhere too.
+        config = read_json(folder / "adapter_config.json")
+        config["base_model_name_or_path"] = self._prepared.recipe.base
+        write_json_atomically(folder / "adapter_config.json", config)
         record = origin_record(self._origin) | {"step": step, "epoch": epoch, "created": utc_now()}
         write_json_atomically(folder / ORIGIN_FILE, record)
         if not is_complete(folder):
@@ -329,8 +333,6 @@ def _early(trainer: Any) -> str | None:
 
 
 def _logged(checkpoint: Path | None) -> list[dict[str, Any]]:
-    from harness.log.files import read_json
-
     if checkpoint is None:
         return []
     return [entry for entry in read_json(checkpoint / "trainer_state.json").get("log_history", []) if entry]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.engine.base import EngineRequest
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
@@ -89,13 +89,13 @@ def write_run(
 class PlantedEngine:
     """Right on the first so many samples of a split, by adapter: `right[(adapter or base, split)]`."""
 
-    right: dict[tuple[str, str], int] = {}
-    talks: dict[str, int] = {}
+    right: ClassVar[dict[tuple[str, str], int]] = {}
+    talks: ClassVar[dict[str, int]] = {}
     """How many samples that expect no call get one all the same, by adapter."""
     loads = 0
-    asked: list[tuple[str, str]] = []
+    asked: ClassVar[list[tuple[str, str]]] = []
     stop_after: int | None = None
-    failing: set[tuple[str, str]] = set()
+    failing: ClassVar[set[tuple[str, str]]] = set()
 
     @classmethod
     def reset(cls, right: dict[tuple[str, str], int], talks: dict[str, int] | None = None) -> None:

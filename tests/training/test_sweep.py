@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("peft")
-
 from harness.errors import (
     HarnessError,
     IncompleteRun,
@@ -223,7 +221,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(place: Path) -> None:
     PlantedEngine.asked.clear()
     for stop in (75, 200, 330):
         PlantedEngine.stop_after = stop
-        with pytest.raises(Interrupted, match="harness sweep .* --resume"):
+        with pytest.raises(Interrupted, match=r"harness sweep .* --resume"):
             swept(place)
     PlantedEngine.stop_after = None
     again = sweep_data(swept(place))

@@ -272,5 +272,5 @@ def test_statuses() -> None:
         "checkpoint-50": "worse than the best (p < 0.001)",
         "checkpoint-100": "chosen within 1 SE of the best",
         "checkpoint-150": "best",
-        "checkpoint-200": "worse than the best (p = 0.001)",
+        "checkpoint-200": "worse than the best (p < 0.001)",
     }

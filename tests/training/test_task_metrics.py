@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("peft")
+import torch
 
 from harness.errors import SpecError
 from harness.suite.load import Suite, load_suite

@@ -71,7 +71,8 @@ def test_a_recipe_becomes_checkpoints_that_know_where_they_come_from(recipe, tin
     assert origin.recipe["lora"]["r"] == 4
     assert origin.data["train"]["rows"] == 12
     assert "lamp" not in origin.golden.text
-    assert check_adapter(found[-1], tiny_model).rank == 4
+    adapter = check_adapter(found[-1], tiny_model)
+    assert (adapter.rank, adapter.base_name) == (4, str(tiny_model))
     assert not (found[-1] / "README.md").exists()
     logged = losses(outcome.folder)
     assert list(logged) == [1, 2, 3, 4]

@@ -71,7 +71,7 @@ def test_a_dry_run_shows_every_file_and_touches_no_network(in_process, adapter: 
 
 def test_the_card_holds_the_numbers_of_the_run(in_process, adapter: Path, tmp_path: Path):
     run = make_run(in_process, tmp_path / "reports", adapter)
-    base = make_run(in_process, tmp_path / "reports", None, {"wrong_name": 1.0})
+    base = make_run(in_process, tmp_path / "reports", None, {"silence": 1.0})
     done = in_process("publish", adapter, "--repo", REPO, "--dry-run", "--run", run, "--run", base)
     assert done.exit_code == 0, done.err
     card = card_of(done.out)
@@ -86,7 +86,7 @@ def test_the_card_holds_the_numbers_of_the_run(in_process, adapter: Path, tmp_pa
         assert result.metric_value == round(said[metric]["value"], 4)
         assert result.metric_args["n"] == said[metric]["n"]
         assert (result.dataset_type, result.dataset_split) == ("smoke", "test")
-    # The base was planted to name no tool right, the adapter all.
+    # The base was planted to call nothing, the adapter is right.
     (row,) = [line for line in card.text.splitlines() if line.startswith("| Tool names exact (")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert (cells[1], cells[4], cells[5][:6]) == ("1.000", "0.000", "+1.000")
