@@ -21,6 +21,7 @@ from harness.types import Expect, ToolCall
 
 HELP = """\
 /tools [NAME]            the tools that are offered, or one with its schema
+/offer NAME ... | all    offer only these (starts over)
 /result NAME JSON        the result of a call, handed back to the model
 /system [TEXT]           show or change the system text (a change starts over)
 /reset                   start over
@@ -37,10 +38,12 @@ class ChatLoop:
 
     def __init__(self, chat: Chat, *, interactive: bool) -> None:
         self._chat = chat
+        self._all_tools = chat.tools
         self._interactive = interactive
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
         self._commands: dict[str, Callable[[str], None]] = {
             "/tools": self._tools,
+            "/offer": self._offer,
             "/result": self._result,
             "/system": self._system,
             "/reset": self._reset,
@@ -116,6 +119,20 @@ class ChatLoop:
         if rest not in names:
             raise UsageError(f"no tool {rest!r}", remedy=did_you_mean(rest, names))
         self._show(json.dumps(dict(names[rest].parameters), ensure_ascii=False, indent=1))
+
+    def _offer(self, rest: str) -> None:
+        known = {tool.name: tool for tool in self._all_tools}
+        names = list(known) if rest == "all" else rest.split()
+        if not names:
+            raise UsageError(
+                "/offer needs names of tools, or all", remedy=f"There are: {', '.join(known) or 'none'}."
+            )
+        for name in names:
+            if name not in known:
+                raise UsageError(f"no tool {name!r}", remedy=did_you_mean(name, known))
+        self._chat.tools = tuple(known[name] for name in dict.fromkeys(names))
+        self._chat.reset()
+        self._show(f"{len(self._chat.tools)} tools offered; the conversation starts over")
 
     def _system(self, rest: str) -> None:
         if not rest:

@@ -53,10 +53,10 @@ def _base(verdict: VllmVerdict, origin: AdapterOrigin | None) -> str:
     from harness.models.cache import models_dir
 
     recorded = origin.base if origin is not None else verdict.base
-    if recorded is not None and recorded in ALIASES:
-        return str(models_dir() / recorded)
-    if recorded and not Path(recorded).is_dir() and verdict.base and Path(verdict.base).is_dir():
-        return verdict.base
+    here = models_dir() / recorded if recorded is not None and recorded in ALIASES else None
+    for folder in (here, Path(verdict.base) if verdict.base else None):
+        if folder is not None and folder.is_dir():
+            return str(folder)
     return recorded or "BASE"
 
 

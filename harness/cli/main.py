@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "Measure a model on a suite and leave a run folder with a scorecard.",
     "score": "Score a run again from its files; no model is loaded.",
     "report": "Rebuild a run's scorecard from its files.",
+    "plan": "Say what training by a recipe needs: memory, disk, steps, and what would make it fit.",
     "train": "Train an adapter by a recipe, after a preflight; --show, --resume.",
     "sweep": "Score base and checkpoints of a training run and say which to ship.",
     "diagnose": "Say what the curves of a training run show, and what to change.",

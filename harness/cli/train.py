@@ -28,6 +28,7 @@ from harness.errors import UsageError
     help="Show that many rows with the spans that bear loss; train nothing.",
 )
 @click.option("--preflight", "only_preflight", is_flag=True, help="Check everything; train nothing.")
+@click.option("--force", is_flag=True, help="Train although the memory looks too small.")
 @click.option(
     "--lang",
     type=click.Choice(["en", "ko"]),
@@ -41,6 +42,7 @@ def command(
     resume: Path | None,
     show: int | None,
     only_preflight: bool,
+    force: bool,
     lang: Literal["en", "ko"],
 ) -> None:
     """Train the adapter that RECIPE describes (docs/recipes.md)."""
@@ -55,7 +57,7 @@ def command(
     if show is not None:
         _show(prepared, show)
         return
-    _preflight(prepared, out, loud=is_main_process())
+    _preflight(prepared, out, force=force, loud=is_main_process())
     if only_preflight:
         return
     _train(prepared, out, resume, lang)
@@ -67,11 +69,16 @@ def _show(prepared: Any, count: int) -> None:
     print_rows(prepared, count)
 
 
-def _preflight(prepared: Any, out: Path, *, loud: bool) -> None:
+def _preflight(prepared: Any, out: Path, *, force: bool, loud: bool) -> None:
     from harness.cli.training_view import print_findings
+    from harness.training.memory_plan import preflight_memory
     from harness.training.preflight import preflight
+    from harness.training.settings import choose_device
 
-    found = preflight(prepared, out)
+    found = [
+        *preflight(prepared, out),
+        *preflight_memory(prepared, choose_device(prepared.recipe), forced=force),
+    ]
     if loud:
         print_findings(prepared, found)
     critical = [finding for finding in found if finding.severity == "critical"]

@@ -12,14 +12,20 @@ from harness.errors import ModelError
 Source = Literal["attention_in", "attention_out", "mlp_in", "mlp_out"]
 
 _NESTED = ("text_config", "llm_config", "language_config")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-_LLAMA_LIKE = frozenset(
+_LLAMA_LIKE = _words(
     "llama mistral ministral qwen2 qwen3 qwen2_moe qwen3_moe mixtral gemma gemma2 gemma3_text smollm3 olmo2 olmo3 granite "
-    "cohere cohere2 phi3 exaone4 hunyuan_v1_dense ernie4_5 seed_oss".split()
+    "cohere cohere2 phi3 exaone4 hunyuan_v1_dense ernie4_5 seed_oss"
 )
-_UNGATED = frozenset("gpt2 gpt_neox gpt_neo gptj opt phi bloom falcon starcoder2 codegen mpt".split())
-_QUERY_KEY_NORM = frozenset("qwen3 qwen3_moe gemma3_text olmo2 olmo3 exaone4 hunyuan_v1_dense".split())
-_TIED_UNLESS_SAID = frozenset("gemma gemma2 gemma3_text gpt2 cohere cohere2".split())
+_UNGATED = _words("gpt2 gpt_neox gpt_neo gptj opt phi bloom falcon starcoder2 codegen mpt")
+_QUERY_KEY_NORM = _words("qwen3 qwen3_moe gemma3_text olmo2 olmo3 exaone4 hunyuan_v1_dense")
+_TIED_UNLESS_SAID = _words("gemma gemma2 gemma3_text gpt2 cohere cohere2")
 _FUSED = {
     "phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"),
     "gpt2": ("c_attn", "c_proj", "c_fc", "c_proj"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.training.memory_terms import BatchShape
 from harness.training.recipe import Recipe
-from harness.training.rows import TokenRow
+from harness.training.rows import TokenRow, truncated
 from harness.training.shared_prefix import Layout, layout
 
 _LAID_OUT = 64
@@ -46,14 +46,14 @@ def shape_of_rows(recipe: Recipe, train: Sequence[TokenRow], validation: Sequenc
     Separate rows are padded to the longest, and the longest row comes once an epoch. With `share_prefix` the
     micro-batches of the first epoch are made in the order that training makes them (needs torch) and laid out.
     """
-    kept = [row for row in train if len(row.ids) <= recipe.tokens.max_length] or list(train[:1])
+    kept = _fitting(recipe, train) or list(train[:1])
     size = recipe.training.per_device_train_batch_size
     rows = min(size, len(kept))
     longest = max(len(row.ids) for row in kept)
     probe = min(recipe.evaluation.train_probe, len(kept))
     evaluates = recipe.validation is not None or recipe.eval_suite is not None
     eval_size = recipe.training.per_device_eval_batch_size or size
-    checked = [row for row in validation if len(row.ids) <= recipe.tokens.max_length]
+    checked = _fitting(recipe, validation)
     eval_longest = max((len(row.ids) for row in (*checked, *(kept if probe else ()))), default=0)
     eval_tokens = eval_longest * min(eval_size, max(len(checked), probe)) if evaluates else 0
     supervised = rows * max(row.supervised for row in kept)
@@ -107,7 +107,7 @@ def work_of(recipe: Recipe, train: Sequence[TokenRow] | None) -> Work:
     spec = recipe.training
     if train is None:
         return Work(rows=None, tokens=None, steps_per_epoch=None, steps=spec.max_steps)
-    kept = [row for row in train if len(row.ids) <= recipe.tokens.max_length]
+    kept = _fitting(recipe, train)
     tokens = sum(len(row.ids) for row in kept)
     rows = math.ceil(tokens / recipe.tokens.max_length) if recipe.tokens.packing else len(kept)
     batches = math.ceil(rows / spec.per_device_train_batch_size)
@@ -118,6 +118,15 @@ def work_of(recipe: Recipe, train: Sequence[TokenRow] | None) -> Work:
         steps_per_epoch=per_epoch,
         steps=spec.max_steps or math.ceil(spec.num_train_epochs * per_epoch),
     )
+
+
+def _fitting(recipe: Recipe, rows: Sequence[TokenRow]) -> list[TokenRow]:
+    """Return the rows within `max_length`, longer ones cut where the recipe cuts them."""
+    most = recipe.tokens.max_length
+    if recipe.tokens.too_long != "truncate":
+        return [row for row in rows if len(row.ids) <= most]
+    cut = (row if len(row.ids) <= most else truncated(row, most) for row in rows)
+    return [row for row in cut if row is not None]
 
 
 def _micro_batches(recipe: Recipe, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:

@@ -110,7 +110,9 @@ def _next(
 
 def _optimiser(recipe: Recipe, now: MemoryPlan, lengths: Sequence[int] | None) -> Iterator[_Step]:
     if "8bit" not in recipe.training.optim:
-        yield _Step(settings=(("training.optim", "paged_adamw_8bit"),), cost="no cost in quality that is known")
+        yield _Step(
+            settings=(("training.optim", "paged_adamw_8bit"),), cost="no cost in quality that is known"
+        )
 
 
 def _micro_batch(recipe: Recipe, now: MemoryPlan, lengths: Sequence[int] | None) -> Iterator[_Step]:
@@ -167,7 +169,7 @@ def _length(recipe: Recipe, now: MemoryPlan, lengths: Sequence[int] | None) -> I
         for length in dict.fromkeys(shorter):
             share = sum(one > length for one in ordered) / len(ordered)
             if length < most and length >= 8 and share:
-                lost = "cut" if recipe.tokens.too_long == "truncate" else "lost"
+                lost = {"drop": "lost", "truncate": "cut", "refuse": "refused"}[recipe.tokens.too_long]
                 yield _Step(
                     settings=(("tokens.max_length", length),),
                     cost=f"{share:.1%} of the rows are longer and would be {lost}",
@@ -227,10 +229,14 @@ def _advice(recipe: Recipe, steps: Sequence[_Step], plan: Planner, available: in
             )
         )
         now = after
-    return Advice(
-        changes=tuple(changes), verdict=now.verdict(available), needed=now.needed, recipe=recipe
-    )
+    return Advice(changes=tuple(changes), verdict=now.verdict(available), needed=now.needed, recipe=recipe)
 
 
 def _yaml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

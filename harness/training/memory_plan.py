@@ -26,7 +26,8 @@ _CPU_PROCESS = 620 << 20
 """Resident after the first step: Python, torch, transformers, PEFT, TRL, bitsandbytes, and their libraries."""
 _ROW_TOKEN_BYTES = 20
 """A token of a row: 4 bytes in the row, 16 in the trainer's table of ids and labels."""
-_CPU_SLACK = 0.16
+_CPU_SLACK = 0.4
+"""Of what is allocated within a step: glibc's heap is cut up by micro-batches of changing sizes, within a few steps."""
 _CUDA_CONTEXT = 0.6 * 2**30
 _CUDA_SLACK = 0.08
 
@@ -186,7 +187,7 @@ def _extra(
     if target.kind == "cpu":
         return [
             ("evaluation, beyond a step", evaluation),
-            ("allocator slack", _CPU_SLACK * (step + evaluation)),
+            ("allocator slack", _CPU_SLACK * (saved + step + evaluation)),
             ("data rows", float(_ROW_TOKEN_BYTES * shape.data_tokens)),
             ("Python process", float(_CPU_PROCESS)),
         ]

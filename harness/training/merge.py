@@ -7,6 +7,7 @@ place and moved there when it is whole and has been compared.
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import os
 import shutil
@@ -115,6 +116,8 @@ def _available_memory() -> float:
 
 
 def _import_libraries() -> None:
+    # PEFT imports bitsandbytes, which speaks of kernels that a merge has no use for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         import peft
         import torch

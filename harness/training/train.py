@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from harness.allocator import keep_freed_memory
+from harness.allocator import keep_freed_memory, release_unused_memory
 from harness.errors import EngineError, HarnessError, Interrupted, ModelError, StorageError
 from harness.fingerprint import sha256_of_file
 from harness.log.files import read_json, storage_error, write_json_atomically
@@ -43,6 +43,7 @@ Report = Callable[[str, Mapping[str, Any]], None]
 """(kind, detail): `entry`, `step`, `checkpoint`, `note`."""
 
 SLOW_DATA_SHARE = 0.2
+_RELEASE_EVERY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +239,8 @@ class _Run:
         return self._watch(self._history)
 
     def _step(self, step: int, steps: int) -> None:
+        if self._device.kind == "cpu" and step % _RELEASE_EVERY == 0:
+            release_unused_memory()
         self._report("step", {"step": step, "steps": steps, "seconds": time.monotonic() - self._started})
 
     def _checkpoint(self, step: int, epoch: float) -> None:

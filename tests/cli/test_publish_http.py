@@ -173,8 +173,8 @@ def test_a_dry_run_asks_nothing(hub: Hub, place: Path):
 @pytest.mark.parametrize(
     ("refuse", "code", "says"),
     [
-        ({"/api/repos/create": 401}, 4, "does not accept the access token (401)"),
-        ({"/api/repos/create": 403}, 4, "may not write there (403)"),
+        ({"/api/": 401}, 4, "does not accept the access token (401)"),
+        ({"/api/": 403}, 4, "may not write there (403)"),
         ({"/commit/": 403}, 4, "may not write there (403)"),
         ({"/preupload/": 404}, 4, "(404)"),
         ({"/paths-info/": 400}, 6, "refused (400)"),

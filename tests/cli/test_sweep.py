@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.testing.tiny_model import make_tiny_model
-from tests.training.sweep_runs import write_run, write_suite
+from harness.testing.training_run import make_training_run
+from tests.training.sweep_runs import write_suite
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep_cli")
     model = make_tiny_model(folder / "model", context=4096)
     write_suite(folder, validation=9, test=6)
-    write_run(folder / "run", model, {5: 1.0, 10: 0.8})
+    make_training_run(folder / "run", model, {5: 1.0, 10: 0.8})
     return folder
 
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ["README.md", "README.ko.md"]
@@ -54,6 +55,20 @@ def test_the_commands_without_make_are_those_of_the_makefile() -> None:
     assert "harness run suites/tool_calling --limit 100" in makefile
 
 
+def trains(line: str) -> bool:
+    """Return True for the lines that train, and for those that name a training run."""
+    return "train/smoke.yaml" in line or "train/runs/RUN" in line
+
+
+def words_of(command: str) -> list[str]:
+    """Return a command's words without `harness`, with two samples where a model answers."""
+    words = shlex.split(command)[1:]
+    if words[0] in ("run", "sweep") and "scripted" not in words:
+        words = [word for word in words if word not in ("50", "--limit")]
+        words += ["--limit", "2"]
+    return words
+
+
 @pytest.mark.model
 def test_every_harness_line_runs(harness, tmp_path: Path) -> None:
     from harness.models.resolve import resolve_model
@@ -67,15 +82,38 @@ def test_every_harness_line_runs(harness, tmp_path: Path) -> None:
     assert first.exit_code == 0, first.err
     tried = 0
     for line in harness_lines("README.md"):
+        if trains(line):
+            continue
         command = line.replace("my/model-folder", str(model)).replace("reports/RUN", str(first.run_dir))
-        words = shlex.split(command)[1:]
-        if words[0] == "run" and "scripted" not in words:
-            words = [word for word in words if word not in ("50", "--limit")]
-            words += ["--limit", "2"]
 
-        done = harness(*words, cwd=workspace)
+        done = harness(*words_of(command), cwd=workspace)
 
         assert done.exit_code == 0, (line, done.err)
         tried += 1
     assert tried >= 12
     assert adapter is not None
+
+
+@pytest.mark.model
+@pytest.mark.timeout(900)
+def test_every_training_line_runs(harness, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    assert harness("init", workspace).exit_code == 0
+    recipe = workspace / "train" / "smoke.yaml"
+    spec = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    spec["train"]["limit"], spec["validation"]["limit"] = 4, 1
+    spec["training"] |= {"max_steps": 2, "per_device_train_batch_size": 2}
+    spec["evaluation"] |= {"every": 2, "train_probe": 0}
+    recipe.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    tried = 0
+    for line in filter(trains, harness_lines("README.md")):
+        command = line
+        if "RUN" in line:
+            (run,) = (workspace / "train" / "runs").iterdir()
+            command = line.replace("train/runs/RUN", str(run)).replace("checkpoint-8", "checkpoint-2")
+
+        done = harness(*words_of(command), cwd=workspace)
+
+        assert done.exit_code == 0, (line, done.err)
+        tried += 1
+    assert tried >= 5

@@ -1,20 +1,15 @@
-"""A training run on disk without training: tiny adapters as checkpoints, their origins, a log and a suite."""
+"""A suite for sweeps, and an engine whose answers are planted."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from harness.engine.base import EngineRequest
-from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
 from harness.models.fingerprint import adapter_fingerprint, model_fingerprint
-from harness.models.tokenizer import load_tokenizer
 from harness.parse.choose import get_dialect
-from harness.prompt.golden import golden_prompt
-from harness.prompt.render import Renderer
-from harness.testing.tiny_model import make_tiny_adapter
 from harness.types import EngineInfo, Generation, Prompt, ToolCall
 from tests.training.conftest import record, write_dataset
 
@@ -40,50 +35,6 @@ def write_suite(folder: Path, *, validation: int = 60, test: int = 45) -> Path:
     suite.mkdir()
     (suite / "suite.yaml").write_text(SUITE, encoding="utf-8")
     return suite
-
-
-def write_run(
-    folder: Path,
-    model: Path,
-    losses: Mapping[int, float],
-    *,
-    start: float = 3.0,
-    seeds: Mapping[int, int] = {},
-) -> Path:
-    """Write a training run with one checkpoint a step and its validation loss; return it."""
-    folder.mkdir(parents=True)
-    renderer = Renderer(load_tokenizer(model), get_dialect("hermes"))
-    fingerprint = model_fingerprint(model)
-    header = {
-        "schema": 1,
-        "status": "done",
-        "recipe": {"name": "tiny"},
-        "base": {"name": str(model), "path": str(model), "fingerprint": fingerprint},
-    }
-    (folder / "train.json").write_text(json.dumps(header), encoding="utf-8")
-    log: list[dict[str, Any]] = [{"eval_loss": start, "epoch": 0.0, "step": 0}]
-    for step, loss in losses.items():
-        log.append({"loss": loss - 0.1, "learning_rate": 1e-3, "epoch": step / 100, "step": step})
-        log.append({"eval_loss": loss, "epoch": step / 100, "step": step})
-        adapter = make_tiny_adapter(folder / f"checkpoint-{step}", model, seed=seeds.get(step, step))
-        origin = AdapterOrigin(
-            base=str(model),
-            base_fingerprint=fingerprint,
-            dialect="hermes",
-            template_sha256=renderer.template_sha256,
-            tools_by=renderer.tools_by,
-            golden=golden_prompt(renderer),
-            data={},
-            recipe={"name": "tiny"},
-            recipe_sha256="0" * 64,
-            versions={},
-            step=step,
-            epoch=step / 100,
-            created="2026-01-01T00:00:00Z",
-        )
-        (adapter / ORIGIN_FILE).write_text(json.dumps(origin_record(origin)), encoding="utf-8")
-    (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log), encoding="utf-8")
-    return folder
 
 
 class PlantedEngine:

@@ -25,10 +25,11 @@ from harness.log.writer import RunLock
 from harness.registry import Registry
 from harness.report.sweep_json import sweep_data
 from harness.report.sweep_wording import reasons, status_parts, verdict, warnings
+from harness.testing.training_run import make_training_run
 from harness.training import sweep as sweep_module
 from harness.training.sweep import SweepRequest, last_request, sweep
 from harness.training.sweep_result import Sweep
-from tests.training.sweep_runs import PlantedEngine, write_run, write_suite
+from tests.training.sweep_runs import PlantedEngine, write_suite
 
 LOSSES = {10: 1.0, 20: 0.5, 30: 0.6, 40: 0.9}
 CALLS = 40
@@ -59,7 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A run with four checkpoints and its suite, made once."""
     folder = tmp_path_factory.mktemp("sweep")
     write_suite(folder)
-    write_run(folder / "run", tiny_model, LOSSES)
+    make_training_run(folder / "run", tiny_model, LOSSES)
     return folder
 
 

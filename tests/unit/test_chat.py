@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.chat_loop import ChatLoop
+from harness.cli.chat_loop import ChatLoop, _lines
 from harness.data.records import iter_samples
 from harness.errors import UsageError
 from harness.parse.choose import get_dialect
@@ -144,6 +144,8 @@ def test_parallel_calls_wait_for_all_results(capsys: pytest.CaptureFixture[str])
         ("/result turn {bad", "not valid JSON"),
         ("/tool", "Did you mean '/tools'?"),
         ("/tools tunr", "Did you mean 'turn'?"),
+        ("/offer tunr", "Did you mean 'turn'?"),
+        ("/offer", "There are: turn."),
         ("/save", "/save needs a file"),
         ("/save x.jsonl", "no question to save"),
         ("/save x.jsonl maybe", "does not say what is right"),
@@ -241,3 +243,28 @@ def test_a_right_call_that_the_schema_forbids_is_refused(tmp_path: Path, capsys:
     out = typed(chat, "lamp", f'/save {tmp_path / "x.jsonl"} call turn {{"lamp": "three"}}', capsys=capsys)
     assert "permits none of the accepted values" in out
     assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_lines_are_safe_before_they_are_laid_out():
+    """The columns of a wide terminal are made from these lines, past the printing of single blocks."""
+    chat, _ = make_chat("\x1b[2Jabc", base=False)
+    lines = _lines(chat.ask("hi")[0])
+    assert lines == ["| \\x1b[2Jabc", "- no call"]
+
+
+def test_hostile_tool_descriptions(capsys: pytest.CaptureFixture[str]):
+    chat, _ = make_chat(base=False)
+    chat.tools = (
+        ToolSpec(name="turn", description="\x1b[31mred", parameters={"properties": {"\x1b[1m": {}}}),
+    )
+    out = typed(chat, "/tools", "/tools turn", capsys=capsys)
+    assert "\x1b" not in out
+    assert "\\x1b[31mred" in out
+
+
+def test_a_choice_of_tools(capsys: pytest.CaptureFixture[str]):
+    chat, engine = make_chat("A", "B", base=False)
+    other = ToolSpec(name="stop", description="", parameters={"type": "object", "properties": {}})
+    chat.tools = (LAMP, other)
+    typed(chat, "/offer stop", "one", "/offer all", "two", capsys=capsys)
+    assert [prompt.sample.tools for prompt in engine.asked] == [(other,), (LAMP, other)]

@@ -1,0 +1,95 @@
+"""A sweep against what it replaces: one `harness sweep` over base and 4 checkpoints, and one `harness run` for each of the
+five, every command a process of its own, on the same samples: `python -m bench.bench_sweep [--samples 12]`.
+
+The sweep loads libraries and weights once; it generates the same answers. How much that saves depends on how long the
+answers take, so the seconds of generation alone stand beside the ratio. Both sides take turns, target by target, so that
+a busy machine slows both: a fifth of the separate runs comes before the sweep, the rest after it. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness.models.resolve import resolve_model
+from harness.testing.training_run import make_training_run
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = (50, 100, 150, 200)
+
+
+def seconds(*arguments: str | Path) -> float:
+    """Return the wall time of one harness command. Raises CalledProcessError."""
+    started = time.perf_counter()
+    command = [sys.executable, "-P", "-m", "harness", *map(str, arguments)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
+def generations(folder: Path) -> tuple[float, dict[str, str]]:
+    """Return the seconds that the runs in a folder spent generating, and every answer by adapter and sample."""
+    spent, texts = 0.0, {}
+    for header_path in folder.glob("*/run.json"):
+        header = json.loads(header_path.read_text(encoding="utf-8"))
+        spent += header["generation_s"]
+        adapter = Path(header["engine"]["adapter"] or "base").name
+        with (header_path.parent / "generations.jsonl").open(encoding="utf-8") as lines:
+            for record in map(json.loads, lines):
+                texts[f"{adapter} {record['sample_id']}"] = record["text"]
+    return spent, texts
+
+
+def measure(model_name: str, samples: int) -> dict[str, object]:
+    """Return wall times of both ways and their ratio."""
+    model = resolve_model(model_name).path
+    suite = ROOT / "suites" / "tool_calling"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run = make_training_run(folder / "run", model, dict.fromkeys(STEPS, 1.0))
+        adapters = ["base", *(run / f"checkpoint-{step}" for step in STEPS)]
+        limit = ("--limit", str(samples))
+        seconds("run", suite, "-m", model, "--limit", "1", "--out", folder / "warm")
+        alone = []
+        swept = 0.0
+        for place, adapter in enumerate(adapters):
+            alone.append(seconds("run", suite, "-m", model, "-a", adapter, *limit, "--out", folder / "alone"))
+            if place == 0:
+                swept = seconds("sweep", run, "--suite", suite, "--split", "test", *limit)
+        (alone_s, alone_texts), (sweep_s, sweep_texts) = (
+            generations(folder / "alone"),
+            generations(run / "sweep"),
+        )
+        if alone_texts.keys() != sweep_texts.keys() or len(alone_texts) != samples * len(adapters):
+            raise SystemExit("the two ways did not answer the same samples")
+        return {
+            "samples": samples,
+            "targets": len(adapters),
+            "sweep_s": round(swept, 1),
+            "separate_s": round(sum(alone), 1),
+            "ratio": round(swept / sum(alone), 3),
+            "sweep_generation_s": round(sweep_s, 1),
+            "separate_generation_s": round(alone_s, 1),
+            "other_than_generation_ratio": round((swept - sweep_s) / (sum(alone) - alone_s), 3),
+            "identical_texts": sum(sweep_texts[key] == text for key, text in alone_texts.items()),
+        }
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--samples", type=int, default=12)
+    given = parser.parse_args()
+    machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    print(json.dumps({"bench": "sweep", "machine": machine, **measure(given.model, given.samples)}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
