@@ -65,9 +65,13 @@ def _panels(sweep: Sweep, across: Scale, width: int, strip: float) -> list[tuple
     main = sweep.column(sweep.metric)
     others = [column for column in sweep.columns if column is not main][:_MAX_OTHERS]
     panels = [_metric_panel([main], ["m0"], sweep, across, 180.0, strip, one_line(main.label, 60))]
-    if others:
-        kinds = [f"m{place}" for place in range(1, len(others) + 1)]
-        panels.append(_metric_panel(others, kinds, sweep, across, 140.0, 0.0, "Other measures"))
+    kinds = {column.name: f"m{place}" for place, column in enumerate(others, 1)}
+    for title, share in (("Other measures", True), ("Measures that are no share", False)):
+        group = [column for column in others if column.share is share]
+        if group:
+            named = [kinds[column.name] for column in group]
+            shown = title if len(group) > 1 else one_line(group[0].label, 60)
+            panels.append(_metric_panel(group, named, sweep, across, 140.0, 0.0, shown))
     losses = [
         line
         for kind, name, value in (

@@ -215,7 +215,7 @@ def _cost(rival: Rival, choice: Choice, column: Column) -> str:
         return f"would have chosen {rival.name}, which has the same {_lower(column.label)}."
     if not difference.clear:
         side = "lost" if gain > 0 else "gained"
-        return f"would have chosen {rival.name}, which {side} {shown} here; chance explains that ({told})."
+        return f"would have chosen {rival.name}, which {side} {shown} here; that may be chance ({told})."
     if gain > 0:
         return f"would have chosen {rival.name}. That would have cost {shown} ({told})."
     return f"would have chosen {rival.name}, which has {shown} more ({told})."

@@ -292,8 +292,11 @@ def load_base(prepared: Prepared, device: Device) -> Any:
     if prepared.recipe.tokens.share_prefix:
         from harness.training.tree_attention import NAME, register
 
+        from harness.training.tree_check import check_tree
+
         register()
         model.set_attn_implementation(NAME)
+        check_tree(model, prepared.model.name)
     return model
 
 

@@ -110,7 +110,15 @@ def test_harness_run_refuses_before_the_model_is_loaded(trained, tmp_path: Path,
 
 @pytest.mark.parametrize(
     "damage",
-    [b"", b"[]", b"{}", b'{"schema": 2}', b'{"schema": 1, "base": 5}', b"\xff\xfe", b'{"schema": 1, "golden": []}'],
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"schema": 2}',
+        b'{"schema": 1, "base": 5}',
+        b"\xff\xfe",
+        b'{"schema": 1, "golden": []}',
+    ],
 )
 def test_a_damaged_origin_is_an_error_and_not_a_pass(trained, tmp_path: Path, damage: bytes):
     base, adapter = trained

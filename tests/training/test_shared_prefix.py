@@ -10,10 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.errors import ModelError
+from harness.testing.tiny_model import make_tiny_model
 from harness.training.batches import GroupedSampler, SharedPrefixCollator
 from harness.training.rows import TokenRow
 from harness.training.shared_prefix import Layout, layout
 from harness.training.tree_attention import NAME, register
+from harness.training.tree_check import use_tree
 
 
 def row(ids: list[int], *spans: tuple[int, int], group: str = "g") -> TokenRow:
@@ -131,3 +134,34 @@ def test_grouped_sampler_keeps_groups_together_and_every_row_once():
     epoch = 1
     assert list(sampler) != first
     assert list(GroupedSampler(groups, 4, 8, lambda: 0)) != first
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "gpt_neox"])
+def test_usual_architectures_follow_a_tree(tmp_path: Path, architecture: str, dtype: torch.dtype):
+    from transformers import AutoModelForCausalLM
+
+    folder = make_tiny_model(tmp_path / "model", model_type=architecture, context=512)
+    model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype)
+    model.train()
+    use_tree(model, architecture)
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config"),
+    [
+        ("gemma2", {"query_pre_attn_scalar": 8, "sliding_window": 8}),
+        ("mistral", {"sliding_window": 8}),
+        ("bloom", {}),
+    ],
+)
+def test_architectures_that_would_train_on_something_else_are_refused(
+    tmp_path: Path, architecture: str, config: dict[str, object]
+):
+    from transformers import AutoModelForCausalLM
+
+    folder = make_tiny_model(tmp_path / "model", model_type=architecture, context=512, **config)
+    model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+    with pytest.raises(ModelError, match="share_prefix does not work"):
+        use_tree(model, architecture)

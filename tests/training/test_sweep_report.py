@@ -254,7 +254,7 @@ COSTS = [
     ),
     (
         (3.0, 0.7, 0.6, 0.5, 1.2),
-        "Validation loss would have chosen checkpoint-150, which gained 1.0 point of tool names exact here; chance explains that",
+        "Validation loss would have chosen checkpoint-150, which gained 1.0 point of tool names exact here; that may be chance",
     ),
 ]
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.training.choose_checkpoint import Candidate, Choice, choose, compare
+from harness.training.choose_checkpoint import Candidate, Choice, Difference, choose, compare
 
 METRIC = "right"
 
@@ -263,3 +263,26 @@ def test_the_earlier_among_equals_and_never_the_poor_one() -> None:
     assert poor == 0
     assert highest_first < 45
     assert first > highest_first + 8
+
+
+def test_a_loss_that_is_no_number_loses_a_tie() -> None:
+    a, b = candidate("a", row(50), step=5, loss=math.nan), candidate("b", row(50), step=5, loss=0.8)
+    assert made(choose([a, b], None, METRIC)).chosen == "b"
+
+
+CLEAR = [
+    (0.01, 0.2, 0.01, True, "above 0, and the test agrees"),
+    (-0.2, -0.01, 0.01, True, "below 0, and the test agrees"),
+    (-0.01, 0.2, 0.01, False, "the interval holds 0"),
+    (0.0, 0.2, 0.01, False, "0 is its end"),
+    (0.01, 0.2, 0.05, False, "the test does not agree"),
+    (None, None, 0.01, False, "no interval"),
+    (0.01, 0.2, None, False, "no test"),
+]
+
+
+@pytest.mark.parametrize(("low", "high", "p", "clear", "why"), CLEAR, ids=[case[4] for case in CLEAR])
+def test_clear_takes_interval_and_test(
+    low: float | None, high: float | None, p: float | None, clear: bool, why: str
+) -> None:
+    assert Difference(value=0.1, low=low, high=high, error=0.05, p=p, samples=9).clear is clear, why
