@@ -291,7 +291,6 @@ def load_base(prepared: Prepared, device: Device) -> Any:
             module.support_avx512bf16_for_cpu = False
     if prepared.recipe.tokens.share_prefix:
         from harness.training.tree_attention import NAME, register
-
         from harness.training.tree_check import check_tree
 
         register()

@@ -360,3 +360,28 @@ def test_closing_twice_is_allowed_and_final(tiny: Path) -> None:
     built.close()
     with pytest.raises(EngineError, match="closed"):
         answers(built, mixed_prompts(2))
+
+
+def test_around_a_loaded_model_says_the_same_and_leaves_its_attention(
+    tiny: Path, prompts: list[Prompt], expected: dict[str, Any]
+) -> None:
+    from harness.engine.hf_load import as_loaded
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(str(tiny), dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(tiny))
+    loaded = as_loaded(model, tokenizer, dtype="float32", quantization=None, device="cpu")
+    before = model.config._attn_implementation
+
+    built = HfEngine.around(loaded, model="mine", model_fingerprint="f" * 64, options={"max_batch": "5"})
+    during = model.config._attn_implementation
+    found = answers(built, prompts)
+    info = built.info()
+    with pytest.raises(EngineError, match="was not loaded"):
+        built.use_adapter(tiny)
+    built.close()
+
+    assert short(found) == expected
+    assert during != before, "the shared-prefix attention is in use"
+    assert model.config._attn_implementation == before
+    assert (info.model, info.model_fingerprint, info.adapter) == ("mine", "f" * 64, None)
+    assert model(input_ids=torch.tensor([[1, 2, 3]])).logits.isfinite().all(), "the model outlives the engine"

@@ -30,7 +30,8 @@ def codes_in_source() -> dict[str, set[str]]:
     A code that is put together ("rows_{what}") stands as a pattern.
     """
     trees = [
-        ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")) for module in (preflight, memory_plan)
+        ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        for module in (preflight, memory_plan)
     ]
     found: dict[str, set[str]] = {}
     for node in (node for tree in trees for node in ast.walk(tree)):
