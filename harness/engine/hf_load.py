@@ -88,7 +88,11 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = choose_dtype(request.dtype, device, bool(device == "cuda" and torch.cuda.is_bf16_supported()))
+    dtype = choose_dtype(
+        request.dtype,
+        device,
+        bool(device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)),
+    )
     settings: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
     settings["trust_remote_code"] = options.trust_remote_code
     settings["use_safetensors"] = None if options.allow_pickle else True

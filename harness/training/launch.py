@@ -92,9 +92,10 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
     now = prepared.recipe.model_dump(mode="json", by_alias=True)
     differences = plan_differences(recorded if isinstance(recorded, dict) else {}, now)
     data = header.get("data")
-    before = data.get("train", {}).get("sha256") if isinstance(data, dict) else None
-    if before != prepared.train.sha256:
-        differences.append("the training data has changed")
+    for split, part in (("train", prepared.train), ("validation", prepared.validation)):
+        before = (data.get(split) or {}).get("sha256") if isinstance(data, dict) else None
+        if before != (part.sha256 if part else None):
+            differences.append(f"the {'training' if split == 'train' else split} data has changed")
     if differences:
         raise RunFolderError(
             "this run was started otherwise: " + "; ".join(differences[:5]),

@@ -187,7 +187,8 @@ def _leaks(prepared: Prepared) -> Iterator[PreflightFinding]:
             remedy="Remove them from one of the two; `harness data lint` lists them.",
         )
         return
-    texts = [*train, *held][: _CHECKED_TEXTS + len(held)]
+    train = train[:_CHECKED_TEXTS]
+    texts = [*train, *held]
     near = {right for left, right, _ in near_duplicates(texts) if left < len(train) <= right}
     if near:
         first = prepared.validation.samples[min(near) - len(train)].id

@@ -174,6 +174,10 @@ class Recipe(Spec):
             raise ValueError(
                 f"evaluation.metric {metric!r} is measured by a suite: name one with `eval_suite:`"
             )
+        if metric == "eval_loss" and self.eval_suite is not None and self.validation is None:
+            raise ValueError(
+                "evaluation.metric is eval_loss, which needs `validation:`; or name a metric of the eval_suite"
+            )
         needs = "early_stopping" if self.evaluation.early_stopping else None
         if needs and self.validation is None and self.eval_suite is None:
             raise ValueError(

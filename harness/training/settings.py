@@ -31,7 +31,11 @@ def choose_device(recipe: Recipe) -> Device:
     kind = "cpu" if cpu else "cuda"
     dtype = spec.dtype
     if dtype == "auto":
-        dtype = "float32" if cpu else ("bfloat16" if torch.cuda.is_bf16_supported() else "float16")
+        dtype = (
+            "float32"
+            if cpu
+            else ("bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16")
+        )
     if dtype == "float16" and cpu:
         raise SpecError(
             "training.dtype: float16 cannot be trained on a CPU",

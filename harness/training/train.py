@@ -25,6 +25,7 @@ from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_rec
 from harness.models.fingerprint import model_fingerprint
 from harness.prompt.golden import golden_prompt
 from harness.run.header import environment, git_state
+from harness.training.preflight import wandb_can_log_in
 from harness.training.prepare import Prepared, PreparedData, reasons
 from harness.training.run_folder import TrainingFolder, checkpoints, is_complete
 from harness.training.settings import (
@@ -93,6 +94,8 @@ def train(
     if device.kind == "cpu":
         keep_freed_memory()
     _quieten()
+    if "wandb" in recipe.reports and not wandb_can_log_in():
+        os.environ["WANDB_MODE"] = "offline"
     attempt = _Attempt(
         micro_batch=recipe.training.per_device_train_batch_size,
         accumulation=recipe.training.gradient_accumulation_steps,
@@ -220,6 +223,7 @@ class _Run:
                 self._folder.clear_incomplete()
                 raise storage_error(self._folder.path, OSError(28, "No space left on device")) from error
             raise
+        (self._folder.path / "README.md").unlink(missing_ok=True)
         return TrainOutcome(
             folder=self._folder.path,
             steps=trainer.state.global_step,

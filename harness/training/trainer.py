@@ -61,6 +61,15 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
             lambda: int(self.state.epoch or 0),
         )
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load what the base class loads, in the numbers in which it was trained: PEFT widens a 16-bit adapter."""
+        trained = self.model if model is None else model
+        types = {name: each.dtype for name, each in trained.named_parameters() if each.requires_grad}
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for name, each in trained.named_parameters():
+            if name in types and each.dtype != types[name]:
+                each.data = each.data.to(types[name])
+
     def get_batch_samples(self, *arguments: Any, **options: Any) -> Any:
         """Return what the base class does, and count the time that training waits for data."""
         start = time.perf_counter()

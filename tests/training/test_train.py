@@ -136,6 +136,33 @@ def test_interrupted_and_resumed_gives_the_same_curve(recipe, tmp_path, changes,
     assert [path.name for path in checkpoints(folder)] == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
 
 
+def test_a_resumed_4_bit_run_keeps_its_numbers(recipe, tmp_path):
+    """PEFT loads a 16-bit adapter as fp32; going on in other numbers would be another curve and a larger file."""
+    pytest.importorskip("bitsandbytes")
+    from harness.testing.tiny_model import make_tiny_model
+
+    base = make_tiny_model(tmp_path / "wide", hidden=64, context=4096)
+    path = recipe(
+        base=str(base), quantization="nf4", training__dtype="bfloat16", training__optim="paged_adamw_8bit"
+    )
+    whole = run(path, tmp_path / "whole")
+
+    def interrupt(kind: str, detail: Mapping[str, Any]) -> None:
+        if kind == "step" and detail["step"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run(path, tmp_path / "cut", report=interrupt)
+    (folder,) = (tmp_path / "cut").iterdir()
+    run(path, tmp_path / "cut", resume=folder)
+    assert losses(folder) == losses(whole.folder)
+    sizes = [
+        (run_folder / "checkpoint-4" / "adapter_model.safetensors").stat().st_size
+        for run_folder in (folder, whole.folder)
+    ]
+    assert sizes[0] == sizes[1]
+
+
 def test_resume_sets_half_written_checkpoints_aside(recipe, tmp_path):
     path = recipe(training__max_steps=6, evaluation__every=2)
 
