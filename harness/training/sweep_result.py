@@ -305,7 +305,7 @@ def _with_losses(
 
 def _at(series: Series | None, step: int) -> float | None:
     found = dict(zip(series.x, series.y, strict=True)).get(step) if series is not None else None
-    return found if found is not None else None
+    return found if found is not None and math.isfinite(found) else None
 
 
 def _last(series: Series | None, step: int) -> float | None:
