@@ -174,11 +174,11 @@ def _sample(**fields: Any) -> Sample:
     ],
 )
 def test_large_values_cost_bounded_work(arguments: dict[str, Any], why: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     score = score_sample(_sample(), GENERATION, _reply(arguments), METRICS)
     assert not score.correct
     # Far above what it takes; quadratic work would take minutes.
-    assert time.perf_counter() - started < 5, why
+    assert time.process_time() - started < 5, why
 
 
 def test_a_runaway_reply_costs_bounded_work() -> None:
@@ -188,11 +188,11 @@ def test_a_runaway_reply_costs_bounded_work() -> None:
         recovered=(),
     )  # fmt: skip
     gold = _sample().gold * 60
-    started = time.perf_counter()
+    started = time.process_time()
     score = score_sample(_sample(gold=gold), GENERATION, reply, METRICS)
     assert score.verdict == "extra_call"
     assert score.measures["argument_f1"] == Measure(numerator=120.0, denominator=1060.0)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_errors_and_too_long_are_no_answers() -> None:
