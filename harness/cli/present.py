@@ -60,7 +60,7 @@ def show_differences(base: Path, other: Path) -> None:
     """
     from rich.table import Table
 
-    from harness.training.paired_runs import paired_differences
+    from harness.run.paired_runs import paired_differences
 
     rows = [row for row in paired_differences(base, other) if row.headline]
     adapter = RunFolder(other).header()["engine"].get("adapter")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.report.text import count, percent, plural
-from harness.training.choose_checkpoint import Choice, Difference, Rival
+from harness.run.paired_answers import Difference
+from harness.training.choose_checkpoint import Choice, Rival
 from harness.training.sweep_result import Column, Rate, Row, Sweep
 
 _CURVE = {

@@ -11,7 +11,7 @@ from harness.errors import RunFolderError
 from harness.log import schema
 from harness.log.files import read_json
 from harness.log.reader import RunFolder
-from harness.training.paired_runs import PairedDifference, paired_differences
+from harness.run.paired_runs import PairedDifference, paired_differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.run.execute import Progress, complain_about_errors, execute, open_folder
+from harness.run.paired_runs import PairedDifference, paired_differences
 from harness.run.score_run import score_run
 from harness.run.session import BASE, SessionRequest, open_session
 from harness.suite.load import Suite
 from harness.suite.select import Selection
 from harness.training.merge_plan import MergePlan
-from harness.training.paired_runs import PairedDifference, paired_differences
 
 ProgressOf = Callable[[str], AbstractContextManager[Progress]]
 """Label -> who watches that run."""

@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from harness.errors import HarnessError
 from harness.log.reader import RunFolder
+from harness.run.paired_answers import Difference, Part, compare
 from harness.score.aggregate import OVERALL
 from harness.score.base import MeasureInfo
 from harness.suite.load import Suite
-from harness.training.choose_checkpoint import Candidate, Choice, Difference, Part, compare
+from harness.training.choose_checkpoint import Candidate, Choice
 from harness.training.diagnosis import Diagnosis, diagnose
 from harness.training.diagnosis.model import Code, Series
 from harness.training.diagnosis.reader import read_training_log

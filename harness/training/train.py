@@ -44,7 +44,7 @@ Report = Callable[[str, Mapping[str, Any]], None]
 """(kind, detail): `entry`, `step`, `checkpoint`, `note`."""
 
 SLOW_DATA_SHARE = 0.2
-_RELEASE_EVERY = 5
+_RELEASE_EVERY = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,11 +202,8 @@ class _Run:
             callbacks=[entries, *_early_stopping(prepared)],
         )
         trainer.remove_callback(PrinterCallback)
-        if self._device.dtype == "float16":
-            # fp16's gradient scaler cannot unscale bf16 gradients, and TRL makes QLoRA's weights bf16.
-            for parameter in trainer.model.parameters():
-                if parameter.requires_grad:
-                    parameter.data = parameter.data.float()
+        if not uses_fsdp():
+            _widen_adapter(trainer.model, autocast=self._device.dtype != "float32")
         self._history = [dict(entry) for entry in _logged(checkpoint)]
         start = time.monotonic()
         self._started = start
@@ -301,6 +298,21 @@ def load_base(prepared: Prepared, device: Device) -> Any:
         model.set_attn_implementation(NAME)
         check_tree(model, prepared.model.name)
     return model
+
+
+def _widen_adapter(model: Any, *, autocast: bool) -> None:
+    """Make the adapter's weights fp32, in place. TRL makes QLoRA's bf16, whose eight bits lose the small updates of a
+    schedule's end, and whose gradients the scaler of fp16 cannot unscale.
+
+    Under autocast the products are computed in 16 bits anyway, so PEFT need not widen the activations to match.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    if autocast:
+        for module in model.modules():
+            if hasattr(module, "cast_input_dtype_enabled"):
+                module.cast_input_dtype_enabled = False
 
 
 def _rows(prepared: Prepared) -> Rows:

@@ -15,6 +15,7 @@ from trl import SFTTrainer
 
 from harness.training.batches import GroupedSampler, SharedPrefixCollator
 from harness.training.rows import TokenRow
+from harness.training.supervised_head import score_supervised_positions
 
 TaskMetrics = Callable[[Any, int], Mapping[str, float]]
 """(model, step) -> task metrics; called at every evaluation."""
@@ -50,6 +51,8 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
             data_collator=SharedPrefixCollator(rows.train) if share_prefix else None,
             **options,
         )
+        inner = self.accelerator.unwrap_model(self.model)
+        score_supervised_positions(inner.get_base_model() if hasattr(inner, "get_base_model") else inner)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if not self._share_prefix:

@@ -18,7 +18,8 @@ from harness.report.sweep_json import sweep_data
 from harness.report.sweep_svg import NARROW, WIDE, sweep_svg
 from harness.report.sweep_terminal import render_sweep
 from harness.report.sweep_wording import reasons, status_parts, verdict
-from harness.training.choose_checkpoint import Candidate, choose, compare
+from harness.run.paired_answers import compare
+from harness.training.choose_checkpoint import Candidate, choose
 from harness.training.sweep_result import Column, Confirmation, Paired, Rate, Row, Sweep
 from tests.unit.test_diagnosis_report import Page
 

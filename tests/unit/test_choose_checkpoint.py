@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from harness.training.choose_checkpoint import Candidate, Choice, Difference, choose, compare
+from harness.run.paired_answers import Difference, compare
+from harness.training.choose_checkpoint import Candidate, Choice, choose
 
 METRIC = "right"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import NothingCollected, RunFolderError
 from harness.log.reader import RunFolder
-from harness.training.choose_checkpoint import Candidate, Difference, Part, compare
+from harness.run.paired_answers import Answers, Difference, Part, compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +38,11 @@ def paired_differences(before: Path, after: Path) -> tuple[PairedDifference, ...
     first, second = RunFolder(before), RunFolder(after)
     _check_comparable(first, second)
     measures = second.summary().get("measures") or {}
-    one, other = _answers(first, list(measures)), _answers(second, list(measures))
+    one, other = answers(first, list(measures)), answers(second, list(measures))
     shared = [name for name in one.samples if name in set(other.samples)]
     if not shared:
         raise NothingCollected("the two runs share no scored sample", where=after)
-    one, other = _only(one, shared), _only(other, shared)
+    one, other = one.only(shared), other.only(shared)
     found = []
     for name, about in measures.items():
         difference, old, new = compare(one, other, name), one.value(name), other.value(name)
@@ -82,7 +83,8 @@ def _check_comparable(first: RunFolder, second: RunFolder) -> None:
             )
 
 
-def _answers(run: RunFolder, measures: list[str]) -> Candidate:
+def answers(run: RunFolder, measures: Sequence[str]) -> Answers:
+    """Return what a run answered: its scored samples, one entry a sample and repeat. Raises RunFolderError."""
     samples: list[str] = []
     clusters: list[str] = []
     parts: dict[str, list[Part]] = {name: [] for name in measures}
@@ -95,16 +97,4 @@ def _answers(run: RunFolder, measures: list[str]) -> Candidate:
         for name in measures:
             top, bottom = score["measures"].get(name, (0.0, 0.0))
             parts[name].append((top, bottom))
-    return Candidate(name=run.path.name, step=0, samples=samples, clusters=clusters, parts=parts)
-
-
-def _only(one: Candidate, names: list[str]) -> Candidate:
-    places = {name: place for place, name in enumerate(one.samples)}
-    kept = [places[name] for name in names]
-    return Candidate(
-        name=one.name,
-        step=one.step,
-        samples=names,
-        clusters=[one.clusters[place] for place in kept],
-        parts={measure: [parts[place] for place in kept] for measure, parts in one.parts.items()},
-    )
+    return Answers(samples=samples, clusters=clusters, parts=parts)
