@@ -37,6 +37,7 @@ def assumed_shape(recipe: Recipe) -> BatchShape:
         supervised=rows * length,
         padded=rows > 1 and not recipe.tokens.packing and not recipe.tokens.share_prefix,
         eval_tokens=eval_rows * length if evaluates else 0,
+        eval_supervised=eval_rows * length if evaluates else 0,
     )
 
 
@@ -55,7 +56,9 @@ def shape_of_rows(recipe: Recipe, train: Sequence[TokenRow], validation: Sequenc
     eval_size = recipe.training.per_device_eval_batch_size or size
     checked = _fitting(recipe, validation)
     eval_longest = max((len(row.ids) for row in (*checked, *(kept if probe else ()))), default=0)
-    eval_tokens = eval_longest * min(eval_size, max(len(checked), probe)) if evaluates else 0
+    eval_rows = min(eval_size, max(len(checked), probe)) if evaluates else 0
+    eval_tokens = eval_longest * eval_rows
+    eval_supervised = eval_rows * max((row.supervised for row in (*checked, *kept)), default=0)
     supervised = rows * max(row.supervised for row in kept)
     tokens = rows * longest
     attended = masked = 0
@@ -79,6 +82,7 @@ def shape_of_rows(recipe: Recipe, train: Sequence[TokenRow], validation: Sequenc
         attended=attended,
         masked=masked,
         eval_tokens=eval_tokens,
+        eval_supervised=eval_supervised,
         data_tokens=sum(len(row.ids) for row in (*kept, *checked)),
         from_rows=True,
     )

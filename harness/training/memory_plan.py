@@ -116,8 +116,8 @@ def plan_memory(
     model = read_architecture(config, where)
     quantised, others, mapped = terms.weight_bytes(model, recipe, target)
     count = terms.adapter_weights(model, recipe)
-    each = terms.adapter_weight_bytes(recipe, target)
-    state, assumed_state = terms.optimiser_bytes(model, recipe, target)
+    each = terms.ADAPTER_WEIGHT_BYTES
+    state, assumed_state = terms.optimiser_bytes(model, recipe)
     saved = terms.saved_activations(model, recipe, target, shape)
     fixed = [
         ("quantised weights", quantised),
@@ -164,7 +164,7 @@ def _moving(
         return [("loss", loss, ""), (name, layer, ""), ("unpacked 4-bit weights", unpacked, "")]
     if loss >= layer + unpacked:
         note = f"{_mib(layer + unpacked)} at another moment than the loss"
-        return [("loss", loss, "a tile of logits, for every position"), (name, 0.0, note)]
+        return [("loss", loss, "a tile of logits, for the tokens that bear loss"), (name, 0.0, note)]
     return [
         ("loss", 0.0, f"{_mib(loss)} at another moment than a layer's backward"),
         (name, layer, ""),

@@ -55,6 +55,7 @@ class BatchShape:
     attended: int = 0
     masked: int = 0
     eval_tokens: int = 0
+    eval_supervised: int = 0
     data_tokens: int = 0
     from_rows: bool = False
 
@@ -108,19 +109,17 @@ def adapter_weights(model: Architecture, recipe: Recipe) -> int:
     return sum(part.layers * recipe.lora.r * (part.inputs + part.outputs) for part in adapted(model, recipe))
 
 
-def adapter_weight_bytes(recipe: Recipe, target: Target) -> int:
-    """Return the bytes of one adapter weight (and of its gradient): TRL makes QLoRA's bf16, PEFT the others fp32."""
-    return 2 if recipe.quantization == "nf4" and target.dtype != "float16" else 4
+ADAPTER_WEIGHT_BYTES = 4
+"""One adapter weight, and its gradient: the trainer keeps adapters in fp32."""
 
 
-def optimiser_bytes(model: Architecture, recipe: Recipe, target: Target) -> tuple[float, str]:
+def optimiser_bytes(model: Architecture, recipe: Recipe) -> tuple[float, str]:
     """Return (bytes of the optimiser's state, what was assumed or ""), by the name in `training.optim`.
 
     bitsandbytes' 8-bit states take a byte and 4/256 each, but 4 bytes in tensors below 4,096 elements; torch's states
     are in the weights' own dtype; Adafactor keeps a row and a column.
     """
     name = recipe.training.optim
-    own = adapter_weight_bytes(recipe, target)
     rank = recipe.lora.r
     shapes = [
         (size, rank, part.layers) for part in adapted(model, recipe) for size in (part.inputs, part.outputs)
@@ -143,7 +142,7 @@ def optimiser_bytes(model: Architecture, recipe: Recipe, target: Target) -> tupl
     if "32bit" in name or "ademamix" in name or name == "rmsprop_bnb":
         return float(count * states * 4), ""
     if name in ("adamw_torch", "adamw_torch_fused", "rmsprop", "adagrad"):
-        return float(count * states * own), ""
+        return float(count * states * ADAPTER_WEIGHT_BYTES), ""
     return float(count * 8), f"optim {name!r} is not known to the plan: two fp32 states a weight are assumed"
 
 
@@ -155,7 +154,8 @@ def layer_activations(model: Architecture, recipe: Recipe, target: Target, shape
     for part in model.projections:
         if part.source == "mlp_out":
             kept += part.layers * part.inputs * own * (3 if model.gated else 1)
-    spread = shape.attended > 0 or (shape.padded and model.kv_heads < model.heads)
+    products = target.kind == "cpu" and own == 2
+    spread = (shape.attended > 0 and not products) or (shape.padded and model.kv_heads < model.heads)
     keys = query if spread else key_value
     kept += model.layers * own * (2 * query + 2 * keys + (query if shape.attended else 0))
     if model.experts is not None:
@@ -163,9 +163,9 @@ def layer_activations(model: Architecture, recipe: Recipe, target: Target, shape
         width = model.hidden + (4 if model.gated else 2) * experts.intermediate
         kept += experts.layers * (experts.used * width * own + 8 * experts.count)
     total = float(shape.tokens * (kept + _adapter_inputs(model, recipe, target)))
-    total += model.layers * own * 2 * query * shape.attended
+    total += model.layers * own * 2 * (key_value if products else query) * shape.attended
     if target.kind == "cpu":
-        masks = shape.masked + (shape.rows * shape.longest**2 if shape.padded else 0)
+        masks = (0 if products else shape.masked) + (shape.rows * shape.longest**2 if shape.padded else 0)
         total += model.layers * own * masks
     if target.attention == "eager":
         total += model.layers * _scores(model, shape)
@@ -180,18 +180,14 @@ def _scores(model: Architecture, shape: BatchShape) -> float:
 def _adapter_inputs(model: Architecture, recipe: Recipe, target: Target) -> float:
     """Return the bytes a token that are kept so that the adapter's gradients can be computed, in all layers.
 
-    Where the adapter's numbers are not the activations' (fp32 adapter on bf16, bf16 adapter on fp32), PEFT casts the
-    input for each module anew, and each copy is kept. Otherwise modules with one input share it, and that of the
-    attention's output is kept by attention already.
+    Modules with one input share it, and that of the attention's output is kept by attention already; with dropout each
+    module keeps its own. Nothing is widened: products run in the activations' numbers.
     """
     chosen = adapted(model, recipe)
-    quantised = recipe.quantization == "nf4"
-    copies = (quantised and target.bytes == 4) or (not quantised and target.bytes == 2)
-    dropout = recipe.lora.dropout > 0
-    own = 2 if copies else target.bytes
+    own = target.bytes
     kept = float(sum(part.layers * recipe.lora.r * own for part in chosen))
-    if copies or dropout:
-        mask = (own if target.kind == "cpu" else 1) if dropout else 0
+    if recipe.lora.dropout > 0:
+        mask = own if target.kind == "cpu" else 1
         return kept + sum(part.layers * part.inputs * (own + mask) for part in chosen)
     seen: set[tuple[Source, int, int]] = set()
     for part in chosen:
@@ -205,7 +201,8 @@ def saved_activations(model: Architecture, recipe: Recipe, target: Target, shape
     ends = float(shape.tokens * model.hidden * (4 + target.bytes))
     if target.checkpointing:
         return ends + float(model.layers * shape.tokens * model.hidden * target.bytes)
-    casts = 2 * adapter_weights(model, recipe) if recipe.quantization == "none" and target.bytes == 2 else 0
+    # Autocast keeps a 16-bit copy of each fp32 weight until the step's end.
+    casts = 2 * adapter_weights(model, recipe) if target.bytes == 2 else 0
     return ends + casts + layer_activations(model, recipe, target, shape)
 
 
@@ -231,15 +228,16 @@ def dequantised(model: Architecture, recipe: Recipe, target: Target) -> float:
 def loss_bytes(model: Architecture, target: Target, shape: BatchShape) -> float:
     """Return what TRL's fused LM head takes: one tile of logits and the gradient of the last hidden states.
 
-    On a GPU only positions that bear loss are projected, and a kernel works in the tile. On a CPU every position is,
-    and plain torch holds eight more tensors of the tile's size.
+    Only positions that bear loss are projected. A GPU's kernel works in the tile; on a CPU, plain torch holds eight more
+    tensors of the tile's size.
     """
     width = min(model.vocab, TILE_VOCABULARY)
-    if target.kind == "cpu":
-        tile = min(shape.tokens, TILE_TOKENS) * width * (target.bytes + _TILE_BYTES_CPU)
-        return float(tile + shape.tokens * model.hidden * (4 + target.bytes))
     supervised = min(shape.supervised, shape.tokens)
-    return float(min(supervised, TILE_TOKENS) * width * 2 + supervised * model.hidden * 6)
+    rows = min(supervised, TILE_TOKENS)
+    if target.kind == "cpu":
+        tile = rows * width * (target.bytes + _TILE_BYTES_CPU)
+        return float(tile + (shape.tokens + supervised) * model.hidden * (4 + target.bytes))
+    return float(rows * width * 2 + supervised * model.hidden * 6)
 
 
 def full_logits_bytes(model: Architecture, shape: BatchShape) -> float:
@@ -252,7 +250,7 @@ def evaluation_bytes(model: Architecture, recipe: Recipe, target: Target, shape:
     if not shape.eval_tokens:
         return 0.0
     width = min(model.vocab, TILE_VOCABULARY)
-    rows = min(shape.eval_tokens, TILE_TOKENS)
+    rows = min(shape.eval_supervised, shape.eval_tokens, TILE_TOKENS)
     tile = rows * width * (target.bytes + (_TILE_FORWARD_CPU if target.kind == "cpu" else 0))
     widest = max(
         (part.inputs for part in model.projections if part.source == "mlp_out"), default=model.hidden

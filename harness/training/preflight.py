@@ -8,15 +8,18 @@ from __future__ import annotations
 import importlib.util
 import netrc
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from harness.data.leakage import near_duplicates, normalise, user_text
+from harness.models.resolve import read_config
+from harness.training.batch_shape import assumed_shape, work_of
+from harness.training.memory_plan import decide_target, gib, plan_memory
 from harness.training.prepare import Prepared, PreparedData, reasons
 from harness.training.rows import TokenRow
+from harness.training.run_budget import plan_disk
 from harness.types import Sample
 
 Severity = Literal["info", "warning", "critical"]
@@ -222,48 +225,19 @@ def _unknown_tools(prepared: Prepared) -> Iterator[PreflightFinding]:
 
 
 def _disk(prepared: Prepared, out: Path) -> Iterator[PreflightFinding]:
-    """Yield a finding if the checkpoints will not fit: adapter in its numbers, two optimiser moments at most in fp32."""
-    adapter = adapter_parameters(prepared)
-    count = _checkpoint_count(prepared)
-    if adapter is None:
-        return
-    needed = count * adapter * (4 + 8) + (64 << 20)
-    place = out
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if needed > free:
+    """Yield a finding if the checkpoints will not fit."""
+    recipe, path = prepared.recipe, prepared.model.path
+    target = decide_target(recipe, "cpu")  # what lies on the disk does not depend on the device
+    memory = plan_memory(read_config(path), recipe, assumed_shape(recipe), target, where=path / "config.json")
+    disk = plan_disk(recipe, memory, work_of(recipe, prepared.train.rows), out, path)
+    if not disk.fits:
         yield PreflightFinding(
             code="disk",
             severity="critical",
-            message=f"{count} checkpoints may take {needed / 2**20:,.0f} MiB and {place} has {free / 2**20:,.0f} MiB free",
+            message=f"{disk.checkpoints or 1} checkpoints take about {gib(disk.needed)} and {disk.where} has "
+            f"{gib(disk.free_bytes)} free",
             remedy="Make room, set evaluation.keep, or evaluate less often.",
         )
-
-
-def adapter_parameters(prepared: Prepared) -> int | None:
-    """Return how many numbers the adapter will hold, None where the base's shapes cannot be read from its files."""
-    from harness.models.safetensors_header import read_header
-
-    targets = prepared.recipe.lora.target_modules
-    total = 0
-    for file in sorted(prepared.model.path.glob("*.safetensors")):
-        for name, info in read_header(file).items():
-            module = name.removesuffix(".weight").rsplit(".", 1)[-1]
-            linear = len(info.shape) == 2 and ".layers." in name
-            if linear and (targets == "all-linear" or module in targets):
-                total += prepared.recipe.lora.r * sum(info.shape)
-    return total or None
-
-
-def _checkpoint_count(prepared: Prepared) -> int:
-    spec, evaluation = prepared.recipe.training, prepared.recipe.evaluation
-    batch = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
-    per_epoch = max(1, -(-len(prepared.train.rows) // batch))
-    steps = spec.max_steps or int(per_epoch * spec.num_train_epochs)
-    every = per_epoch if evaluation.every == "epoch" else evaluation.every
-    count = -(-steps // every)
-    return min(count, evaluation.keep + 1) if evaluation.keep else count
 
 
 def _trackers(prepared: Prepared) -> Iterator[PreflightFinding]:
