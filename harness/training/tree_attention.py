@@ -96,7 +96,7 @@ def tree_attention(
         seen_keys = torch.cat([keys[part] for part in seen], dim=2) if len(seen) > 1 else keys[index]
         seen_values = torch.cat([values[part] for part in seen], dim=2) if len(seen) > 1 else values[index]
         if mask is not None and by_products:
-            outs.append(_SegmentAttention.apply(queries[index], seen_keys, seen_values, scale))
+            outs.append(segment_attention(queries[index], seen_keys, seen_values, scale))
             continue
         if repeats > 1:
             seen_keys = seen_keys.repeat_interleave(repeats, dim=1)
@@ -115,14 +115,20 @@ def tree_attention(
     return torch.cat(outs, dim=2).transpose(1, 2).contiguous(), None
 
 
-class _SegmentAttention(torch.autograd.Function):  # type: ignore[misc]
-    """Attention of a segment to what stands above it and, causally, to itself, as matrix products.
+def segment_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """Return the attention of a segment to what stands above it and, causally, to itself, as matrix products.
 
     For bfloat16 on a CPU, whose matrix units torch's own attention does not use backwards: with 100 tokens below
-    1,000 it takes half the time. Shapes: query [1, heads, own, size], key and value [1, kv heads, above + own, size].
-    The weights are computed again in backward, not kept.
+    1,000 it takes half the time. Shapes: query [1, heads, own, size], key and value [1, kv heads, above + own, size];
+    returns [1, heads, own, size]. The weights are computed again in backward, not kept.
     """
+    out: torch.Tensor = _SegmentAttention.apply(query, key, value, scale)
+    return out
 
+
+class _SegmentAttention(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
@@ -139,7 +145,7 @@ class _SegmentAttention(torch.autograd.Function):  # type: ignore[misc]
         grouped, grad = _grouped(query, key.shape[1]), _grouped(grads[0], key.shape[1])
         weights = _weights(grouped, key[0], query.shape[2], ctx.scale)
         grad_value = torch.bmm(weights.transpose(1, 2), grad)
-        mean = (grad.float() * out.float()).sum(-1, keepdim=True).to(grad.dtype)
+        mean = (grad * out).sum(-1, keepdim=True)
         grad_scores = torch.bmm(grad, value[0].transpose(1, 2)).sub_(mean).mul_(weights)
         grad_query = torch.bmm(grad_scores, key[0]).mul_(ctx.scale).view(query.shape)
         grad_key = torch.bmm(grad_scores.transpose(1, 2), grouped).mul_(ctx.scale)

@@ -15,7 +15,7 @@ from harness.testing.tiny_model import make_tiny_model
 from harness.training.batches import GroupedSampler, SharedPrefixCollator
 from harness.training.rows import TokenRow
 from harness.training.shared_prefix import Layout, layout
-from harness.training.tree_attention import NAME, register
+from harness.training.tree_attention import NAME, register, segment_attention
 from harness.training.tree_check import use_tree
 
 
@@ -120,6 +120,30 @@ def test_losses_and_gradients_equal_those_of_separate_rows(tiny_model: Path, che
     assert tree[0] == pytest.approx(alone[0], rel=1e-5)
     for one, other in zip(alone[1], tree[1], strict=True):
         torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize(("above", "own"), [(7, 5), (1, 1), (0, 6)])
+def test_a_segments_attention_is_softmax_attention(kv_heads: int, above: int, own: int):
+    chance = torch.Generator().manual_seed(kv_heads)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=chance, requires_grad=True)
+
+    query, key, value = (
+        draw(1, 4, own, 8),
+        draw(1, kv_heads, above + own, 8),
+        draw(1, kv_heads, above + own, 8),
+    )
+    upstream = torch.randn(1, 4, own, 8, dtype=torch.float64, generator=chance)
+    mask = torch.ones(own, above + own, dtype=torch.bool).tril(above)
+    repeated = [part.repeat_interleave(4 // kv_heads, dim=1) for part in (key, value)]
+    wanted = torch.nn.functional.scaled_dot_product_attention(query, *repeated, attn_mask=mask, scale=0.3)
+    gradients = torch.autograd.grad(wanted, (query, key, value), upstream)
+    got = segment_attention(query, key, value, 0.3)
+    torch.testing.assert_close(got, wanted)
+    for one, other in zip(torch.autograd.grad(got, (query, key, value), upstream), gradients, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_grouped_sampler_keeps_groups_together_and_every_row_once():
