@@ -6,8 +6,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Without an NVIDIA GPU the small CPU build of torch is enough; where that index cannot be reached, pip goes on without it.
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--retries 0 --timeout 15 --extra-index-url https://download.pytorch.org/whl/cpu)
 
-# Tests and benches load torch without the command line, which sets the same.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Tests and benches load torch without the command line, which sets the same (harness/cli/main.py says why).
+export GOMP_SPINCOUNT ?= 30000
 export OPENBLAS_NUM_THREADS ?= 1
 
 .PHONY: demo test lint bench install install-dev model goldens clean help

@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
 @click.command("publish")
 @click.argument("adapter", type=click.Path(path_type=Path))
-@click.option("--repo", required=True, help="Where to: OWNER/NAME.")
+@click.option("--repo", help="Where to: OWNER/NAME on a model hub.")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Write the same files into this folder, in place of an upload.",
+)
+@click.option(
+    "--dtype", type=click.Choice(["bfloat16", "float16"]), help="Round the weights to 16 bits: half the size."
+)
+@click.option(
+    "--tokenizer/--no-tokenizer", default=True, help="Leave the tokenizer's files out: they are the base's."
+)
 @click.option("--private", is_flag=True, help="Make the repository private; refuse one that is public.")
 @click.option(
     "--run",
@@ -32,7 +44,10 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask before the upload.")
 def command(
     adapter: Path,
-    repo: str,
+    repo: str | None,
+    folder: Path | None,
+    dtype: str | None,
+    tokenizer: bool,
     private: bool,
     runs: tuple[Path, ...],
     sweep: Path | None,
@@ -40,22 +55,25 @@ def command(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Upload ADAPTER to a model hub, with a model card of what was measured.
+    """Upload ADAPTER to a model hub, or write it into a folder, with a model card of what was measured.
 
     The access token comes from HF_TOKEN or the hub's own login (hf auth login), never from the command line. Only
     named files are sent (no optimizer, no trainer state), and none in which a secret is found.
     """
     from harness.training.publish_files import find_secrets, names_a_secret, publish_files
 
-    if any(names_a_secret(text) for text in (str(adapter), repo, base_model or "")):
+    if (repo is None) == (folder is None):
+        raise UsageError("say where to", remedy="Give either --repo OWNER/NAME or --to FOLDER.")
+    if any(names_a_secret(text) for text in (str(adapter), repo or "", base_model or "")):
         raise UsageError(
             "an access token stands on the command line, where other programs and the shell's history can read it",
             remedy="Take it away (and renew it). Set HF_TOKEN, or log in with: hf auth login",
         )
     _check_names(repo, base_model)
-    card = _card(adapter, repo, runs, sweep, base_model)
-    files = publish_files(adapter, card, _base_on_hub(adapter, base_model))
-    token = None if dry_run else _token()
+    name = repo or str(folder)
+    card = _card(adapter, repo or adapter.resolve().name, runs, sweep, base_model)
+    files = publish_files(adapter, card, _base_on_hub(adapter, base_model), dtype=dtype, tokenizer=tokenizer)
+    token = None if dry_run or repo is None else _token()
     secrets = find_secrets(files, [token] if token else [])
     if secrets:
         listed = "\n  ".join(f"{one.file}:{one.line}: {one.kind}" for one in secrets)
@@ -64,12 +82,18 @@ def command(
             where=adapter,
             remedy="Take them out, and renew them: what was once in a file is known.",
         )
-    _show(adapter, repo, private, files)
+    _show(adapter, name if repo is None else f"{repo} ({'private' if private else 'public'})", files)
     if dry_run:
         from harness.report.text import visible
 
         click.echo(f"\n--- README.md\n{visible(card)}")
         click.echo("dry run: nothing was uploaded", err=True)
+        return
+    if repo is None:
+        from harness.training.publish_files import write_files
+
+        write_files(files, folder or Path())
+        click.echo(f"written: {folder}")
         return
     _confirm(repo, private, files, yes)
     from harness.training.publish import upload
@@ -82,13 +106,14 @@ def command(
     click.echo(f"published: {published.url} (commit {published.commit[:12]})")
 
 
-def _check_names(repo: str, base_model: str | None) -> None:
+def _check_names(repo: str | None, base_model: str | None) -> None:
     from harness.errors import MissingDependency
 
     try:
         from harness.training.publish import check_repo
 
-        check_repo(repo)
+        if repo is not None:
+            check_repo(repo)
     except ImportError:
         raise MissingDependency(
             "huggingface_hub is not installed", remedy='Install it: pip install "persona-harness[hf]"'
@@ -155,16 +180,16 @@ def _card(adapter: Path, repo: str, runs: Sequence[Path], sweep: Path | None, ba
     )
 
 
-def _show(adapter: Path, repo: str, private: bool, files: Sequence[PublishFile]) -> None:
+def _show(adapter: Path, target: str, files: Sequence[PublishFile]) -> None:
     from harness.report.text import visible
     from harness.training.publish_files import left_behind
 
     whole = sum(file.size for file in files)
-    lines = [f"{adapter} -> {repo} ({'private' if private else 'public'}), {_megabytes(whole)}"]
+    lines = [f"{adapter} -> {target}, {_megabytes(whole)}"]
     lines += [f"  {file.sha256}  {file.size:>12,}  {file.name}" for file in files]
     rest = left_behind(adapter)
     if rest:
-        lines.append(f"not uploaded: {', '.join(rest)}")
+        lines.append(f"left behind: {', '.join(rest)}")
     click.echo(visible("\n".join(lines)))
 
 

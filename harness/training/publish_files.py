@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError
+from harness.errors import ModelError, UsageError
 from harness.fingerprint import sha256_of_file
+from harness.log.files import storage_error, write_atomically
 from harness.models.adapter import adapter_weights_file, read_adapter_config
 from harness.models.adapter_origin import ORIGIN_FILE
 from harness.models.json_file import read_json_object
@@ -76,24 +77,75 @@ class Secret:
     line: int
 
 
-def publish_files(adapter: Path, card: str, base_model: str | None) -> tuple[PublishFile, ...]:
+def publish_files(
+    adapter: Path, card: str, base_model: str | None, *, dtype: str | None = None, tokenizer: bool = True
+) -> tuple[PublishFile, ...]:
     """Return the files of an upload, the model card first.
 
     In the two files that name the base as a path of this machine, `base_model` (or the path's last part) stands in its
-    place. Raises ModelError for a folder that is no adapter.
+    place. `dtype` rounds the weights to those numbers; without `tokenizer` its files and the chat template, which are
+    the base's, are left out. Raises ModelError for a folder that is no adapter.
     """
     read_adapter_config(adapter)
-    read_header(adapter_weights_file(adapter))
+    weights = adapter_weights_file(adapter)
+    read_header(weights)
     files = [_written(CARD, card.encode("utf-8", "backslashreplace"))]
-    for name in ALLOWED:
+    for name in ALLOWED if tokenizer else ALLOWED[:3]:
         path = adapter / name
         if not path.is_file():
             continue
-        if name in _REWRITTEN:
+        if name == weights.name and dtype is not None:
+            files.append(_written(name, _rounded(path, dtype)))
+        elif name in _REWRITTEN:
             files.append(_portable(path, base_model))
         else:
             files.append(_stored(path))
     return tuple(files)
+
+
+def write_files(files: Sequence[PublishFile], folder: Path) -> None:
+    """Write the files of an upload into a folder, each whole or not at all; a file that is there already is kept.
+
+    Raises UsageError for a folder that holds something else, StorageError where it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = sorted({entry.name for entry in folder.iterdir()} - {*ALLOWED, CARD})
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    if strangers:
+        raise UsageError(
+            f"the folder holds something else: {', '.join(strangers[:5])}",
+            where=folder,
+            remedy="Name a new folder, or one that holds only an adapter.",
+        )
+    for file in files:
+        target = folder / file.name
+        if file.path is not None and target.exists() and file.path.samefile(target):
+            continue
+        data = file.data if file.data is not None else _bytes_of(file)
+        if target.is_file() and target.read_bytes() == data:
+            continue
+        write_atomically(target, data)
+
+
+def _bytes_of(file: PublishFile) -> bytes:
+    if file.path is None:
+        raise AssertionError("a file is written for the upload or stands on disk")
+    return file.path.read_bytes()
+
+
+def _rounded(path: Path, dtype: str) -> bytes:
+    """Return the weights in other numbers, as a safetensors file."""
+    import torch
+    from safetensors.torch import load_file, save
+
+    tensors = load_file(path)
+    kind = getattr(torch, dtype)
+    return save(
+        {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()},
+        metadata={"format": "pt"},
+    )
 
 
 def left_behind(adapter: Path) -> list[str]:

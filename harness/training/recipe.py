@@ -203,7 +203,26 @@ def load_recipe(path: Path) -> Recipe:
     Raises SpecError with file and line for an unknown key or a value that cannot be; a name that a library removed or
     that another trainer uses is answered with the name to write instead.
     """
-    return read_yaml_spec(path, Recipe, remedy_for=removed_name)
+    return read_yaml_spec(path, Recipe, remedy_for=_remedy)
+
+
+_SECTIONS: dict[str, type[Spec]] = {
+    "lora": LoraSpec,
+    "tokens": TokensSpec,
+    "training": TrainingSpec,
+    "evaluation": EvaluationSpec,
+}
+
+
+def _remedy(key: str) -> str | None:
+    """Return what to write instead of an unknown key: ours of another name, or this one where it belongs."""
+    renamed = removed_name(key)
+    if renamed is not None:
+        return renamed
+    places = [section for section, spec in _SECTIONS.items() if key in spec.model_fields]
+    if key in Recipe.model_fields:
+        return f"{key} stands at the top level of a recipe."
+    return f"It belongs under `{places[0]}:`." if len(places) == 1 else None
 
 
 def data_path(recipe_path: Path, data: DataSpec) -> Path:

@@ -7,6 +7,7 @@ _EVERY = "evaluation.every: a number of steps, or `epoch` (a checkpoint is saved
 _DTYPE = "training.dtype: auto, bfloat16, float16 or float32"
 _LENGTH = "tokens.max_length"
 _LOSS = "tokens.loss_on: answer, assistant or all"
+_ADAPTER = "nothing: an adapter is what is trained"
 _NF4 = "quantization: nf4 (or none), and double_quantization"
 
 _REPLACEMENTS = {
@@ -17,6 +18,8 @@ _REPLACEMENTS = {
     "eval_steps": _EVERY,
     "save_strategy": _EVERY,
     "save_steps": _EVERY,
+    "evals_per_epoch": _EVERY,
+    "saves_per_epoch": _EVERY,
     "save_total_limit": "evaluation.keep",
     "eval_on_start": "evaluation.at_start",
     "load_best_model_at_end": "nothing: every checkpoint stays, and the best one is named at the end",
@@ -75,8 +78,13 @@ _REPLACEMENTS = {
     "lora_dropout": "lora.dropout",
     "lora_target": "lora.target_modules",
     "lora_target_modules": "lora.target_modules",
+    "lora_target_linear": "lora.target_modules: all-linear",
+    "peft_use_rslora": "lora.use_rslora",
     "rslora": "lora.use_rslora",
-    "use_peft": "nothing: an adapter is what is trained",
+    "use_peft": _ADAPTER,
+    "finetuning_type": _ADAPTER,
+    "adapter": _ADAPTER,
+    "stage": "nothing: supervised fine-tuning is what is done",
     "load_in_4bit": _NF4,
     "load_in_8bit": _NF4,
     "quantization_bit": _NF4,

@@ -73,6 +73,11 @@ def uses_fsdp() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true")
 
 
+def shards_parameters() -> bool:
+    """Return True under `accelerate launch` with FSDP or DeepSpeed, which want all weights in one type."""
+    return uses_fsdp() or os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
+
+
 def lora_config(recipe: Recipe) -> Any:
     """Return PEFT's LoraConfig."""
     from peft import LoraConfig

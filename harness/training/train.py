@@ -25,6 +25,7 @@ from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_rec
 from harness.models.fingerprint import model_fingerprint
 from harness.prompt.golden import golden_prompt
 from harness.run.header import environment, git_state
+from harness.training.adapter_precision import widen_adapter
 from harness.training.preflight import wandb_can_log_in
 from harness.training.prepare import Prepared, PreparedData, reasons
 from harness.training.run_folder import TrainingFolder, checkpoints, is_complete
@@ -34,6 +35,7 @@ from harness.training.settings import (
     lora_config,
     quantization_config,
     sft_config,
+    shards_parameters,
     uses_fsdp,
 )
 from harness.training.trainer import EntryCallback, Rows, RowTrainer, TaskMetrics
@@ -202,8 +204,8 @@ class _Run:
             callbacks=[entries, *_early_stopping(prepared)],
         )
         trainer.remove_callback(PrinterCallback)
-        if not uses_fsdp():
-            _widen_adapter(trainer.model, autocast=self._device.dtype != "float32")
+        if self._device.dtype == "float16" or not shards_parameters():
+            widen_adapter(trainer.model, autocast=self._device.dtype != "float32")
         self._history = [dict(entry) for entry in _logged(checkpoint)]
         start = time.monotonic()
         self._started = start
@@ -298,21 +300,6 @@ def load_base(prepared: Prepared, device: Device) -> Any:
         model.set_attn_implementation(NAME)
         check_tree(model, prepared.model.name)
     return model
-
-
-def _widen_adapter(model: Any, *, autocast: bool) -> None:
-    """Make the adapter's weights fp32, in place. TRL makes QLoRA's bf16, whose eight bits lose the small updates of a
-    schedule's end, and whose gradients the scaler of fp16 cannot unscale.
-
-    Under autocast the products are computed in 16 bits anyway, so PEFT need not widen the activations to match.
-    """
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    if autocast:
-        for module in model.modules():
-            if hasattr(module, "cast_input_dtype_enabled"):
-                module.cast_input_dtype_enabled = False
 
 
 def _rows(prepared: Prepared) -> Rows:

@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTTrainer
 
+from harness.training.adapter_precision import widened_inputs
 from harness.training.batches import GroupedSampler, SharedPrefixCollator
 from harness.training.rows import TokenRow
 from harness.training.supervised_head import score_supervised_positions
@@ -110,7 +111,8 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
                     for name, value in self._losses(model, rows).items()
                 }
         if self._task_metrics is not None:
-            found = self._task_metrics(model, self.state.global_step)
+            with widened_inputs(model):
+                found = self._task_metrics(model, self.state.global_step)
             metrics |= {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         if was_training:
             model.train()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from harness.errors import EngineError, Interrupted, RunFolderError, StorageError
 from harness.models.adapter import check_adapter
@@ -313,6 +314,26 @@ def test_four_bit_weights_stay_trainable_after_an_evaluation(recipe, tmp_path):
     without = run(recipe(**changes, evaluation__at_start=False), tmp_path / "b")
     assert losses(with_eval.folder) == losses(without.folder)
     assert losses(with_eval.folder, "grad_norm") == losses(without.folder, "grad_norm")
+    weights = load_file(with_eval.folder / "checkpoint-4" / "adapter_model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}, "bf16 would lose small updates"
+
+
+def test_a_16_bit_run_with_fp32_adapter_can_answer_a_suite_in_between(recipe, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    from harness.testing.tiny_model import make_tiny_model
+    from harness.training.task_metrics import recipe_metrics
+
+    base = make_tiny_model(tmp_path / "wide", hidden=64, context=4096)
+    suite = Path(__file__).resolve().parents[2] / "suites" / "_smoke"
+    path = recipe(
+        base=str(base),
+        quantization="nf4",
+        training__dtype="bfloat16",
+        eval_suite={"path": str(suite), "limit": 2},
+        evaluation__metric="tool_name_accuracy",
+    )
+    outcome = run(path, tmp_path / "runs", task_metrics=recipe_metrics)
+    assert list(losses(outcome.folder, "eval_tool_name_accuracy")) == [0, 2, 4]
 
 
 def test_task_metrics_reach_the_log_and_choose_the_best(recipe, tmp_path):

@@ -74,6 +74,12 @@ def test_early_stopping_needs_something_to_evaluate(recipe):
         ("training__push_to_hub_token", "HF_TOKEN"),
         ("training__group_by_length", "train_sampling_strategy"),
         ("traning", "training"),
+        ("lora__peft_use_rslora", "lora.use_rslora"),
+        ("finetuning_type", "Leave it out"),
+        ("learning_rate", "belongs under `training:`"),
+        ("share_prefix", "belongs under `tokens:`"),
+        ("training__r", "belongs under `lora:`"),
+        ("training__eval_suite", "top level"),
     ],
 )
 def test_removed_and_foreign_names_are_answered_with_the_name_to_use(recipe, key: str, replacement: str):

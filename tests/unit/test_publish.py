@@ -56,13 +56,13 @@ def test_a_dry_run_shows_every_file_and_touches_no_network(in_process, adapter: 
     ):
         data = (adapter / name).read_bytes()
         assert f"  {hashlib.sha256(data).hexdigest()}  {len(data):>12,}  {name}" in done.out
-    shown = {line.split()[-1] for line in done.out.split("not uploaded")[0].splitlines()[1:]}
+    shown = {line.split()[-1] for line in done.out.split("left behind")[0].splitlines()[1:]}
     assert shown == {
         *("README.md", "adapter_model.safetensors", "adapter_config.json", "harness_adapter.json"),
         *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
     }
     assert (
-        "not uploaded: .env, optimizer.pt, rng_state.pth, scheduler.pt, trainer_state.json, training_args.bin"
+        "left behind: .env, optimizer.pt, rng_state.pth, scheduler.pt, trainer_state.json, training_args.bin"
         in done.out
     )
     assert "the card has no numbers" in done.err
@@ -94,6 +94,47 @@ def test_the_card_holds_the_numbers_of_the_run(in_process, adapter: Path, tmp_pa
     assert "harness train recipe.yaml" in card.text
     assert "c" * 64 in card.text
     assert "d" * 64 in card.text
+
+
+def test_an_adapter_is_written_into_a_folder(in_process, adapter: Path, tmp_path: Path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    weights = adapter / "adapter_model.safetensors"
+    torch.manual_seed(1)
+    save_file({name: torch.randn_like(tensor) for name, tensor in load_file(weights).items()}, weights)
+    shipped = tmp_path / "shipped"
+    done = in_process("publish", adapter, "--to", shipped, "--dtype", "bfloat16", "--no-tokenizer")
+    assert done.exit_code == 0, done.err
+    assert {file.name for file in shipped.iterdir()} == {
+        *("README.md", "adapter_model.safetensors", "adapter_config.json", "harness_adapter.json")
+    }
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (adapter, shipped))
+    assert {name: tensor.to(torch.bfloat16).tolist() for name, tensor in before.items()} == {
+        name: tensor.tolist() for name, tensor in after.items()
+    }
+    assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
+    assert LOCAL not in (shipped / "adapter_config.json").read_text(encoding="utf-8")
+    # Once it was measured, its card is written anew, and nothing else.
+    stood = {file.name: file.stat().st_mtime_ns for file in shipped.iterdir()}
+    run = make_run(in_process, tmp_path / "reports", shipped)
+    done = in_process("publish", shipped, "--to", shipped, "--run", run)
+    assert done.exit_code == 0, done.err
+    changed = {file.name for file in shipped.iterdir() if file.stat().st_mtime_ns != stood.get(file.name)}
+    assert changed == {"README.md"}
+    assert "tool_name_accuracy" in (shipped / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_with_something_else_is_left_alone(in_process, adapter: Path, tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    done = in_process("publish", adapter, "--to", tmp_path)
+    assert done.exit_code == 4
+    assert "thesis.txt" in done.err or "adapter" in done.err
+    assert not (tmp_path / "README.md").exists()
+    for both in ([], ["--repo", REPO, "--to", tmp_path / "x"]):
+        done = in_process("publish", adapter, *both)
+        assert done.exit_code == 4
+        assert "either --repo OWNER/NAME or --to FOLDER" in done.err
 
 
 def test_no_path_of_this_machine_is_published(in_process, adapter: Path, tmp_path: Path):
