@@ -36,8 +36,8 @@ bench: install-dev model
 
 # The first run writes and fails, so that the change is looked at; the second must pass.
 goldens: install-dev
-	-REGENERATE_SCORECARD_GOLDEN=1 $(BIN)/python -P -m pytest tests/unit/test_report_scorecard.py -q
-	git status --short tests/golden
+	-REGENERATE_SCORECARD_GOLDEN=1 $(BIN)/python -P -m pytest tests/unit/test_report_scorecard.py tests/unit/test_report_examples.py -q
+	git status --short tests/golden reports/examples
 
 model: install
 	$(BIN)/harness models pull smollm2-135m

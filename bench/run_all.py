@@ -20,6 +20,7 @@ BENCHES = (
     "bench_import",
     "bench_scripted",
     "bench_diagnose",
+    "bench_scorecard",
     "bench_hf",
     "bench_overhead",
     "bench_train",
@@ -72,11 +73,19 @@ one run; absolute times are this machine's.
   the engine alone, in turn; median and range over rounds.
 - **scripted engine**: data checked, prompts rendered, answers written, parsed, scored, summed up and reported by one process,
   its start included.
+- **scorecard of 100,000 samples**: a made-up run folder, reported by one process, its start included.
 - **QLoRA / plain TRL script**: nf4, bf16, LoRA on all linear layers, the same records, micro-batches and optimiser; tokens of
   the rows over wall time without the first step. `share_prefix` computes a tool block once a micro-batch.
 - **sweep / separate runs**: the same answers to the same samples; most of the time is generation, which both sides need.
 - **memory plan / peak**: planned bytes over the peak of the process's resident memory.
 """
+
+
+def _paint(result: dict[str, Any]) -> str:
+    found = result["first paint"]
+    if found is None:
+        return "no browser here"
+    return f"{found['first-contentful-paint'] / 1000:.2f} s (median of {found['visits']})"
 
 
 def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
@@ -105,9 +114,29 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     yield scripted, "peak memory, 100,000 beyond 10,000 samples", memory, "≤ 50 MB"
     figure = of(
         "bench_diagnose",
+    "bench_scorecard",
         lambda r: f"{r['seconds']} s, torch imported: {'yes' if r['torch_imported'] else 'no'}",
     )
     yield "bench_diagnose", "`harness diagnose` on 100,000 log lines", figure, "≤ 2 s, no torch"
+    card = "bench_scorecard"
+    yield (
+        card,
+        "scorecard of 100,000 samples: `harness report RUN`, whole process",
+        of(card, lambda r: f"{r['one run']['seconds']} s, {r['one run']['peak_mb']} MB"),
+        "≤ 5 s, ≤ 300 MB",
+    )
+    yield card, "its page", of(card, lambda r: f"{r['one run']['page_bytes'] / 1e6:.2f} MB"), "≤ 1 MB"
+    yield (
+        card,
+        "the same with `--baseline` (two runs of 100,000, paired)",
+        of(
+            card,
+            lambda r: f"{r['against a baseline']['seconds']} s, {r['against a baseline']['peak_mb']} MB, "
+            f"{r['page_bytes'] / 1e6:.2f} MB",
+        ),
+        "",
+    )
+    yield card, "first paint of that page, headless Chromium", of(card, _paint), "≤ 0.5 s"
     for row in results.get("bench_hf", {}).get("results", []):
         same = f"{row['identical_texts']} of {row['prompts']} texts the same"
         goal = "≥ 5, same texts" if row["dtype"] == "fp32" else ""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from harness.resampling import CHUNK_CELLS, ClusterSums, resampled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,13 +23,6 @@ IntervalMethod = Literal["bootstrap", "wilson", "constant", "none"]
 MIN_CLUSTERS = 5
 """Below this many informative clusters a bootstrap only reshuffles a handful of values; Wilson is used instead."""
 
-_POISSON_CLUSTERS = 300
-"""From here each cluster is drawn Poisson(1) times on its own, which is faster; for ratios of sums that agrees with
-drawing a fixed number of clusters to order 1/n (Chamandy et al. 2012, "Estimating uncertainty for massive data
-streams")."""
-
-_CHUNK_CELLS = 250_000
-_EXACT_FLOAT32 = 2**22
 _EXACT_PAIRS = 1000
 _EXACT_SWAPS = 13
 
@@ -61,17 +56,19 @@ def bootstrap_ratio_intervals(
     """
     import numpy as np
 
-    sums = _Sums.of(numerators, denominators, clusters)
+    sums = ClusterSums.of(numerators, denominators, clusters)
     width = sums.numerators.shape[1]
     low, high = np.full(width, np.nan), np.full(width, np.nan)
     methods: list[IntervalMethod] = [_method(sums, column) for column in range(width)]
     drawn = [column for column in range(width) if methods[column] == "bootstrap"]
     if drawn:
         ratios = np.concatenate(
-            [top[:, drawn] / bottom[:, drawn] for top, bottom in _resampled(sums, resamples, seed)]
+            [top[:, drawn] / bottom[:, drawn] for top, bottom in resampled(sums, resamples, seed)]
         )
         for place, column in enumerate(drawn):
-            low[column], high[column] = _percentiles(ratios[:, place], sums.informative(column), confidence)
+            low[column], high[column] = expanded_percentiles(
+                ratios[:, place], sums.informative(column), confidence
+            )
     for column, method in enumerate(methods):
         if method in ("wilson", "constant"):
             value = sums.value(column)
@@ -101,21 +98,49 @@ def bootstrap_difference_intervals(
     """
     import numpy as np
 
-    first = _Sums.of(numerators[0], denominators[0], clusters)
-    second = _Sums.of(numerators[1], denominators[1], clusters)
-    width = first.numerators.shape[1]
-    both = _Sums(
-        np.hstack([first.numerators, second.numerators]), np.hstack([first.denominators, second.denominators])
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.concatenate([top / bottom for top, bottom in _resampled(both, resamples, seed)])
-    differences = ratios[:, width:] - ratios[:, :width]
-    low, high = np.full(width, np.nan), np.full(width, np.nan)
-    for column in range(width):
+    first = ClusterSums.of(numerators[0], denominators[0], clusters)
+    second = ClusterSums.of(numerators[1], denominators[1], clusters)
+    drawn = _difference_draws(first, second, resamples, seed)
+    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
+    for column in range(drawn.shape[1]):
         informative = min(first.informative(column), second.informative(column))
         if informative >= 2:
-            low[column], high[column] = _percentiles(differences[:, column], informative, confidence)
+            low[column], high[column] = expanded_percentiles(drawn[:, column], informative, confidence)
     return low, high
+
+
+def bootstrap_differences(
+    numerators: tuple[ArrayLike, ArrayLike],
+    denominators: tuple[ArrayLike, ArrayLike],
+    clusters: ArrayLike,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Floats:
+    """Return the drawn differences (resamples, m) of which `bootstrap_difference_intervals` gives the percentiles.
+
+    NaN where a draw missed every cluster with a denominator.
+    """
+    first, second = (ClusterSums.of(numerators[side], denominators[side], clusters) for side in (0, 1))
+    return _difference_draws(first, second, resamples, seed)
+
+
+def expanded_percentiles(values: Floats, clusters: int, confidence: float) -> tuple[float, float]:
+    """Return the expanded percentile interval of bootstrap draws from so many clusters; NaNs in `values` are left out."""
+    import numpy as np
+
+    usable = values[~np.isnan(values)]
+    if not usable.size:
+        return math.nan, math.nan
+    tail = expanded_tail(0.5 - confidence / 2, clusters)
+    low, high = np.quantile(usable, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def expanded_tail(alpha: float, clusters: int) -> float:
+    """Return the share of bootstrap draws beyond a one-sided bound of level alpha (Hesterberg 2015, section 5.1.1)."""
+    stretch = math.sqrt(clusters / (clusters - 1)) if clusters > 1 else 1.0
+    return NormalDist().cdf(-stretch * _student_quantile(1 - alpha, max(1, clusters - 1)))
 
 
 def difference_error(
@@ -249,48 +274,19 @@ def minimum_detectable_difference(
     return high
 
 
-class _Sums(NamedTuple):
-    """Numerators and denominators added up per cluster, both (clusters, m)."""
-
-    numerators: NDArray[Any]
-    denominators: NDArray[Any]
-
-    @classmethod
-    def of(cls, numerators: ArrayLike, denominators: ArrayLike, clusters: ArrayLike) -> _Sums:
-        import numpy as np
-
-        labels, index = np.unique(np.asarray(clusters), return_inverse=True)
-        return cls(
-            _per_cluster(np.asarray(numerators), index, len(labels)),
-            _per_cluster(np.asarray(denominators), index, len(labels)),
-        )
-
-    def as_float(self) -> _Sums:
-        """Return the sums in double precision."""
-        return _Sums(self.numerators.astype(float), self.denominators.astype(float))
-
-    def informative(self, column: int) -> int:
-        """Return how many clusters have a denominator."""
-        return int((self.denominators[:, column] > 0).sum())
-
-    def value(self, column: int) -> float:
-        """Return the ratio of sums."""
-        return float(self.numerators[:, column].sum() / self.denominators[:, column].sum())
-
-
 def _pair(
     numerators: tuple[ArrayLike, ArrayLike], denominators: tuple[ArrayLike, ArrayLike], clusters: ArrayLike
-) -> tuple[_Sums, _Sums]:
+) -> tuple[ClusterSums, ClusterSums]:
     import numpy as np
 
-    def side(index: int) -> _Sums:
+    def side(index: int) -> ClusterSums:
         tops, bottoms = (np.asarray(values[index]).reshape(-1, 1) for values in (numerators, denominators))
-        return _Sums.of(tops, bottoms, clusters)
+        return ClusterSums.of(tops, bottoms, clusters)
 
     return side(0), side(1)
 
 
-def _method(sums: _Sums, column: int) -> IntervalMethod:
+def _method(sums: ClusterSums, column: int) -> IntervalMethod:
     used = sums.denominators[:, column] > 0
     if not used.any():
         return "none"
@@ -311,72 +307,22 @@ def _swaps(count: int, resamples: int, seed: int) -> Iterator[Floats]:
         yield ((np.arange(1 << count)[:, None] >> np.arange(count)) & 1).astype(np.float64)
         return
     generator = np.random.Generator(np.random.PCG64(seed))
-    at_once = max(1, min(resamples, _CHUNK_CELLS // count))
+    at_once = max(1, min(resamples, CHUNK_CELLS // count))
     for start in range(0, resamples, at_once):
         size = min(at_once, resamples - start)
         yield generator.integers(0, 2, (size, count), dtype=np.int8).astype(np.float64)
 
 
-def _per_cluster(values: NDArray[Any], index: NDArray[Any], clusters: int) -> NDArray[Any]:
+def _difference_draws(first: ClusterSums, second: ClusterSums, resamples: int, seed: int) -> Floats:
     import numpy as np
 
-    # Whole numbers of this size are exact in half the memory, and so are their sums over any resample.
-    largest = max(abs(float(values.max(initial=0))), abs(float(values.min(initial=0)))) * len(values)
-    small = largest < _EXACT_FLOAT32 and (
-        np.issubdtype(values.dtype, np.integer)
-        or all(bool((column == np.rint(column)).all()) for column in values.T)
+    width = first.numerators.shape[1]
+    both = ClusterSums(
+        np.hstack([first.numerators, second.numerators]), np.hstack([first.denominators, second.denominators])
     )
-    added = np.empty((clusters, values.shape[1]), dtype=np.float32 if small else np.float64)
-    for column in range(values.shape[1]):
-        added[:, column] = np.bincount(index, weights=values[:, column], minlength=clusters)
-    return added
-
-
-def _resampled(sums: _Sums, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
-    """Yield the sums over drawn clusters, (some resamples, m) each."""
-    import numpy as np
-
-    generator = np.random.Generator(np.random.PCG64(seed))
-    top, bottom = sums
-    clusters = len(top)
-    at_once = max(1, min(resamples, _CHUNK_CELLS // clusters))
-    poisson = _poisson_table().astype(np.result_type(top, bottom)) if clusters >= _POISSON_CLUSTERS else None
-    space = np.empty((at_once, clusters), dtype=np.result_type(top, bottom))
-    for start in range(0, resamples, at_once):
-        size = min(at_once, resamples - start)
-        weights = space[:size]
-        if poisson is not None:
-            picks = generator.integers(0, len(poisson), (size, clusters), dtype=np.uint16)
-            # No pick is out of range; "clip" spares the check.
-            poisson.take(picks, out=weights, mode="clip")
-        else:
-            for row in range(size):
-                picked = generator.integers(0, clusters, clusters, dtype=np.uint32)
-                weights[row] = np.bincount(picked, minlength=clusters)
-        drawn = (weights @ bottom).astype(np.float64)
-        # A resample may miss every cluster that has a denominator; such a draw says nothing and is left out.
-        yield (weights @ top).astype(np.float64), np.where(drawn > 0, drawn, np.nan)
-
-
-def _poisson_table() -> NDArray[np.float64]:
-    """Return 65,536 equally likely values whose distribution is Poisson(1) to within 1/65,536 a value."""
-    import numpy as np
-
-    counts = np.arange(12)
-    below = np.cumsum(np.exp(-1.0) / np.array([math.factorial(count) for count in counts]))
-    return np.searchsorted(below, (np.arange(65536) + 0.5) / 65536).astype(np.float64)
-
-
-def _percentiles(values: Floats, clusters: int, confidence: float) -> tuple[float, float]:
-    import numpy as np
-
-    usable = values[~np.isnan(values)]
-    if not usable.size:
-        return math.nan, math.nan
-    stretch = math.sqrt(clusters / (clusters - 1)) if clusters > 1 else 1.0
-    tail = NormalDist().cdf(-stretch * _student_quantile(0.5 + confidence / 2, max(1, clusters - 1)))
-    low, high = np.quantile(usable, [tail, 1 - tail])
-    return float(low), float(high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.concatenate([top / bottom for top, bottom in resampled(both, resamples, seed)])
+    return ratios[:, width:] - ratios[:, :width]
 
 
 def _student_quantile(p: float, freedom: int) -> float:

@@ -16,9 +16,11 @@ from harness.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAG
 COMMANDS = {
     "run": "Measure a model on a suite and leave a run folder with a scorecard.",
     "score": "Score a run again from its files; no model is loaded.",
+    "gate": "Hold a run against thresholds and a baseline; exit with 1 if a gate fails.",
     "report": "Rebuild a run's scorecard, or show several runs side by side.",
     "view": "Show the runs of a folder in a browser, with their history.",
     "compare": "Hold runs of one suite against each other: differences, what broke, replies side by side.",
+    "noise": "Measure how far a model's metrics move when only the batch size or the seed changes.",
     "plan": "Say what training by a recipe needs: memory, disk, steps, and what would make it fit.",
     "train": "Train an adapter by a recipe, after a preflight; --show, --resume.",
     "sweep": "Score base and checkpoints of a training run and say which to ship.",

@@ -15,7 +15,10 @@ from harness.log import schema
 from harness.log.files import write_atomically
 from harness.log.reader import RunFolder
 from harness.report.html import render_html
-from harness.report.model import Scorecard, build_scorecard
+from harness.report.model import Scorecard
+from harness.report.run_source import load_scorecard, prepare
+from harness.report.side_by_side import SideBySide
+from harness.report.side_by_side_terminal import render_side_by_side_terminal
 from harness.report.terminal import render_terminal
 from harness.report.text import visible
 from harness.run.score_run import score_run
@@ -33,23 +36,38 @@ def finish_run(folder: Path, suite: Suite | None) -> dict[str, Any]:
     return summary
 
 
-def write_scorecard(folder: Path) -> Scorecard:
-    """Write a scored run's scorecard and return it."""
-    run = RunFolder(folder)
-    scorecard = build_scorecard(run.header(), run.summary(), run.scored_samples())
-    write_atomically(folder / schema.SCORECARD, render_html(scorecard).encode("utf-8", "backslashreplace"))
+def write_scorecard(folder: Path, *, full: bool = False, page: Path | None = None) -> Scorecard:
+    """Write a scored run's scorecard, into its folder unless `page` says where, and return it."""
+    prepare(folder)
+    scorecard = load_scorecard(folder, full=full)
+    data = render_html(scorecard).encode("utf-8", "backslashreplace")
+    write_atomically(page or folder / schema.SCORECARD, data)
     return scorecard
 
 
 def show_run(folder: Path) -> None:
     """Write a scored run's scorecard and print its summary table."""
-    scorecard = write_scorecard(folder)
+    print_run(write_scorecard(folder), folder / schema.SCORECARD)
+
+
+def print_run(scorecard: Scorecard, page: Path) -> None:
+    """Print a scorecard's summary and where its page lies."""
     try:
         render_terminal(scorecard, PipeConsole())
-        click.echo(f"scorecard: {folder / schema.SCORECARD}")
+        click.echo(f"scorecard: {page}")
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader went away (`harness run ... | head`): the run itself goes on, and so does its exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_side_by_side(page: SideBySide, where: Path) -> None:
+    """Print each run's verdict and headline metrics against the first, and where the page lies."""
+    try:
+        render_side_by_side_terminal(page, PipeConsole())
+        click.echo(f"side by side: {where}")
+        sys.stdout.flush()
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def command(
         raise UsageError("--resume goes on with one run", remedy="Name its one --adapter, or --adapter base.")
     with closing(session.engine):
         finished = [
-            _one_run(plan, session.engine, resume, reuse, out, events) for plan in session.plans(selection)
+            one_run(plan, session.engine, resume, reuse, out, events) for plan in session.plans(selection)
         ]
     if session.targets[0] is None and len(finished) > 1:
         _compare([folder for _, folder in finished])
@@ -90,21 +90,30 @@ def command(
 
 
 def _compare(folders: list[Path]) -> None:
-    """Print each adapter's differences to the base, measured before it in the same command."""
-    from harness.cli.present import show_differences
+    """Print each adapter's differences to the base, measured before it in the same command, and put them on its page."""
+    from harness.cli.present import show_differences, write_scorecard
     from harness.errors import HarnessError
+    from harness.report.run_source import keep_baseline
 
     for folder in folders[1:]:
         try:
             show_differences(folders[0], folder)
+            keep_baseline(folder, folders[0])
+            write_scorecard(folder)
         except HarnessError as error:
             click.echo(f"no comparison with the base: {error.one_message()}", err=True)
 
 
-def _one_run(
-    plan: Any, engine: Any, resume: Path | None, reuse: Path | None, out: Path, events: list[tuple[str, Any]]
+def one_run(
+    plan: Any,
+    engine: Any,
+    resume: Path | None,
+    reuse: Path | None,
+    out: Path,
+    events: list[tuple[str, Any]],
+    finish: Callable[[Path, Any], object] | None = None,
 ) -> tuple[Any, Path]:
-    """Generate, score and show one target; return the counts and the folder."""
+    """Generate and score one target, and show it unless `finish` does otherwise; return the counts and the folder."""
     from harness.cli.present import finish_run
     from harness.log.reader import Generations, RunFolder
     from harness.run.execute import execute, open_folder
@@ -124,5 +133,5 @@ def _one_run(
             if reused is not None:
                 reused.close()
         folder = writer.folder
-        finish_run(folder, plan.suite)
+        (finish or finish_run)(folder, plan.suite)
     return counts, folder

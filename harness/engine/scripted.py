@@ -19,12 +19,13 @@ class ScriptedEngine:
     """Yields `request.reply(prompt)` for each prompt, in order.
 
     Options: `delay_s`, seconds to wait before each answer (to watch progress, to be killed in the middle); `script`,
-    the hash of what answers, which stands where other engines have weights.
+    the hash of what answers, which stands where other engines have weights; `max_batch`, the batch size that a script
+    with unstable answers acts.
     """
 
     NAME = "scripted"
     CONTENT = "script"
-    OPTIONS: tuple[str, ...] = ("delay_s", CONTENT)
+    OPTIONS: tuple[str, ...] = ("delay_s", "max_batch", CONTENT)
 
     def __init__(self, request: EngineRequest) -> None:
         check_options(self.NAME, request.options, self.OPTIONS)

@@ -6,8 +6,9 @@ explain a verdict and never make one: what counts is what scoring said.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.report.text import Clipped, clip, json_text, markup_cost
@@ -24,17 +25,25 @@ ROW_BYTES = 330
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentRow:
-    """One argument: what was accepted (None: not expected), what came (None: not there)."""
+    """One argument: what was accepted (None: not expected), what came (None: not there).
+
+    `before` is what a baseline wrote, judged by `before_mark`; both None where there is no baseline's call beside it.
+    """
 
     name: str
     expected: Clipped | None
     actual: Clipped | None
     mark: Mark
+    before: Clipped | None = None
+    before_mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPair:
-    """One expected call beside the actual call that fits it best; either may be absent."""
+    """One expected call beside the actual call that fits it best; either may be absent.
+
+    `before` is the tool of a baseline's call that fits best, judged by `before_mark` (None without a baseline).
+    """
 
     expected: str | None
     actual: str | None
@@ -42,6 +51,8 @@ class CallPair:
     note: str
     rows: tuple[ArgumentRow, ...]
     rows_omitted: int
+    before: str | None = None
+    before_mark: Mark | None = None
 
 
 class Budget:
@@ -129,26 +140,43 @@ def _pairs(
     return pairs + [(None, call) for j, call in enumerate(actual) if j not in taken]
 
 
-def _row(name: str, gold: Any, got: Mapping[str, Any], expected: bool, budget: Budget) -> ArgumentRow:
-    budget.row()
-    accept, optional = _accepted(gold) if expected else ([], False)
-    present = name in got
+def _mark(name: str, gold: Any, got: Mapping[str, Any], expected: bool) -> Mark:
+    accept, optional = _accepted(gold)
     if not expected:
-        mark: Mark = "extra"
-    elif not present:
-        mark = "optional" if optional else "missing"
-    else:
-        mark = "ok" if any(json_equal(got[name], value) for value in accept) else "wrong"
-    wanted = None
-    if expected:
-        more = len(accept) - MAX_ACCEPTED
-        choices = " or ".join(json_text(value) for value in accept[:MAX_ACCEPTED]) or "(nothing accepted)"
-        wanted = budget.clip(choices + (f" or {more} more" if more > 0 else ""))
-    return ArgumentRow(
+        return "extra"
+    if name not in got:
+        return "optional" if optional else "missing"
+    return "ok" if any(json_equal(got[name], value) for value in accept) else "wrong"
+
+
+def _wanted(gold: Any, budget: Budget) -> Clipped:
+    accept = _accepted(gold)[0]
+    more = len(accept) - MAX_ACCEPTED
+    choices = " or ".join(json_text(value) for value in accept[:MAX_ACCEPTED]) or "(nothing accepted)"
+    return budget.clip(choices + (f" or {more} more" if more > 0 else ""))
+
+
+def _row(
+    name: str,
+    gold: Any,
+    got: Mapping[str, Any],
+    expected: bool,
+    before: Mapping[str, Any] | None,
+    budget: Budget,
+) -> ArgumentRow:
+    budget.row()
+    row = ArgumentRow(
         name=budget.clip(name, 120).text,
-        expected=wanted,
-        actual=budget.clip(json_text(got[name])) if present else None,
-        mark=mark,
+        expected=_wanted(gold, budget) if expected else None,
+        actual=budget.clip(json_text(got[name])) if name in got else None,
+        mark=_mark(name, gold, got, expected) if expected or name in got else "ok",
+    )
+    if before is None:
+        return row
+    return replace(
+        row,
+        before=budget.clip(json_text(before[name])) if name in before else None,
+        before_mark=_mark(name, gold, before, expected) if expected or name in before else "ok",
     )
 
 
@@ -159,32 +187,59 @@ def _name(call: Mapping[str, Any] | None, budget: Budget) -> str | None:
     return budget.clip(name, 200).text if isinstance(name, str) and name else "(no name)"
 
 
-def _pair(gold: Mapping[str, Any] | None, call: Mapping[str, Any] | None, budget: Budget) -> CallPair:
-    wanted, got = _arguments(gold), _arguments(call)
-    names = [(name, True) for name in wanted]
-    names += [(name, False) for name in got if name not in wanted]
+def _call_mark(gold: Mapping[str, Any] | None, call: Mapping[str, Any] | None) -> Mark:
     if gold is None:
-        mark: Mark = "extra"
-    elif call is None:
-        mark = "missing"
-    else:
-        mark = "ok" if gold.get("name") == call.get("name") else "wrong"
+        return "ok" if call is None else "extra"
+    if call is None:
+        return "missing"
+    return "ok" if gold.get("name") == call.get("name") else "wrong"
+
+
+def _pair(
+    gold: Mapping[str, Any] | None,
+    call: Mapping[str, Any] | None,
+    before: Mapping[str, Any] | None,
+    compared: bool,
+    budget: Budget,
+) -> CallPair:
+    wanted, got, was = _arguments(gold), _arguments(call), _arguments(before)
+    names = [(name, True) for name in wanted]
+    names += [(name, False) for name in dict.fromkeys([*got, *was]) if name not in wanted]
     budget.row()
     shapeless = call is not None and not isinstance(call.get("arguments"), Mapping)
     return CallPair(
         expected=_name(gold, budget),
         actual=_name(call, budget),
-        mark=mark,
+        mark=_call_mark(gold, call),
         note="The arguments of this call are not a JSON object." if shapeless else "",
-        rows=tuple(_row(name, wanted.get(name), got, known, budget) for name, known in names[:MAX_ROWS]),
+        rows=tuple(
+            _row(name, wanted.get(name), got, known, was if compared else None, budget)
+            for name, known in names[:MAX_ROWS]
+        ),
         rows_omitted=max(0, len(names) - MAX_ROWS),
+        before=_name(before, budget) if compared else None,
+        before_mark=_call_mark(gold, before) if compared else None,
     )
 
 
 def align(
-    expected: Sequence[Mapping[str, Any]], actual: Sequence[Mapping[str, Any]], budget: Budget
+    expected: Sequence[Mapping[str, Any]],
+    actual: Sequence[Mapping[str, Any]],
+    budget: Budget,
+    before: Sequence[Mapping[str, Any]] | None = None,
 ) -> tuple[tuple[CallPair, ...], int]:
-    """Return the pairs to show and how many calls are not shown."""
-    pairs = _pairs(expected[:MAX_CALLS], actual[:MAX_CALLS])
+    """Return the pairs to show and how many calls are not shown.
+
+    `before` holds a baseline's calls, each beside the expected call that it fits best; calls that nobody expected stand
+    beside each other in order.
+    """
+    wanted = expected[:MAX_CALLS]
+    pairs = _pairs(wanted, actual[:MAX_CALLS])
     omitted = max(0, len(expected) - MAX_CALLS) + max(0, len(actual) - MAX_CALLS)
-    return tuple(_pair(gold, call, budget) for gold, call in pairs), omitted
+    if before is None:
+        return tuple(_pair(gold, call, None, False, budget) for gold, call in pairs), omitted
+    omitted += max(0, len(before) - MAX_CALLS)
+    was = [call for _, call in _pairs(wanted, before[:MAX_CALLS])]
+    nothing = (None, None)
+    rows = itertools.zip_longest(pairs, was, fillvalue=None)
+    return tuple(_pair(*(pair or nothing), one, True, budget) for pair, one in rows), omitted

@@ -7,10 +7,14 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from harness.report import svg, text, wording
+from harness.report import gates, svg, text, wording
+from harness.report import wording_of_change as say
+from harness.report.diagnosis_svg import NARROW, WIDE, curves_svg
+from harness.report.gates import Gate
 from harness.report.json_ import island
-from harness.report.model import Estimate, Kind, Metric, Scorecard
-from harness.report.page import asset, marked, page_environment, policy_source
+from harness.report.measures import Estimate, Metric
+from harness.report.model import Kind, Scorecard
+from harness.report.page import asset, marked, page_environment, policy
 
 __all__ = ["marked", "render_html"]
 
@@ -32,6 +36,24 @@ OUTCOMES = {
     "unscored": ("?", "not scored", "Errors and unscored"),
     "pass": ("✓", "right", "Passes"),
 }
+GATE_MARKS = {
+    "pass": ("✓", "pass", "ok"),
+    "fail": ("✗", "fail", "fail"),
+    "cannot_tell": ("?", "cannot tell", "unscored"),
+    "unknown": ("?", "not decided", "fail"),
+}
+CHANGES = {
+    "broken": ("✗", "broken: was right"),
+    "fixed": ("✓", "fixed: was wrong"),
+    "moved": ("≠", "wrong in another way"),
+}
+SIGNS = {
+    "incomplete": "▲",
+    "done": "●",
+    "good": "✓",
+    "bad": "✗",
+    "unsure": "?",
+}
 EXPECTATIONS = {
     "call": "a call",
     "no_call": "no call: none of the tools fits",
@@ -45,17 +67,50 @@ def _shape(estimate: Estimate) -> str:
     return f"95 % interval {wording.estimate_interval(estimate)}, n = {text.count(estimate.n)}"
 
 
-def _whisker(estimate: Estimate, label: str, overall: Estimate | None = None, top: float = 1.0) -> Markup:
+def _whisker(
+    estimate: Estimate,
+    label: str,
+    overall: Estimate | None = None,
+    top: float = 1.0,
+    before: float | None = None,
+) -> Markup:
+    was = "" if before is None else f", baseline {wording.value_text(before, estimate.share)}"
     return svg.whisker(
         estimate.value,
         estimate.low,
         estimate.high,
         title=f"{label}: {wording.estimate_value(estimate)}",
-        description=_shape(estimate),
+        description=_shape(estimate) + was,
         reference=overall.value if overall else None,
+        before=before,
         top=top,
         faint=estimate.small,
     )
+
+
+def gate_number(gate: Gate, name: str) -> str:
+    """Return one of a gate's values."""
+    return wording.value_text(getattr(gate, name), gate.share)
+
+
+def _gate_bound(gate: Gate) -> str:
+    """Return the bound, or the drop that is allowed."""
+    if gate.bound is None or not gate.relative:
+        return gate_number(gate, "bound")
+    return "no worse" if not gate.bound else f"{say.amount(gate.bound, gate.share, signed=False)} worse"
+
+
+def _gate_difference(gate: Gate) -> str:
+    return "–" if gate.difference is None else say.amount(gate.difference, gate.share)
+
+
+def _gate_interval(gate: Gate) -> str:
+    if gate.low is None or gate.high is None:
+        return "–"
+    if gate.relative:
+        return say.bounds(gate.low, gate.high, gate.share)
+    low, high = (wording.value_text(bound, gate.share) for bound in (gate.low, gate.high))
+    return f"{low.removesuffix('%').rstrip()} to {high}"
 
 
 def _top(metric: Metric, rows: list[Estimate]) -> float:
@@ -73,6 +128,12 @@ def _kind_bar(kind: Kind, top: int, of: int) -> Markup:
     )
 
 
+def _curves(card: Scorecard, width: int, ident: str) -> Markup:
+    if card.training is None or card.training.diagnosis is None:
+        return Markup("")
+    return curves_svg(card.training.diagnosis, width=width, ident=ident)
+
+
 def _group_name(estimate: Estimate) -> str:
     return estimate.group.partition("=")[2] or estimate.group
 
@@ -88,12 +149,31 @@ def _environment() -> Environment:
             "interval": wording.estimate_interval,
             "group_name": _group_name,
             "one_line": text.one_line,
+            "amount": lambda change: say.amount(change.value, change.share),
+            "evidence": say.evidence,
+            "from_to": say.from_to,
+            "change_interval": say.interval,
+            "p_value": say.p_value,
+            "standing": say.standing,
+            "sign": say.sign,
         },
         {
             "plural": text.plural,
             "whisker": _whisker,
             "axis_top": _top,
             "kind_bar": _kind_bar,
+            "gate_number": gate_number,
+            "gate_bound": _gate_bound,
+            "gate_difference": _gate_difference,
+            "gate_interval": _gate_interval,
+            "bare_p": say.bare_p,
+            "gate_marks": GATE_MARKS,
+            "changes": CHANGES,
+            "signs": SIGNS,
+            "curves": _curves,
+            "value_text": wording.value_text,
+            "words": say.WORDS,
+            "loss": lambda value: "–" if value is None else f"{value:.3f}",
             "marks": MARKS,
             "call_marks": CALL_MARKS,
             "outcomes": OUTCOMES,
@@ -104,7 +184,7 @@ def _environment() -> Environment:
 
 def render_html(scorecard: Scorecard) -> str:
     """Return the page. Equal scorecards give equal text, and it can always be encoded as UTF-8."""
-    style, script = asset("scorecard.css"), asset("scorecard.js")
+    style, script = _style(scorecard), asset("scorecard.js")
     return (
         _environment()
         .get_template("scorecard.html.j2")
@@ -113,9 +193,21 @@ def render_html(scorecard: Scorecard) -> str:
             style=Markup(style),
             script=Markup(script),
             island=Markup(island(scorecard)),
-            csp=Markup(
-                f"default-src 'none'; style-src {policy_source(style)}; img-src data:; script-src {policy_source(script)}; "
-                "base-uri 'none'; form-action 'none'"
-            ),
+            gates_summary=gates.summary(scorecard.gates) if scorecard.gates else "",
+            wide=WIDE,
+            narrow=NARROW,
+            csp=Markup(page_policy(scorecard)),
         )
     )
+
+
+def page_policy(card: Scorecard) -> str:
+    """Return the content-security policy of a card's page."""
+    return policy(_style(card), asset("scorecard.js"))
+
+
+def _style(card: Scorecard) -> str:
+    names = ["scorecard.css"]
+    if card.training is not None:
+        names += ["curves.css", "training.css"]
+    return "".join(map(asset, names))

@@ -1,76 +1,46 @@
 """The scorecard as a value: everything a report says, taken from a run folder's contents and nothing else.
 
-No clock, no environment, no files: equal contents give an equal `Scorecard`, and every renderer (HTML,
-terminal, JSON) shows the same one.
+No clock, no environment, no files: equal contents give an equal `Scorecard`, and every renderer (HTML, terminal,
+Markdown, JUnit, JSON) shows the same one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.report import wording
+from harness.report import first_screen, wording
+from harness.report.against import Baseline, baseline
+from harness.report.changed import ChangeCounter, ChangedSamples
+from harness.report.consistency import Consistency, ConsistencyCounter
 from harness.report.facts import Fact, Section, command, identity, reproduce
-from harness.report.samples import Picked, SampleBody, SamplePicker, SampleRef
+from harness.report.first_screen import Verdict
+from harness.report.gates import Gates, gates_of
+from harness.report.measures import Estimate, Metric, MetricSlices, estimate, is_headline, metrics, slices
+from harness.report.sample_body import Earlier, Pair, SampleBody
+from harness.report.samples import FULL, MAX_BODIES, PageLimits, Picked, SamplePicker, SampleRef
 from harness.report.stored import items, mapping, mappings, number, texts, whole
+from harness.report.training_panel import Ship, TrainingPanel, ship, training_panel
+from harness.report.training_source import Training
+from harness.report.wording_of_change import run_name, run_title
+from harness.run.paired_runs import PairedDifference
 
-SMALL_N = 20
-MAX_GROUPS = 40
 MAX_KINDS = 60
+NO_BASELINE = "Not known: there is no baseline to hold it against (harness report RUN --baseline BASE)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """One metric over one group of samples, with its 95 % interval; `value` is None where nothing applies.
+class Against:
+    """The run to hold this one against: its run.json and summary.json, the paired differences (this minus it), and its
+    answers."""
 
-    `share` says that it is a ratio between 0 and 1, printed as a percentage; anything else is printed as it stands.
-    """
-
-    metric: str
-    group: str
-    value: float | None
-    low: float | None
-    high: float | None
-    numerator: float
-    denominator: float
-    n: int
-    clusters: int
-    share: bool
-
-    @property
-    def small(self) -> bool:
-        """Return whether so few samples count that the value should not be relied on."""
-        return self.n < SMALL_N
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """What a metric is called and means, with its value over all samples."""
-
-    name: str
-    label: str
-    definition: str
-    higher_is_better: bool
-    headline: bool
-    overall: Estimate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceGroup:
-    """One metric over the values of one tag."""
-
-    key: str
-    rows: tuple[Estimate, ...]
-    omitted: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricSlices:
-    """One headline metric in all its slices."""
-
-    metric: Metric
-    groups: tuple[SliceGroup, ...]
+    header: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    differences: Sequence[PairedDifference]
+    earlier: Earlier
+    noise: Mapping[str, float] = field(default_factory=dict)
+    """By metric, the largest difference between repetitions of one of the two runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,22 +91,27 @@ class Speed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorecard:
-    """One run, ready to be shown."""
+    """One run, ready to be shown. What a run does not have (a baseline, gates, repeats, training) is None."""
 
     run_id: str
     status: str
     complete: bool
     title: str
+    name: str
+    """Who answered, in a word: the adapter, else the model."""
     description: str
     counts: Counts
     correct: int | None
     judged: int
     outcomes: int
     """Samples that have an outcome: what the shares of `failures` are of."""
-    verdict: wording.Verdict
+    verdict: Verdict
     identity: tuple[Fact, ...]
     headline: tuple[Metric, ...]
     secondary: tuple[Metric, ...]
+    gates: Gates | None
+    baseline: Baseline | None
+    changed: ChangedSamples | None
     slices: tuple[MetricSlices, ...]
     failures: tuple[Kind, ...]
     findings: tuple[Kind, ...]
@@ -146,83 +121,14 @@ class Scorecard:
     seen: int
     filters: tuple[tuple[str, tuple[str, ...]], ...]
     """Tag keys with the values that the bodies have, for the page's filter."""
+    repeats: int
+    consistency: Consistency | None
     speed: Speed
+    training: TrainingPanel | None
+    ship: Ship
     limits: tuple[str, ...]
     command: str
     reproduce: tuple[Section, ...]
-
-
-def _estimate(raw: Mapping[str, Any], described: Mapping[str, Any]) -> Estimate:
-    metric = str(raw.get("metric", ""))
-    value, low, high = (number(raw.get(key)) for key in ("value", "ci_low", "ci_high"))
-    unit = mapping(described.get(metric)).get("unit")
-    within = all(n is None or 0 <= n <= 1 for n in (value, low, high))
-    return Estimate(
-        metric=metric,
-        group=str(raw.get("group", "all")),
-        value=value,
-        low=low,
-        high=high,
-        numerator=number(raw.get("numerator")) or 0.0,
-        denominator=number(raw.get("denominator")) or 0.0,
-        n=whole(raw.get("n")),
-        clusters=whole(raw.get("clusters")),
-        share=within if unit is None else within and unit == "share",
-    )
-
-
-def _metrics(
-    summary: Mapping[str, Any], suite: Mapping[str, Any], overall: Mapping[str, Estimate]
-) -> list[Metric]:
-    """Return the metrics in the suite's order, then the summary's; over-refusal follows hallucination."""
-    described = mapping(summary.get("measures"))
-    names = dict.fromkeys([*map(str, items(suite.get("metrics"))), *described, *overall])
-    if "hallucination_rate" in names and "over_refusal" in names:
-        order = [name for name in names if name != "over_refusal"]
-        order.insert(order.index("hallucination_rate") + 1, "over_refusal")
-        names = dict.fromkeys(order)
-    paired = bool(mapping(described.get("hallucination_rate")).get("headline"))
-    metrics = []
-    for name in names:
-        if name not in described and name not in overall:
-            continue
-        about = mapping(described.get(name))
-        metrics.append(
-            Metric(
-                name=name,
-                label=str(about.get("label") or name.replace("_", " ").capitalize()),
-                definition=str(about.get("definition") or ""),
-                higher_is_better=bool(about.get("higher_is_better", True)),
-                # Silence lowers hallucination and raises over-refusal: one without the other misleads.
-                headline=bool(about.get("headline")) or (name == "over_refusal" and paired),
-                overall=overall.get(name) or _estimate({"metric": name}, described),
-            )
-        )
-    return metrics
-
-
-def _slices(
-    headline: Sequence[Metric], estimates: Sequence[Estimate], order: Sequence[str]
-) -> tuple[MetricSlices, ...]:
-    found: dict[str, dict[str, list[Estimate]]] = {}
-    for estimate in estimates:
-        if estimate.group != "all":
-            found.setdefault(estimate.metric, {}).setdefault(estimate.group.partition("=")[0], []).append(
-                estimate
-            )
-    result = []
-    for metric in headline:
-        by_key = found.get(metric.name, {})
-        keys = dict.fromkeys([*(key for key in order if key in by_key), *by_key])
-        groups = tuple(
-            SliceGroup(
-                key=key, rows=tuple(by_key[key][:MAX_GROUPS]), omitted=max(0, len(by_key[key]) - MAX_GROUPS)
-            )
-            for key in keys
-        )
-        if groups:
-            result.append(MetricSlices(metric=metric, groups=groups))
-    return tuple(result)
 
 
 def _examples(ids: Any, picked: Picked) -> tuple[Example, ...]:
@@ -300,59 +206,110 @@ def _filters(bodies: Sequence[SampleBody], keys: Sequence[str]) -> tuple[tuple[s
     return tuple((key, tuple(sorted(values[key]))) for key in keys[:3] if len(values.get(key, ())) > 1)
 
 
-def _pick(summary: Mapping[str, Any], samples: Iterable[tuple[Any, Any]], max_bodies: int) -> Picked:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What one pass over the samples left."""
+
+    picked: Picked
+    changed: ChangedSamples | None
+    consistency: Consistency | None
+
+
+def _read(
+    summary: Mapping[str, Any],
+    samples: Iterable[Pair],
+    limits: PageLimits,
+    earlier: Earlier | None,
+    repeats: int,
+) -> _Read:
     found = mapping(summary.get("findings")).values()
     wanted = frozenset(str(name) for about in found for name in items(mapping(about).get("examples"))[:3])
     picker = SamplePicker(
-        max_bodies,
+        limits,
         wanted=wanted,
         verdict_texts=texts(summary.get("verdict_texts")),
         finding_texts=texts(summary.get("finding_texts")),
+        earlier=earlier,
     )
-    for score, generation in samples:
-        picker.add(mapping(score), mapping(generation))
-    return picker.finish()
+    changes = ChangeCounter()
+    tries = ConsistencyCounter(repeats) if repeats > 1 else None
+    for raw_score, raw_generation in samples:
+        score, generation = mapping(raw_score), mapping(raw_generation)
+        change = None
+        if earlier is not None:
+            change = changes.add(score, earlier.score(score.get("sample_id"), score.get("repeat")))
+        picker.add(score, generation, change)
+        if tries is not None:
+            tries.add(score, generation)
+    picked = picker.finish()
+    anchors = {(body.sample_id, body.repeat): body.anchor for body in picked.bodies}
+    return _Read(
+        picked=picked,
+        changed=changes.finish(anchors),
+        consistency=tries.finish(picked.anchors) if tries is not None else None,
+    )
+
+
+def status_of(header: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """Return the status that both files allow: one of them that is not `complete` decides."""
+    statuses = [str(source["status"]) for source in (header, summary) if source.get("status")]
+    return next((name for name in statuses if name != "complete"), statuses[0] if statuses else "unknown")
 
 
 def build_scorecard(
     header: Mapping[str, Any],
     summary: Mapping[str, Any],
-    samples: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    samples: Iterable[Pair],
     *,
-    max_bodies: int = 200,
+    max_bodies: int = MAX_BODIES,
+    full: bool = False,
+    against: Against | None = None,
+    no_baseline: str = NO_BASELINE,
+    gates: Mapping[str, Any] | None = None,
+    training: Training | None = None,
 ) -> Scorecard:
     """Return the scorecard of a run.
 
     `header` and `summary` are run.json and summary.json as stored; `samples` yields each (score, generation)
-    once and is read in one pass. Memory is bounded by `max_bodies` clipped samples, not by the length of the run.
-    Missing keys read as unknown, so that the folder of a run that died early still has a scorecard.
+    once and is read in one pass. Memory is bounded by `max_bodies` clipped samples, not by the length of the run,
+    unless `full` asks for every sample. `against` is a baseline (`no_baseline` says why there is none), `gates` a
+    stored gates.json. Missing keys read as unknown, so that the folder of a run that died early still has a scorecard.
     """
-    picked = _pick(summary, samples, max_bodies)
-    suite = mapping(header.get("suite"))
-    described = mapping(summary.get("measures"))
-    estimates = [_estimate(raw, described) for raw in mappings(summary.get("aggregates"))]
-    metrics = _metrics(summary, suite, {e.metric: e for e in estimates if e.group == "all"})
-    headline = tuple(metric for metric in metrics if metric.headline)
-    statuses = [str(source["status"]) for source in (header, summary) if source.get("status")]
-    status = next((name for name in statuses if name != "complete"), statuses[0] if statuses else "unknown")
-    counts, correct = _counts(summary), picked.correct if picked.seen else None
-    failures = _failures(summary, picked)
+    suite, described = mapping(header.get("suite")), mapping(summary.get("measures"))
+    repeats = max(1, min(1000, whole(header.get("repeats"))))
+    limits = FULL if full else PageLimits(bodies=max(0, max_bodies))
+    read = _read(summary, samples, limits, against.earlier if against else None, repeats)
+    picked = read.picked
+    estimates = [estimate(raw, described) for raw in mappings(summary.get("aggregates"))]
+    overall = {one.metric: one for one in estimates if one.group == "all"}
+    held = _baseline(header, described, overall, against)
+    measured = metrics(summary, suite, overall, held.changes if held else {})
+    headline = tuple(metric for metric in measured if metric.headline)
     slice_keys = [str(key) for key in items(suite.get("slices"))]
-    return Scorecard(
+    earlier = mappings(against.summary.get("aggregates")) if against else []
+    status, failures = status_of(header, summary), _failures(summary, picked)
+    panel, gate_rows = training_panel(training), gates_of(gates)
+    card = Scorecard(
         run_id=str(header.get("run_id") or summary.get("run_id") or "unknown run"),
         status=status,
         complete=status == "complete",
-        title=wording.title(header, summary),
+        title=run_title(header)
+        if suite or header.get("engine")
+        else str(summary.get("run_id") or "Unknown run"),
+        name=run_name(header),
         description=str(suite.get("description") or ""),
-        counts=counts,
-        correct=correct,
+        counts=_counts(summary),
+        correct=picked.correct if picked.seen else None,
         judged=picked.judged,
         outcomes=sum(map(whole, mapping(summary.get("verdicts")).values())),
-        verdict=wording.verdict(status, counts, correct, picked.judged, headline, failures),
+        verdict=Verdict(tone="done", word="", sentence="", banner="", answers=()),
         identity=identity(header),
         headline=headline,
-        secondary=tuple(metric for metric in metrics if not metric.headline),
-        slices=_slices(headline, estimates, slice_keys),
+        secondary=tuple(metric for metric in measured if not metric.headline),
+        gates=gate_rows,
+        baseline=held,
+        changed=read.changed,
+        slices=slices(headline, estimates, slice_keys, [estimate(raw, described) for raw in earlier]),
         failures=failures,
         findings=_finding_kinds(summary, picked),
         bodies=picked.bodies,
@@ -360,8 +317,44 @@ def build_scorecard(
         unlisted=picked.unlisted,
         seen=picked.seen,
         filters=_filters(picked.bodies, slice_keys),
+        repeats=repeats,
+        consistency=read.consistency,
         speed=_speed(summary, picked),
-        limits=wording.limits(header, headline),
+        training=panel,
+        ship=ship(panel, bool(mapping(header.get("engine")).get("adapter"))),
+        limits=wording.limits(header, headline, compared=held is not None),
         command=command(header),
         reproduce=reproduce(header),
+    )
+    return replace(card, verdict=_verdict(card, no_baseline))
+
+
+def _baseline(
+    header: Mapping[str, Any],
+    described: Mapping[str, Any],
+    overall: Mapping[str, Estimate],
+    against: Against | None,
+) -> Baseline | None:
+    if against is None:
+        return None
+    names = [one.metric for one in against.differences if is_headline(one.metric, described)]
+    shares = {name: one.share for name, one in overall.items()}
+    return baseline(header, against.header, against.differences, names, shares, against.noise)
+
+
+def _verdict(card: Scorecard, no_baseline: str) -> Verdict:
+    return first_screen.verdict(
+        first_screen.Parts(
+            status=card.status,
+            counts=card.counts,
+            correct=card.correct,
+            judged=card.judged,
+            headline=card.headline,
+            failures=card.failures,
+            gates=card.gates,
+            baseline=card.baseline,
+            changed=card.changed,
+            ship=card.ship,
+            no_baseline=no_baseline,
+        )
     )

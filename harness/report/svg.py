@@ -47,12 +47,14 @@ def whisker(
     title: str,
     description: str,
     reference: float | None = None,
+    before: float | None = None,
     top: float = 1.0,
     faint: bool = False,
 ) -> Markup:
     """Return a dot for `value` with whiskers from `low` to `high` on an axis from 0 to `top`.
 
-    `reference` is a dashed line (the value over all samples); `faint` greys what rests on few samples.
+    `reference` is a dashed line (the value over all samples), `before` a hollow diamond (a baseline's value); `faint`
+    greys what rests on few samples.
     """
     parts = [_line("ax", _x(0, 1), _x(1, 1), _MIDDLE, _MIDDLE)]
     parts += [_line("tk", _x(at, 1), _x(at, 1), 7, 15) for at in (0.0, 0.25, 0.5, 0.75, 1.0)]
@@ -65,6 +67,13 @@ def whisker(
             _line("ci", start, start, 6, 16),
             _line("ci", end, end, 6, 16),
         ]
+    if before is not None:
+        # A path has no percentages: the nested element carries the place.
+        parts.append(
+            Markup(
+                '<svg class="bf" x="{}" y="{}" width="1" height="1"><path d="M0-5 5 0 0 5-5 0Z"/></svg>'
+            ).format(_x(before, top), _MIDDLE)
+        )
     if value is not None:
         parts.append(Markup('<circle class="pt" cx="{}" cy="{}" r="5"/>').format(_x(value, top), _MIDDLE))
     return _svg("wh faint" if faint else "wh", title, description, parts)

@@ -10,7 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.model import Estimate, Kind, Scorecard, build_scorecard
+from harness.report.measures import Estimate
+from harness.report.model import Kind, Scorecard, build_scorecard
 from harness.report.text import count, one_line, percent, plural, visible
 from harness.report.wording import estimate_interval, estimate_value
 
@@ -32,7 +33,7 @@ def _whisker(estimate: Estimate, plain: bool) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pen:
+class Pen:
     """Writes what the terminal's encoding can hold (a Windows console may know no Unicode at all)."""
 
     encoding: str
@@ -49,6 +50,29 @@ class _Pen:
         return Text(shown, style=style)
 
 
+TONES = {
+    "done": "reverse",
+    "incomplete": "black on yellow",
+    "good": "black on green",
+    "bad": "white on red",
+    "unsure": "black on yellow",
+}
+STANDINGS = {"better": ("+", "green"), "worse": ("!", "red"), "unclear": ("?", "yellow")}
+
+
+def _answers(card: Scorecard, pen: Pen) -> list[RenderableType]:
+    """Return the questions of the first screen with their answers, a sign before what is better, worse or unclear."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for answer in card.verdict.answers:
+        for place, line in enumerate(answer.lines):
+            sign, style = STANDINGS.get(line.standing, ("", ""))
+            text = pen.text(f"{sign} {line.text}" if sign else line.text, style)
+            table.add_row("" if place else answer.question, text)
+    return [table]
+
+
 def _table(first: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(first, overflow="fold")
@@ -59,7 +83,7 @@ def _number(table: Table, name: str) -> None:
     table.add_column(name, justify="right", no_wrap=True, overflow="crop")
 
 
-def _scores(card: Scorecard, pen: _Pen, wide: bool) -> Table:
+def _scores(card: Scorecard, pen: Pen, wide: bool) -> Table:
     table = _table("measure")
     _number(table, "value")
     _number(table, "95 % interval")
@@ -80,7 +104,7 @@ def _scores(card: Scorecard, pen: _Pen, wide: bool) -> Table:
     return table
 
 
-def _kinds(kinds: tuple[Kind, ...], total: int, pen: _Pen) -> Table:
+def _kinds(kinds: tuple[Kind, ...], total: int, pen: Pen) -> Table:
     table = _table("failures")
     _number(table, "samples")
     _number(table, "share")
@@ -101,14 +125,16 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
     Takes a scorecard, or a stored summary where nothing else is at hand (no sample is looked at then).
     """
     card = scorecard if isinstance(scorecard, Scorecard) else build_scorecard({}, scorecard, ())
-    pen, counts = _Pen(console.encoding), card.counts
-    word = Text(f" {card.verdict.word} ", style="bold reverse" if card.complete else "bold black on yellow")
+    pen, counts = Pen(console.encoding), card.counts
+    word = Text(f" {card.verdict.word} ", style=f"bold {TONES[card.verdict.tone]}")
     lines: list[RenderableType] = [
         Text.assemble(word, " ", pen.text(one_line(card.title, 400))),
         pen.text(card.verdict.sentence),
     ]
     if card.verdict.banner:
         lines.append(pen.text(card.verdict.banner, "yellow"))
+    if card.baseline or card.gates or card.training:
+        lines += [Text(""), *_answers(card, pen), Text("")]
     tally = (
         f"{count(counts.planned)} planned, {count(counts.scored)} scored, {plural(counts.errors, 'error')}, "
         f"{count(counts.unscored)} unscored, {count(counts.truncated)} truncated"

@@ -1,21 +1,37 @@
-"""Two scored runs of one suite -> the differences of their metrics on the samples that both answered."""
+"""Scored runs of one suite -> the differences of their metrics on the samples that all of them scored."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import NothingCollected, RunFolderError
 from harness.log.reader import RunFolder
-from harness.run.paired_answers import Answers, Difference, Part, compare
+from harness.run.comparable import check_comparable, same_model, summary_of
+from harness.run.paired_answers import Difference, differences
+from harness.run.paired_columns import (
+    ERROR,
+    SCORED,
+    UNSCORED,
+    ReplyColumns,
+    ScoreColumns,
+    Verdicts,
+    read_replies,
+    read_scores,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
-    """One metric of two runs on the samples that both answered.
+    """One metric of two runs on the samples that all compared runs scored.
 
-    `n` counts the samples that it applies to in either run, `changed` those whose share in it differs.
+    `n` counts the samples that it applies to in either run, `changed` those whose share in it differs, `clusters` the
+    independent groups among the n.
     """
 
     metric: str
@@ -27,74 +43,201 @@ class PairedDifference:
     difference: Difference
     n: int
     changed: int
+    clusters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What one run contributes: `missing` samples that another run has and it has not, and its own by status."""
+
+    scored: int
+    unscored: int
+    errors: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedRuns:
+    """Runs side by side, the reference first.
+
+    `rows[run]` holds, for every sample that all runs scored, its place in that run's `scores`; in the reference's
+    order. `replies[run]` are its generations, `replied[run]` the places of the same samples there; both are empty where
+    replies were not asked for.
+    """
+
+    folders: tuple[RunFolder, ...]
+    headers: tuple[dict[str, Any], ...]
+    summaries: tuple[dict[str, Any], ...]
+    scores: tuple[ScoreColumns, ...]
+    rows: tuple[NDArray[np.int64], ...]
+    verdicts: tuple[str, ...]
+    coverage: tuple[Coverage, ...]
+    replies: tuple[ReplyColumns, ...] = ()
+    replied: tuple[NDArray[np.int64], ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Return how many samples (and repeats) all runs scored."""
+        return len(self.rows[0])
 
 
 def paired_differences(before: Path, after: Path) -> tuple[PairedDifference, ...]:
     """Return every metric's difference between two run folders, second minus first, in the summary's order.
 
-    Raises RunFolderError if the folders hold runs of different suites or data, or unfinished ones; NothingCollected if
-    they share no scored sample.
+    Raises what `pair_runs` raises.
     """
-    first, second = RunFolder(before), RunFolder(after)
-    _check_comparable(first, second)
-    measures = second.summary().get("measures") or {}
-    one, other = answers(first, list(measures)), answers(second, list(measures))
-    shared = [name for name in one.samples if name in set(other.samples)]
-    if not shared:
-        raise NothingCollected("the two runs share no scored sample", where=after)
-    one, other = one.only(shared), other.only(shared)
-    found = []
-    for name, about in measures.items():
-        difference, old, new = compare(one, other, name), one.value(name), other.value(name)
-        if difference is None or old is None or new is None:
+    return measured(pair_runs([RunFolder(before), RunFolder(after)]), 1)
+
+
+def pair_runs(
+    folders: Sequence[RunFolder], *, replies: bool = False, allow_incomplete: bool = False
+) -> PairedRuns:
+    """Return runs of one suite, paired by sample and repeat; the first is the reference.
+
+    With `replies` the generations are read as well, and it is checked that runs of one model were asked with prompts
+    of the same lengths. Raises UsageError, RunFolderError or IncompleteRun for runs that cannot be compared (see
+    `check_comparable`), NothingCollected if there is no sample that all of them scored.
+    """
+    headers = check_comparable(folders, allow_incomplete=allow_incomplete)
+    summaries = [summary_of(folder) for folder in folders]
+    names = list(_described(summaries[-1]))
+    verdicts = Verdicts()
+    scores = [read_scores(folder, names, verdicts) for folder in folders]
+    rows = _common(scores)
+    if not len(rows[0]):
+        raise NothingCollected(
+            "the runs share no scored sample",
+            where=folders[-1].path,
+            remedy=f"Run both on the same samples (--limit, --tag); the reference is {folders[0].path}.",
+        )
+    read = [read_replies(folder) for folder in folders] if replies else []
+    replied = [part.places(one.ids[places]) for part, one, places in zip(read, scores, rows, strict=False)]
+    paired = PairedRuns(
+        folders=tuple(folders),
+        headers=tuple(headers),
+        summaries=tuple(summaries),
+        scores=tuple(scores),
+        rows=tuple(rows),
+        verdicts=verdicts.names,
+        coverage=_coverage(scores),
+        replies=tuple(read),
+        replied=tuple(replied),
+    )
+    _check_prompts(paired)
+    return paired
+
+
+def measured(
+    paired: PairedRuns, other: int, *, tested: Collection[str] | None = None
+) -> tuple[PairedDifference, ...]:
+    """Return every metric's difference of run `other` to the reference, where both give it a value.
+
+    Only the metrics in `tested` (default: all) get a p-value.
+    """
+    described = _described(paired.summaries[-1])
+    names = paired.scores[0].measures
+    if not names:
+        return ()
+    clusters = paired.scores[0].clusters[paired.rows[0]]
+    tops, bottoms = (
+        tuple(_matrix(getattr(paired.scores[run], part), paired.rows[run]) for run in (0, other))
+        for part in ("tops", "bottoms")
+    )
+    wanted = [tested is None or name in tested for name in names]
+    found = differences((tops[0], tops[1]), (bottoms[0], bottoms[1]), clusters, tested=wanted)
+    rows = []
+    for at, (name, one) in enumerate(zip(names, found, strict=True)):
+        if one is None:
             continue
-        pairs = list(zip(one.parts[name], other.parts[name], strict=True))
-        found.append(
+        about = described[name]
+        applies = (bottoms[0][:, at] > 0) | (bottoms[1][:, at] > 0)
+        moved = (tops[0][:, at] != tops[1][:, at]) | (bottoms[0][:, at] != bottoms[1][:, at])
+        rows.append(
             PairedDifference(
                 metric=name,
                 label=str(about.get("label") or name),
                 headline=bool(about.get("headline")),
                 higher_is_better=bool(about.get("higher_is_better", True)),
-                before=old,
-                after=new,
-                difference=difference,
-                n=sum(left[1] > 0 or right[1] > 0 for left, right in pairs),
-                changed=sum(left != right for left, right in pairs),
+                before=_ratio(tops[0][:, at], bottoms[0][:, at]),
+                after=_ratio(tops[1][:, at], bottoms[1][:, at]),
+                difference=one,
+                n=int(applies.sum()),
+                changed=int(moved.sum()),
+                clusters=len(np.unique(clusters[applies])),
             )
         )
-    return tuple(found)
+    return tuple(rows)
 
 
-def _check_comparable(first: RunFolder, second: RunFolder) -> None:
-    one, other = first.header(), second.header()
-    for run, header in ((first, one), (second, other)):
-        if header.get("status") != "complete":
-            raise RunFolderError(
-                f"this run is {header.get('status')}, so it cannot be compared",
-                where=run.path,
-                remedy=f"Finish it with: harness run ... --resume {run.path}",
-            )
-    for part, key in (("suite", "name"), ("suite", "sha256"), ("dataset", "sha256")):
-        if (one.get(part) or {}).get(key) != (other.get(part) or {}).get(key):
-            raise RunFolderError(
-                f"the two runs measured different things: another {part} ({key})",
-                where=second.path,
-                remedy=f"Compare runs of one suite, unlike {first.path}.",
-            )
+def ratios(paired: PairedRuns) -> dict[str, tuple[float | None, ...]]:
+    """Return every metric's value in each run on the common samples, None where it applies to none."""
+    found = {}
+    for at, name in enumerate(paired.scores[0].measures):
+        values = []
+        for scores, rows in zip(paired.scores, paired.rows, strict=True):
+            bottom = scores.bottoms[at][rows]
+            values.append(_ratio(scores.tops[at][rows], bottom) if (bottom > 0).any() else None)
+        found[name] = tuple(values)
+    return found
 
 
-def answers(run: RunFolder, measures: Sequence[str]) -> Answers:
-    """Return what a run answered: its scored samples, one entry a sample and repeat. Raises RunFolderError."""
-    samples: list[str] = []
-    clusters: list[str] = []
-    parts: dict[str, list[Part]] = {name: [] for name in measures}
-    for score in run.scores():
-        if score.get("status") != "scored":
+def _described(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    stored = summary.get("measures")
+    if not isinstance(stored, Mapping):
+        return {}
+    return {name: about if isinstance(about, Mapping) else {} for name, about in stored.items()}
+
+
+def _matrix(columns: Sequence[NDArray[Any]], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return (n, m) of the smallest type that holds them all."""
+    return np.column_stack([column[rows] for column in columns])
+
+
+def _ratio(top: NDArray[Any], bottom: NDArray[Any]) -> float:
+    return float(top.sum(dtype=np.float64) / bottom.sum(dtype=np.float64))
+
+
+def _common(scores: Sequence[ScoreColumns]) -> list[NDArray[np.int64]]:
+    """Return, a run, the places of the samples that every run scored, in the first run's order."""
+    shared = scores[0].ids[scores[0].status == SCORED]
+    for one in scores[1:]:
+        shared = np.intersect1d(shared, one.ids[one.status == SCORED], assume_unique=True)
+    shared = np.sort(shared)
+    found = []
+    for one in scores:
+        order = np.argsort(one.ids, kind="stable")
+        found.append(order[np.searchsorted(one.ids, shared, sorter=order)].astype(np.int64))
+    in_order = np.argsort(found[0], kind="stable")
+    return [places[in_order] for places in found]
+
+
+def _coverage(scores: Sequence[ScoreColumns]) -> tuple[Coverage, ...]:
+    everyone = len(np.unique(np.concatenate([one.ids for one in scores])))
+    return tuple(
+        Coverage(
+            scored=int((one.status == SCORED).sum()),
+            unscored=int((one.status == UNSCORED).sum()),
+            errors=int((one.status == ERROR).sum()),
+            missing=everyone - len(one.ids),
+        )
+        for one in scores
+    )
+
+
+def _check_prompts(paired: PairedRuns) -> None:
+    """Raise RunFolderError if one model was asked about a sample with prompts of different lengths."""
+    for other in range(1, len(paired.replied)):
+        if not same_model(paired.headers[0], paired.headers[other]):
             continue
-        samples.append(f"{score['sample_id']}\0{score['repeat']}")
-        # A prefix keeps a cluster that is named like some sample apart from that sample's own.
-        clusters.append(f"c {score['cluster']}" if score.get("cluster") else f"i {score['sample_id']}")
-        for name in measures:
-            top, bottom = score["measures"].get(name, (0.0, 0.0))
-            parts[name].append((top, bottom))
-    return Answers(samples=samples, clusters=clusters, parts=parts)
+        lengths = [paired.replies[run].prompt_tokens[paired.replied[run]] for run in (0, other)]
+        unlike = np.flatnonzero((lengths[0] != lengths[1]) & (lengths[0] > 0) & (lengths[1] > 0))
+        if not len(unlike):
+            continue
+        first = int(unlike[0])
+        sample = paired.scores[0].record(int(paired.rows[0][first]))["sample_id"]
+        raise RunFolderError(
+            f"the two runs asked one model with different prompts: {len(unlike)} of {paired.n} differ in length, the "
+            f"first {sample!r} with {lengths[0][first]} and {lengths[1][first]} tokens",
+            where=paired.folders[other].path,
+            remedy="Run both again with one version of the harness and of the model's tokenizer.",
+        )

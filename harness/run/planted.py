@@ -47,11 +47,16 @@ class Faults(Spec):
 
 
 class Script(Spec):
-    """A scripted model: fixed replies by sample id first, then planted faults, else the right answer."""
+    """A scripted model: fixed replies by sample id first, then planted faults, else the right answer.
+
+    `unstable` is the share of samples whose answer also depends on the batch size and the run's seed, as rounding and
+    drawing make it in real engines: in about one run of two it is a full stop.
+    """
 
     name: str = "oracle"
     seed: int = 0
     faults: Faults = Faults()
+    unstable: float = Field(default=0, ge=0, le=1)
     replies: Mapping[str, str] = {}
 
 
@@ -61,6 +66,7 @@ class PlantedModel:
 
     script: Script
     dialect: Dialect
+    batch: int = 0
 
     def __call__(self, prompt: Prompt) -> Generation:
         """Return the scripted answer to one prompt."""
@@ -71,7 +77,8 @@ class PlantedModel:
             return Generation(**fields, status="error", error="planted engine error")
         text = self.script.replies.get(sample.id)
         if text is None:
-            text = reply_with(fault, sample, self.dialect)
+            lost = loses_answer(self.script, sample.id, self.batch, prompt.seed)
+            text = "." if lost else reply_with(fault, sample, self.dialect)
         return Generation(
             **fields,
             status="ok",
@@ -102,6 +109,13 @@ def fault_of(script: Script, sample: Sample) -> str | None:
             return fault if _possible(fault, sample) else None
         point -= rate
     return None
+
+
+def loses_answer(script: Script, sample_id: str, batch: int, seed: int) -> bool:
+    """Return whether a sample is unstable and this batch size and seed take its answer away."""
+    if _uniform(script.seed, "unstable", sample_id) >= script.unstable:
+        return False
+    return _uniform(script.seed, f"lost {batch} {seed}", sample_id) < 0.5
 
 
 def reply_with(fault: str | None, sample: Sample, dialect: Dialect) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.base import Engine, EngineRequest
-from harness.engine.options import switch
+from harness.engine.options import switch, whole_number
 from harness.errors import UsageError
 from harness.fingerprint import sha256_of, sha256_of_file
 from harness.log import schema
@@ -125,7 +125,8 @@ def _open_scripted(suite: Suite, request: SessionRequest, on_event: Event) -> Se
     dialect_name = "hermes" if suite.spec.dialect == "auto" else suite.spec.dialect
     dialect = _dialect(dialect_name)
     options = {**request.options, "script": sha256_of(script.model_dump())}
-    return _open_answering(suite, request, options, script.name, PlantedModel(script, dialect), dialect_name)
+    model = PlantedModel(script, dialect, whole_number(request.options, "max_batch") or 0)
+    return _open_answering(suite, request, options, script.name, model, dialect_name)
 
 
 def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Session:

@@ -179,7 +179,7 @@ def test_the_island_is_json_that_cannot_end_its_element(page: str) -> None:
     assert match is not None
     assert not set("<>&\u2028\u2029") & set(match[1])
     data = json.loads(match[1])
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert {"verdict", "estimates", "failures", "counts"} <= set(data)
 
 

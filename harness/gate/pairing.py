@@ -1,0 +1,61 @@
+"""The outcomes of baseline and run side by side, as arrays over the samples that both answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from harness.gate.evidence import Pairs
+from harness.gate.outcomes import Outcomes
+from harness.gate.run_summary import MeasureFacts
+from harness.score.aggregate import UNTAGGED
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class PairedOutcomes:
+    """Pairs by measure and slice; `lost` counts samples that were scored before and are not any more.
+
+    Both sides must hold the same samples (`check_same_samples`).
+    """
+
+    def __init__(self, before: Outcomes, after: Outcomes) -> None:
+        import numpy as np
+
+        scored = [key for key, one in before.samples.items() if one.status == "scored"]
+        shared = [key for key in scored if after.samples[key].status == "scored"]
+        self.lost = len(scored) - len(shared)
+        self._measures = (before.measures, after.measures)
+        self._tags = [after.samples[key].tags for key in shared]
+        # A prefix keeps a cluster that is named like some sample apart from that sample's own.
+        names = [
+            f"c {cluster}" if (cluster := after.samples[key].cluster) else f"i {key[0]}" for key in shared
+        ]
+        self._clusters: NDArray[np.intp] = np.unique(np.array(names, dtype=str), return_inverse=True)[1]
+        self._parts = tuple(
+            np.array([side.samples[key].parts for key in shared], dtype=np.float64).reshape(
+                len(shared), -1, 2
+            )
+            for side in (before, after)
+        )
+
+    def pairs(self, measure: str, slice_: Mapping[str, str], facts: MeasureFacts) -> Pairs:
+        """Return the samples of a slice to which the measure applies in either run."""
+        import numpy as np
+
+        before, after = (
+            parts[:, names.index(measure), :]
+            for parts, names in zip(self._parts, self._measures, strict=True)
+        )
+        used = (before[:, 1] > 0) | (after[:, 1] > 0)
+        for name, value in slice_.items():
+            used &= np.array([tags.get(name, UNTAGGED) == value for tags in self._tags], dtype=bool)
+        return Pairs(
+            before=(before[used, 0], before[used, 1]),
+            after=(after[used, 0], after[used, 1]),
+            clusters=self._clusters[used],
+            higher_is_better=facts.higher_is_better,
+            largest=1.0 if facts.unit == "share" else None,
+        )

@@ -1,0 +1,105 @@
+"""GateResult: one gate's verdict with the numbers behind it, and all results of one gate file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from harness.gate.decide import Verdict
+from harness.gate.schema import Action
+
+GATES = "gates.json"
+"""What `harness gate` leaves in the run folder; derived, and read by the scorecard."""
+
+Outcome = Literal["pass", "warn", "fail"]
+"""What a verdict comes to: *cannot tell* is what the gate makes of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """One gate. Everything that a kind of gate does not have is None.
+
+    `observed` is the run's value, `bound` the bound or the allowed drop, `difference` the run minus the baseline on the
+    samples that both answered (`low` to `high` is its 95 % interval; for a bound, the value's own), `p` the adjusted
+    p-value of its being worse than allowed and `p_within` the p-value of its being less than what must be ruled out.
+    """
+
+    name: str
+    where: str
+    metric: str
+    slice: str | None
+    kind: Literal["absolute", "relative"]
+    rule: str
+    verdict: Verdict
+    on_cannot_tell: Action
+    sentence: str
+    reason: str
+    unit: str
+    higher_is_better: bool
+    observed: float | None
+    bound: float
+    n: int
+    clusters: int
+    baseline: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_within: float | None = None
+    ruled_out: float | None = None
+    method: str | None = None
+    broken: int | None = None
+    fixed: int | None = None
+    smallest_detectable: float | None = None
+    n_needed: int | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return what the verdict comes to."""
+        return self.on_cannot_tell if self.verdict == "cannot_tell" else self.verdict
+
+    def record(self) -> dict[str, Any]:
+        """Return the gate as plain data; `counts_as` says whether it stops a release."""
+        counts_as = "fail" if self.outcome == "fail" else "pass"
+        return {**asdict(self), "outcome": self.outcome, "counts_as": counts_as}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateReport:
+    """The results of one gate file on one run; `baseline` names what the run was compared with, None for nothing."""
+
+    file: str
+    run: str
+    suite: str
+    baseline: str | None
+    results: tuple[GateResult, ...]
+
+    @property
+    def failed(self) -> tuple[GateResult, ...]:
+        """Return the results that stop a release."""
+        return tuple(result for result in self.results if result.outcome == "fail")
+
+    def record(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return {
+            "file": self.file,
+            "run": self.run,
+            "suite": self.suite,
+            "baseline": self.baseline,
+            "passed": not self.failed,
+            "gates": [result.record() for result in self.results],
+        }
+
+
+def gates_record(reports: tuple[GateReport, ...]) -> Mapping[str, Any]:
+    """Return gates.json's content: every gate of every file that was evaluated on a run."""
+    return {
+        "schema": 1,
+        "file": ", ".join(report.file for report in reports),
+        "baseline": ", ".join(sorted({report.baseline for report in reports if report.baseline})),
+        "passed": not any(report.failed for report in reports),
+        "gates": [
+            {"file": report.file, **result.record()} for report in reports for result in report.results
+        ],
+    }

@@ -1,0 +1,151 @@
+"""What a gate needs of a run's header and summary, checked: that it is finished, and its measured values by group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import IncompleteRun, RunFolderError
+from harness.gate.decide import Measured
+from harness.log import schema
+from harness.log.reader import RunFolder
+from harness.score.aggregate import OVERALL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureFacts:
+    """What a summary says about a measure."""
+
+    unit: str
+    higher_is_better: bool
+    headline: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A scored run; `values[measure][group]` with the groups "all" and "<slice>=<value>"."""
+
+    path: Path
+    header: Mapping[str, Any]
+    slices: tuple[str, ...]
+    measures: Mapping[str, MeasureFacts]
+    values: Mapping[str, Mapping[str, Measured]]
+    clusters: Mapping[str, Mapping[str, int]]
+    planned: int
+    errors: int
+
+
+def read_run(path: Path, *, max_error_rate: float = 0.0) -> RunSummary:
+    """Return a run that may be gated.
+
+    Raises IncompleteRun unless every planned sample has an answer, but for a share of errors of at most
+    `max_error_rate`; RunFolderError for a folder that is no run, was never scored, or is damaged.
+    """
+    folder = RunFolder(path)
+    header = folder.header()
+    if not (path / schema.SUMMARY).is_file():
+        if header["status"] != "complete":
+            raise _incomplete(path, f"it is {header['status']}")
+        raise RunFolderError(
+            "this run was never scored", where=path, remedy=f"Score it: harness score {path}"
+        )
+    summary = folder.summary()
+    counts = _object(path, summary, "counts")
+    planned, generated, errors = (_count(path, counts, key) for key in ("planned", "generated", "errors"))
+    if generated < planned or planned == 0 or header["status"] not in ("complete", "incomplete"):
+        raise _incomplete(path, f"it is {header['status']} with {generated} of {planned} answers")
+    if errors > max_error_rate * planned:
+        share = f"{100 * errors / planned:.2g} %"
+        allowed = f"max_error_rate allows {100 * max_error_rate:.2g} %"
+        raise _incomplete(
+            path, f"{errors} of {planned} samples have an error and no answer ({share}, {allowed})"
+        )
+    suite = header["suite"]
+    slices = suite.get("slices")
+    measures = _object(path, summary, "measures")
+    values, clusters = _values(path, summary)
+    for name in measures:
+        if OVERALL not in values.get(name, {}):
+            raise _damaged(path, f"'aggregates' has no {name[:80]}")
+    return RunSummary(
+        path=path,
+        header=header,
+        slices=tuple(map(str, slices)) if isinstance(slices, list) else (),
+        measures={name: _facts(path, name, about) for name, about in measures.items()},
+        values=values,
+        clusters=clusters,
+        planned=planned,
+        errors=errors,
+    )
+
+
+def _incomplete(path: Path, why: str) -> IncompleteRun:
+    return IncompleteRun(
+        f"an incomplete run passes no gate: {why}",
+        where=path,
+        remedy=f"Finish it with: harness run ... --resume {path}",
+    )
+
+
+def _damaged(path: Path, what: str) -> RunFolderError:
+    return RunFolderError(
+        f"damaged: {what}", where=path / schema.SUMMARY, remedy=f"Score again: harness score {path}"
+    )
+
+
+def _object(path: Path, parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    if not isinstance(value, dict):
+        raise _damaged(path, f"{key!r} is missing or no object")
+    return value
+
+
+def _count(path: Path, counts: Mapping[str, Any], key: str) -> int:
+    value = counts.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise _damaged(path, f"counts.{key} is no count")
+    return value
+
+
+def _facts(path: Path, name: str, about: Any) -> MeasureFacts:
+    if not isinstance(about, dict):
+        raise _damaged(path, f"measures.{name[:80]} is no object")
+    return MeasureFacts(
+        unit=str(about.get("unit") or "share"),
+        higher_is_better=about.get("higher_is_better") is not False,
+        headline=about.get("headline") is True,
+    )
+
+
+def _values(
+    path: Path, summary: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, Measured]], dict[str, dict[str, int]]]:
+    rows = summary.get("aggregates")
+    if not isinstance(rows, list):
+        raise _damaged(path, "'aggregates' is missing or no list")
+    values: dict[str, dict[str, Measured]] = {}
+    clusters: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if not isinstance(row, dict) or not isinstance(row.get("metric"), str):
+            raise _damaged(path, "an entry of 'aggregates' names no metric")
+        metric, group = row["metric"], str(row.get("group", OVERALL))
+        number = {key: _number(path, metric, row.get(key)) for key in ("value", "ci_low", "ci_high")}
+        values.setdefault(metric, {})[group] = Measured(
+            value=number["value"],
+            low=number["ci_low"],
+            high=number["ci_high"],
+            n=_count(path, row, "n"),
+        )
+        clusters.setdefault(metric, {})[group] = _count(path, row, "clusters")
+    return values, clusters
+
+
+def _number(path: Path, metric: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _damaged(path, f"a value of {metric[:80]} is no number")
+    return float(value)

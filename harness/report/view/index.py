@@ -1,0 +1,227 @@
+"""Which runs lie in a reports folder, and how each headline metric went over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.log import schema
+from harness.log.files import read_json
+from harness.report.gates import Gates, gates_of
+from harness.report.measures import Estimate, Metric, estimate, metrics
+from harness.report.model import status_of
+from harness.report.run_source import GATES
+from harness.report.stored import mapping, mappings, whole
+from harness.report.wording_of_change import last_part
+
+DEPTH = 2
+"""How many folders below the reports folder a run may lie: reports/<run>, reports/examples/<run>."""
+MAX_RUNS = 5_000
+MAX_POINTS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run of the index. `key` is its place below the reports folder; `problem` says why it cannot be shown."""
+
+    key: str
+    folder: Path
+    run_id: str
+    suite: str
+    data: str
+    who: str
+    status: str
+    started: str
+    n: int
+    headline: tuple[Metric, ...]
+    gates: Gates | None
+    problem: str
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every planned sample has an answer."""
+        return self.status == "complete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One run's value of a metric."""
+
+    row: RunRow
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """One metric over the complete runs of a group, oldest first, at most the last 60."""
+
+    name: str
+    label: str
+    higher_is_better: bool
+    points: tuple[Point, ...]
+    omitted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The runs that measured the same: one suite at one version, on one data split. Newest first."""
+
+    suite: str
+    data: str
+    rows: tuple[RunRow, ...]
+    histories: tuple[History, ...]
+
+    @property
+    def columns(self) -> tuple[Metric, ...]:
+        """Return the headline metrics that any of the runs has."""
+        known = {metric.name: metric for row in reversed(self.rows) for metric in row.headline}
+        return tuple(known.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """Every run of a reports folder. `rows` is by key; nothing outside it can be asked for."""
+
+    name: str
+    groups: tuple[Group, ...]
+    damaged: tuple[RunRow, ...]
+    rows: Mapping[str, RunRow]
+    omitted: int
+
+
+class IndexReader:
+    """Reads a reports folder, and of runs that have not changed since, only their dates."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        self._known: dict[Path, tuple[tuple[int, ...], RunRow]] = {}
+
+    def read(self) -> Index:
+        """Return the index as the folder is now."""
+        folders = sorted(_run_folders(self._root, DEPTH))
+        rows = [self._row(folder) for folder in folders[-MAX_RUNS:]]
+        good = [row for row in rows if not row.problem]
+        groups: dict[tuple[str, str], list[RunRow]] = {}
+        for row in sorted(good, key=lambda row: (row.started, row.key), reverse=True):
+            groups.setdefault((row.suite, row.data), []).append(row)
+        return Index(
+            name=self._root.name,
+            groups=tuple(
+                Group(suite=suite, data=data, rows=tuple(found), histories=tuple(_histories(found)))
+                for (suite, data), found in groups.items()
+            ),
+            damaged=tuple(row for row in rows if row.problem),
+            rows={row.key: row for row in rows},
+            omitted=max(0, len(folders) - MAX_RUNS),
+        )
+
+    def _row(self, folder: Path) -> RunRow:
+        stamp = stamp_of(folder)
+        known = self._known.get(folder)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        row = _read_row(folder, folder.relative_to(self._root).as_posix())
+        self._known[folder] = stamp, row
+        return row
+
+
+def stamp_of(folder: Path) -> tuple[int, ...]:
+    """Return what changes whenever a file that a scorecard is made of changes: sizes and dates."""
+    stamp: list[int] = []
+    for name in (schema.RUN, schema.SUMMARY, schema.SCORES, GATES, "baseline.json", "noise.json"):
+        try:
+            about = (folder / name).stat()
+        except OSError:
+            stamp += [0, 0]
+        else:
+            stamp += [about.st_size, about.st_mtime_ns]
+    return tuple(stamp)
+
+
+def _run_folders(root: Path, depth: int) -> Iterator[Path]:
+    """Yield folders with a run.json. Links are not followed, so that nothing outside the root is found."""
+    try:
+        entries = [entry for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        header = path / schema.RUN
+        if header.is_file() and not header.is_symlink():
+            yield path
+        elif depth > 1 and not entry.name.startswith("."):
+            yield from _run_folders(path, depth - 1)
+
+
+def _read_row(folder: Path, key: str) -> RunRow:
+    try:
+        header = read_json(folder / schema.RUN)
+        summary = read_json(folder / schema.SUMMARY) if (folder / schema.SUMMARY).is_file() else {}
+        gates = gates_of(read_json(folder / GATES)) if (folder / GATES).is_file() else None
+    except HarnessError as error:
+        return _damaged(folder, key, error.what)
+    suite, dataset, engine = (mapping(header.get(name)) for name in ("suite", "dataset", "engine"))
+    described = mapping(summary.get("measures"))
+    estimates = [estimate(raw, described) for raw in mappings(summary.get("aggregates"))]
+    overall = {one.metric: one for one in estimates if one.group == "all"}
+    model, adapter = engine.get("model"), engine.get("adapter")
+    who = last_part(model or "unknown model") + (f" + {last_part(adapter)}" if adapter else "")
+    return RunRow(
+        key=key,
+        folder=folder,
+        run_id=str(header.get("run_id") or key),
+        suite=" ".join(str(suite[name]) for name in ("name", "version") if suite.get(name))
+        or "unknown suite",
+        data=f"{dataset.get('split') or 'unknown split'} {str(dataset.get('sha256') or '')[:12]}".strip(),
+        who=who,
+        status=status_of(header, summary),
+        started=str(header.get("started_at") or ""),
+        n=whole(mapping(summary.get("counts")).get("scored")),
+        headline=tuple(metric for metric in metrics(summary, suite, overall, {}) if metric.headline),
+        gates=gates,
+        problem="",
+    )
+
+
+def _damaged(folder: Path, key: str, problem: str) -> RunRow:
+    return RunRow(
+        key=key,
+        folder=folder,
+        run_id=key,
+        suite="",
+        data="",
+        who="",
+        status="unknown",
+        started="",
+        n=0,
+        headline=(),
+        gates=None,
+        problem=problem,
+    )
+
+
+def _histories(rows: Sequence[RunRow]) -> Iterator[History]:
+    """Yield one history a metric that two or more complete runs have."""
+    ordered = [row for row in reversed(rows) if row.complete]
+    known: dict[str, Metric] = {}
+    for row in rows:
+        for metric in row.headline:
+            known.setdefault(metric.name, metric)
+    for name, about in known.items():
+        points = [
+            Point(row=row, estimate=metric.overall)
+            for row in ordered
+            for metric in row.headline
+            if metric.name == name and metric.overall.value is not None
+        ]
+        if len(points) > 1:
+            yield History(
+                name=name,
+                label=about.label,
+                higher_is_better=about.higher_is_better,
+                points=tuple(points[-MAX_POINTS:]),
+                omitted=max(0, len(points) - MAX_POINTS),
+            )

@@ -1,0 +1,101 @@
+"""How a run is named and how a difference between two runs is put into words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.report.stored import mapping
+from harness.report.text import percent
+
+if TYPE_CHECKING:
+    from harness.report.against import Change
+
+_SIGNS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unclear": "?"}
+WORDS: Mapping[str, str] = {"better": "better", "worse": "worse", "unclear": "cannot tell"}
+
+
+def last_part(name: Any) -> str:
+    """Return the last part of a path or hub id, the name that people say."""
+    parts = [part for part in re.split(r"[\\/]", str(name)) if part]
+    return parts[-1] if parts else str(name)
+
+
+def run_title(header: Mapping[str, Any]) -> str:
+    """Return what was run on what: "tool_calling 1.0.0 on smollm2-135m with adapter structural"."""
+    suite, engine = mapping(header.get("suite")), mapping(header.get("engine"))
+    name = " ".join(str(suite[key]) for key in ("name", "version") if suite.get(key)) or "Unknown suite"
+    text = f"{name} on {engine.get('model') or 'an unknown model'}"
+    return f"{text} with adapter {last_part(engine['adapter'])}" if engine.get("adapter") else text
+
+
+def run_name(header: Mapping[str, Any]) -> str:
+    """Return who answered, in a word or two: the adapter, else the model."""
+    engine = mapping(header.get("engine"))
+    return last_part(engine.get("adapter") or engine.get("model") or header.get("run_id") or "unknown run")
+
+
+def amount(value: float, share: bool, *, signed: bool = True) -> str:
+    """Return "+12.0 points", or a plain signed number for what is no share."""
+    if not share:
+        return f"{value + 0.0:{'+' if signed else ''}.3g}"
+    text = f"{value * 100 + 0.0:{'+' if signed else ''}.1f}"
+    # A change too small to print is no change of a sign.
+    text = text.replace("-0.0", "0.0") if text == "-0.0" else text
+    return f"{text}\u00a0{'point' if text.lstrip('+-') == '1.0' else 'points'}"
+
+
+def interval(change: Change) -> str:
+    """Return "+4.0 to +20.0", or a dash where there is no interval."""
+    if change.low is None or change.high is None:
+        return "–"
+    return bounds(change.low, change.high, change.share)
+
+
+def bounds(low: float, high: float, share: bool) -> str:
+    """Return "+4.0 to +20.0": both ends of an interval of a difference."""
+    scale, digits = (100, "+.1f") if share else (1, "+.3g")
+    return " to ".join(f"{bound * scale + 0.0:{digits}}" for bound in (low, high))
+
+
+def p_value(p: float | None) -> str:
+    """Return "p = 0.012" or "p < 0.001", in one piece; empty where there is none."""
+    if p is None:
+        return ""
+    text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+    return text.replace(" ", "\u00a0")
+
+
+def bare_p(p: float | None) -> str:
+    """Return "0.012" or "< 0.001" for a column that says what it is, a dash where there is none."""
+    return p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0") or "–"
+
+
+def evidence(change: Change) -> str:
+    """Return "95 % interval +4.0 to +20.0, p = 0.012, n = 174"."""
+    shown = interval(change)
+    parts = ["no interval: too few independent samples" if shown == "–" else f"95\u00a0% interval {shown}"]
+    p = p_value(change.adjusted if change.adjusted is not None else change.p)
+    parts += [p] if p else []
+    parts.append(f"n\u00a0=\u00a0{change.n:,}")
+    if change.noise is not None:
+        parts.append(f"noise {amount(change.noise, change.share, signed=False)}")
+    return ", ".join(parts)
+
+
+def standing(change: Change) -> str:
+    """Return a sign and a word, "▲ better"; empty for a metric of which no verdict is given."""
+    return f"{_SIGNS[change.standing]} {WORDS[change.standing]}" if change.standing else ""
+
+
+def sign(standing_: str) -> str:
+    """Return the sign of a standing, for a reader who sees no colour."""
+    return _SIGNS.get(standing_, "")
+
+
+def from_to(change: Change) -> str:
+    """Return "14.1 to 52.3 %", or two plain numbers for what is no share."""
+    if change.share:
+        return f"{percent(change.before).removesuffix('%').rstrip()} to {percent(change.after)}"
+    return f"{change.before:.3g} to {change.after:.3g}"
