@@ -10,20 +10,32 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--retries 0 --timeout 15 --e
 export GOMP_SPINCOUNT ?= 30000
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test lint bench install install-dev model goldens clean help
+.PHONY: demo test test-inspect lint bench install install-dev model goldens examples screenshots clean help
 
 help:
 	@echo "make demo    measure a real 135M model on 100 tool-calling samples and write a scorecard"
 	@echo "make test    run every test"
+	@echo "make test-inspect  open an exported Inspect log with inspect_ai itself, in an environment of its own"
 	@echo "make lint    ruff, import directions, mypy"
 	@echo "make bench   measure speed as ratios, into docs/performance.md"
 	@echo "make goldens write the golden files again (look at the diff before you commit it)"
+	@echo "make examples     run the examples in reports/examples anew"
+	@echo "make screenshots  take the pictures in docs/images (needs Chromium)"
 
 demo: model
 	$(BIN)/harness run suites/tool_calling --limit 100
 
 test: install-dev model
 	$(BIN)/python -P -m pytest -n 2 --dist loadfile
+
+# inspect_ai wants an older fsspec than the packages here.
+test-inspect: .venv-inspect/.installed
+	.venv-inspect/bin/python -P -m pytest tests/unit/test_tables_inspect.py
+
+.venv-inspect/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-inspect
+	.venv-inspect/bin/python -m pip --disable-pip-version-check install -q -e . inspect_ai==0.3.285 pytest pytest-timeout
+	@touch $@
 
 lint: install-dev
 	$(BIN)/ruff check .
@@ -38,6 +50,12 @@ bench: install-dev model
 goldens: install-dev
 	-REGENERATE_SCORECARD_GOLDEN=1 $(BIN)/python -P -m pytest tests/unit/test_report_scorecard.py tests/unit/test_report_examples.py -q
 	git status --short tests/golden reports/examples
+
+examples: install-dev
+	$(BIN)/python -P docs/examples.py
+
+screenshots: install-dev
+	$(BIN)/python -P docs/screenshots.py
 
 model: install
 	$(BIN)/harness models pull smollm2-135m

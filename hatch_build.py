@@ -1,4 +1,4 @@
-"""Build hook: a wheel carries the workspace (suites, datasets, train) as templates for `harness init`.
+"""Build hook: a wheel carries the workspace (suites, datasets, train, baselines) as templates for `harness init`.
 
 Only standard wheels: in an editable install the repository itself is the workspace.
 """
@@ -18,7 +18,7 @@ class WorkspaceTemplates(BuildHookInterface):
         if version != "standard":
             return
         root = Path(self.root)
-        for folder in ("suites", "datasets", "train"):
+        for folder in ("suites", "datasets", "train", "reports/baselines"):
             for path in sorted((root / folder).rglob("*")):
                 relative = path.relative_to(root)
                 hidden = any(part.startswith((".", "__pycache__")) for part in relative.parts)

@@ -21,6 +21,7 @@ BENCHES = (
     "bench_scripted",
     "bench_diagnose",
     "bench_scorecard",
+    "bench_gate",
     "bench_hf",
     "bench_overhead",
     "bench_train",
@@ -74,6 +75,9 @@ one run; absolute times are this machine's.
 - **scripted engine**: data checked, prompts rendered, answers written, parsed, scored, summed up and reported by one process,
   its start included.
 - **scorecard of 100,000 samples**: a made-up run folder, reported by one process, its start included.
+- **gate**: a scripted run of 10,000 samples in 2,000 clusters against a baseline file; ten of the 14 gates are yes/no measures, four
+  are ratios, which need a bootstrap. Collection is what pytest itself reports for `--collect-only`, its own start not included;
+  `python -m pytest` on an empty folder takes {results.get("bench_gate", {}).get("empty_s", "?")} s as a whole, with the 50 files {results.get("bench_gate", {}).get("whole_s", "?")} s.
 - **QLoRA / plain TRL script**: nf4, bf16, LoRA on all linear layers, the same records, micro-batches and optimiser; tokens of
   the rows over wall time without the first step. `share_prefix` computes a tool block once a micro-batch.
 - **sweep / separate runs**: the same answers to the same samples; most of the time is generation, which both sides need.
@@ -114,7 +118,6 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     yield scripted, "peak memory, 100,000 beyond 10,000 samples", memory, "≤ 50 MB"
     figure = of(
         "bench_diagnose",
-    "bench_scorecard",
         lambda r: f"{r['seconds']} s, torch imported: {'yes' if r['torch_imported'] else 'no'}",
     )
     yield "bench_diagnose", "`harness diagnose` on 100,000 log lines", figure, "≤ 2 s, no torch"
@@ -131,12 +134,23 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         "the same with `--baseline` (two runs of 100,000, paired)",
         of(
             card,
-            lambda r: f"{r['against a baseline']['seconds']} s, {r['against a baseline']['peak_mb']} MB, "
-            f"{r['page_bytes'] / 1e6:.2f} MB",
+            lambda r: (
+                f"{r['against a baseline']['seconds']} s, {r['against a baseline']['peak_mb']} MB, "
+                f"{r['page_bytes'] / 1e6:.2f} MB"
+            ),
         ),
         "",
     )
     yield card, "first paint of that page, headless Chromium", of(card, _paint), "≤ 0.5 s"
+    gate = "bench_gate"
+    yield (
+        gate,
+        "`harness gate RUN`: 10,000 samples, 20 gates (14 against a baseline), whole process",
+        of(gate, lambda r: f"{r['gate_s']} s"),
+        "≤ 3 s",
+    )
+    figure = of(gate, lambda r: f"{r['collection_s']} s, torch imported: {'yes' if r['torch'] else 'no'}")
+    yield gate, "pytest collects 50 gate files of 20 gates", figure, "≤ 0.5 s, no torch"
     for row in results.get("bench_hf", {}).get("results", []):
         same = f"{row['identical_texts']} of {row['prompts']} texts the same"
         goal = "≥ 5, same texts" if row["dtype"] == "fp32" else ""

@@ -322,7 +322,8 @@ def _difference_draws(first: ClusterSums, second: ClusterSums, resamples: int, s
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.concatenate([top / bottom for top, bottom in resampled(both, resamples, seed)])
-    return ratios[:, width:] - ratios[:, :width]
+    differences: Floats = ratios[:, width:] - ratios[:, :width]
+    return differences
 
 
 def _student_quantile(p: float, freedom: int) -> float:

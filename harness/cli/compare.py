@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder that holds noise/<suite>/<model>.json.  [default: where A lies]",
 )
+@click.option(
+    "--across-prompts", is_flag=True, help="Compare one model asked with different prompts, and say so."
+)
 @click.option("--allow-incomplete", is_flag=True, help="Compare what is there; everything says INCOMPLETE.")
 def command(
     runs: tuple[Path, ...],
@@ -36,6 +39,7 @@ def command(
     html: Path | None,
     samples: int | None,
     noise: Path | None,
+    across_prompts: bool,
     allow_incomplete: bool,
 ) -> None:
     """Compare runs of one suite, sample by sample; A is the reference. See docs/compare.md.
@@ -53,7 +57,11 @@ def command(
     folders = [RunFolder(path) for path in runs]
     floors = [noise_of(folder, noise or runs[0].absolute().parent) for folder in folders]
     comparison = build_comparison(
-        folders, floors, shown=SHOWN if samples is None else samples, allow_incomplete=allow_incomplete
+        folders,
+        floors,
+        shown=SHOWN if samples is None else samples,
+        allow_incomplete=allow_incomplete,
+        across_prompts=across_prompts,
     )
     if html is not None:
         _write_page(html, comparison)

@@ -1,4 +1,4 @@
-"""`harness export ADAPTER --check vllm`: would a server take the adapter as it is, and with which command?"""
+"""`harness export`: a run as a file for other programs, or whether a server would take an adapter as it is."""
 
 from __future__ import annotations
 
@@ -9,27 +9,58 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.errors import EXIT_DONE, EXIT_GATE_FAILED
+from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, UsageError
 
 if TYPE_CHECKING:
     from harness.models.adapter_origin import AdapterOrigin
     from harness.models.vllm_lora_rules import VllmVerdict
+
+FORMS = ("csv", "parquet", "sqlite", "inspect")
 
 _PARSERS = {"hermes": "hermes", "bare_json": "llama3_json"}
 """vLLM's name of the tool parser that reads each dialect."""
 
 
 @click.command("export")
-@click.argument("adapter", type=click.Path(path_type=Path))
-@click.option(
-    "--check", "server", type=click.Choice(["vllm"]), required=True, help="The server to check for."
-)
+@click.argument("path", type=click.Path(path_type=Path), metavar="RUN|ADAPTER")
+@click.option("--to", "form", type=click.Choice(FORMS), help="Write RUN as such a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: named after RUN, here]")
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--check", "server", type=click.Choice(["vllm"]), help="The server to check ADAPTER for.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(adapter: Path, server: str, as_json: bool) -> int:
-    """Say whether a server would take ADAPTER as it is, and how to start it; exit with 1 if it would not.
+def command(
+    path: Path, form: str | None, out: Path | None, force: bool, server: str | None, as_json: bool
+) -> int:
+    """Write RUN for other programs (--to), or say whether a server would take ADAPTER as it is (--check).
 
-    Reads adapter_config.json and the header of the weights file; loads no weights and needs no GPU.
+    --to writes every sample with its reply and measures (docs/query.md). --check reads adapter_config.json and the
+    header of the weights file, loads no weights and needs no GPU; it exits with 1 if the server would not take it.
     """
+    if (form is None) == (server is None):
+        raise UsageError(
+            "export needs one of --to and --check",
+            remedy=f"A run: --to {'|'.join(FORMS)}. An adapter: --check vllm.",
+        )
+    if form is not None:
+        return _export(path, form, out, force, as_json)
+    if out is not None or force:
+        raise UsageError("--out and --force belong to --to", remedy="--check writes no file: leave them out.")
+    return _check(path, as_json)
+
+
+def _export(run: Path, form: str, out: Path | None, force: bool, as_json: bool) -> int:
+    from harness.report.text import plural, visible
+    from harness.tables.export import export_run
+
+    target, many = export_run(run, form, out, force=force)
+    if as_json:
+        click.echo(json.dumps({"file": str(target), "samples": many}))
+    else:
+        click.echo(visible(f"{plural(many, 'sample')}: {target}"))
+    return EXIT_DONE
+
+
+def _check(adapter: Path, as_json: bool) -> int:
     from harness.models.adapter_origin import read_origin
     from harness.models.vllm_lora_rules import check_for_vllm, serve_command
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, StorageError, UsageError
+from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, UsageError
 
 if TYPE_CHECKING:
     from harness.gate.load import GateFile
@@ -51,9 +51,11 @@ def command(
     if propose_baseline:
         return _propose(run, files, baseline)
     from harness.gate.evaluate import evaluate
+    from harness.gate.gates_file import write_gates
 
     reports = tuple(evaluate(run, file, baseline=baseline, against=against) for file in files)
-    _leave(run, reports)
+    if refused := write_gates(run, reports):
+        click.echo(f"gates.json was not written: {refused}", err=True)
     if as_json:
         click.echo(json.dumps([report.record() for report in reports], indent=1, ensure_ascii=False))
     else:
@@ -75,18 +77,6 @@ def _gate_files(run: Path, named: Path | None, suite: str | None) -> list[GateFi
             f"the suite of this run is no longer at {folder}", where=run, remedy="Say where it is: --suite."
         )
     return gate_files_of(folder)
-
-
-def _leave(run: Path, reports: tuple[GateReport, ...]) -> None:
-    """Write gates.json into the run folder, where a scorecard finds it."""
-    from harness.gate.result import GATES, gates_record
-    from harness.log.files import write_json_atomically
-
-    try:
-        write_json_atomically(run / GATES, gates_record(reports))
-    except StorageError as error:
-        # The verdict stands whether or not the folder can be written.
-        click.echo(f"gates.json was not written: {error.one_message()}", err=True)
 
 
 def _show(report: GateReport) -> None:

@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.log.files import storage_error
 from harness.paths import templates_root
 
-FOLDERS = ("suites", "datasets", "train")
+FOLDERS = ("suites", "datasets", "train", "reports/baselines")
 IGNORE = "reports/*\n!reports/baselines/\n!reports/examples/\ntrain/runs/\n"
 
 
@@ -29,8 +29,7 @@ def command(folder: Path) -> None:
                 shutil.copytree(root / name, folder / name, ignore=skip)
             else:
                 (folder / name).mkdir(parents=True, exist_ok=True)
-        for name in ("baselines", "examples"):
-            (folder / "reports" / name).mkdir(parents=True)
+        (folder / "reports" / "examples").mkdir(parents=True)
         (folder / ".gitignore").write_text(IGNORE, encoding="utf-8")
     except OSError as error:
         raise storage_error(folder, error) from error

@@ -16,7 +16,7 @@ from harness.log.files import write_atomically
 from harness.log.reader import RunFolder
 from harness.report.html import render_html
 from harness.report.model import Scorecard
-from harness.report.run_source import load_scorecard, prepare
+from harness.report.run_source import drop_gates, keep_baseline, load_scorecard, prepare
 from harness.report.side_by_side import SideBySide
 from harness.report.side_by_side_terminal import render_side_by_side_terminal
 from harness.report.terminal import render_terminal
@@ -26,8 +26,12 @@ from harness.suite.load import Suite
 
 
 def finish_run(folder: Path, suite: Suite | None) -> dict[str, Any]:
-    """Score a run, write its scorecard, print the table and where the scorecard lies; return the summary."""
+    """Score a run, write its scorecard, print the table and where the scorecard lies; return the summary.
+
+    The verdicts of gates on earlier scores go: they do not hold for these.
+    """
     try:
+        drop_gates(folder)
         summary = score_run(folder, suite)
         show_run(folder)
     except StorageError as error:
@@ -36,10 +40,17 @@ def finish_run(folder: Path, suite: Suite | None) -> dict[str, Any]:
     return summary
 
 
-def write_scorecard(folder: Path, *, full: bool = False, page: Path | None = None) -> Scorecard:
-    """Write a scored run's scorecard, into its folder unless `page` says where, and return it."""
+def write_scorecard(
+    folder: Path, *, baseline: Path | None = None, full: bool = False, page: Path | None = None
+) -> Scorecard:
+    """Write a scored run's scorecard, into its folder unless `page` says where, and return it.
+
+    A `baseline` is remembered if it fits.
+    """
     prepare(folder)
-    scorecard = load_scorecard(folder, full=full)
+    scorecard = load_scorecard(folder, named=baseline, full=full)
+    if baseline is not None:
+        keep_baseline(folder, baseline)
     data = render_html(scorecard).encode("utf-8", "backslashreplace")
     write_atomically(page or folder / schema.SCORECARD, data)
     return scorecard

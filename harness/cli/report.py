@@ -66,14 +66,11 @@ def _one(
     forms: tuple[Path | None, Path | None, Path | None, Path | None],
 ) -> None:
     from harness.cli.present import print_run, write_scorecard
-    from harness.report.run_source import keep_baseline, load_scorecard
+    from harness.report.run_source import keep_baseline
 
     if forget:
         keep_baseline(run, None)
-    if baseline:
-        load_scorecard(run, named=baseline)  # refused before it is remembered
-        keep_baseline(run, baseline)
-    card = write_scorecard(run, full=full, page=html)
+    card = write_scorecard(run, baseline=baseline, full=full, page=html)
     from harness.report.json_ import render_json
     from harness.report.junit import render_junit
     from harness.report.markdown import render_markdown

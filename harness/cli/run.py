@@ -93,13 +93,11 @@ def _compare(folders: list[Path]) -> None:
     """Print each adapter's differences to the base, measured before it in the same command, and put them on its page."""
     from harness.cli.present import show_differences, write_scorecard
     from harness.errors import HarnessError
-    from harness.report.run_source import keep_baseline
 
     for folder in folders[1:]:
         try:
             show_differences(folders[0], folder)
-            keep_baseline(folder, folders[0])
-            write_scorecard(folder)
+            write_scorecard(folder, baseline=folders[0])
         except HarnessError as error:
             click.echo(f"no comparison with the base: {error.one_message()}", err=True)
 

@@ -114,12 +114,15 @@ def _first(keys: set[Key]) -> str:
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
     """Write a baseline file, making its folder. Raises StorageError, or UsageError for outcomes that are errors."""
-    text = baseline_text(baseline)
+    try:
+        data = baseline_text(baseline).encode()
+    except UnicodeEncodeError:
+        raise UsageError("an id or a cluster holds half of a surrogate pair", where=baseline.name) from None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"this folder cannot be made: {error.strerror}", where=path.parent) from None
-    write_atomically(path, text.encode())
+    write_atomically(path, data)
 
 
 def baseline_text(baseline: Baseline) -> str:

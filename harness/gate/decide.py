@@ -11,6 +11,7 @@ from harness.gate.evidence import ALPHA, Evidence
 from harness.stats import holm
 
 Verdict = Literal["pass", "fail", "cannot_tell"]
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +32,19 @@ class Measured:
     n: int
 
 
-def decide_relative(evidence: Sequence[Evidence]) -> list[Decision]:
-    """Return the verdicts of one file's relative gates, in the order given.
+def decide_relative(evidence: Sequence[Evidence], margins: Sequence[float]) -> list[Decision]:
+    """Return the verdicts of one file's relative gates, in the order given, each with its margin.
 
-    fail: the drop is shown to be larger than the margin, at level 5 % for all gates together (Holm 1979). pass: it is
-    shown to be smaller than what the gate rules out, at level 5 % for each gate; a release passes only if every gate
-    does, so that no correction is needed there (Berger 1982, Technometrics 24:295). Else cannot tell.
+    fail: the drop measures more than the margin, and is shown to be more than chance (by interval: more than the
+    margin) at level 5 % for all gates together (Holm 1979). pass: it is shown to be smaller than what the gate rules
+    out, at level 5 % for each gate; a release passes only if every gate does, so that no correction is needed there
+    (Berger 1982, Technometrics 24:295). Else cannot tell.
     """
     decisions = []
-    for one, adjusted in zip(evidence, holm([one.p_worse for one in evidence]), strict=True):
+    corrected = holm([one.p_worse for one in evidence])
+    for one, adjusted, margin in zip(evidence, corrected, margins, strict=True):
         verdict: Verdict = "cannot_tell"
-        if adjusted <= ALPHA:
+        if adjusted <= ALPHA and one.drop > margin + _ROUNDING:
             verdict = "fail"
         elif one.p_within <= ALPHA:
             verdict = "pass"

@@ -13,6 +13,7 @@ from harness.gate.decide import Decision, Verdict, decide_absolute, decide_relat
 from harness.gate.evidence import Evidence, Pairs, Question, weigh
 from harness.gate.identity import identity_of
 from harness.gate.load import GateFile
+from harness.gate.noise_floor import with_noise
 from harness.gate.outcomes import read_outcomes
 from harness.gate.pairing import PairedOutcomes
 from harness.gate.result import GateReport, GateResult
@@ -46,6 +47,13 @@ def evaluate(
     """
     summary = read_run(run, max_error_rate=file.spec.max_error_rate)
     check_beside(file, summary)
+    return evaluate_gates(summary, file, baseline=baseline, against=against)
+
+
+def evaluate_gates(
+    summary: RunSummary, file: GateFile, *, baseline: Path | None = None, against: Path | None = None
+) -> GateReport:
+    """Return the results of gates, wherever they were written, on a run that was read. Raises as `evaluate` does."""
     cases = [_case(file, gate, summary) for gate in file.spec.gates]
     relative = [case for case in cases if case.gate.relative]
     found = {case.gate.name: _absolute(file, case, summary) for case in cases if not case.gate.relative}
@@ -61,10 +69,10 @@ def evaluate(
         )
     return GateReport(
         file=str(file.path),
-        run=str(run),
+        run=str(summary.path),
         suite=str(summary.header["suite"].get("name", "")),
         baseline=reference.name if reference else None,
-        results=tuple(found[gate.name] for gate in file.spec.gates),
+        results=with_noise([found[gate.name] for gate in file.spec.gates], summary),
     )
 
 
@@ -222,11 +230,16 @@ def _relative(
     evidence = [
         weigh(
             asked[case.gate.name],
-            Question(margin=case.gate.margin, ruled_out=case.gate.ruled_out, family=len(tested)),
+            Question(
+                margin=case.gate.margin,
+                ruled_out=case.gate.ruled_out,
+                by_interval=case.gate.by == "interval",
+                family=len(tested),
+            ),
         )
         for case in tested
     ]
-    decisions = decide_relative(evidence)
+    decisions = decide_relative(evidence, [case.gate.margin for case in tested])
     found = {
         case.gate.name: _decided(file, case, one, decision, len(tested))
         for case, one, decision in zip(tested, evidence, decisions, strict=True)

@@ -2,9 +2,10 @@
 
 Two families of methods (docs/gates.md, "How it is decided"):
 
-yes/no measures    limit 0: exact sign-flip test of clusters, which is exact McNemar for samples that are alone in theirs;
-                   any other limit and the interval: Tango's score method on counts divided by the design effect.
-ratio measures     bootstrap of whole clusters, with two clusters added for changes that were not seen.
+yes/no measures    any drop at all: exact sign-flip test of clusters, which is exact McNemar for samples alone in theirs;
+                   a drop against a limit, and the interval: Tango's score method on counts divided by the design effect.
+ratio measures     bootstrap of whole clusters, with two clusters added for changes that were not seen; for any drop at all
+                   a test that swaps the sides of clusters must agree, since its level holds whatever the samples are.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.gate.paired_tests import (
     OneSided,
@@ -21,6 +22,7 @@ from harness.gate.paired_tests import (
     score_interval,
     score_test,
     sign_flip_p,
+    swap_p,
 )
 from harness.stats import bootstrap_differences, expanded_percentiles, expanded_tail
 
@@ -84,30 +86,38 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a relative gate asks: is the drop larger than `margin`, and is it ruled out that it is `ruled_out` or more?
+    """What a relative gate asks: is it worse by more than `margin`, and is a drop of `ruled_out` or more ruled out?
 
-    `family` is the number of such gates in one file, over which Holm's correction runs.
+    Worse is what is shown to be no chance and measures more than the margin; with `by_interval` the margin itself must
+    be shown to be exceeded. `family` is the number of such gates in one file, over which Holm's correction runs.
     """
 
     margin: float
     ruled_out: float
+    by_interval: bool = False
     family: int = 1
+
+    @property
+    def shown(self) -> float:
+        """Return the drop beyond which the true one must be shown to lie before the gate fails."""
+        return self.margin if self.by_interval else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The answer. `difference` is after minus before, `low` to `high` its 95 % interval, whatever way is better.
 
-    `broken` and `fixed` count samples that got worse and better (where the measure applies in both runs). `p_worse` is the p-value of the drop being larger than
-    the margin, `p_within` of its being smaller than what must be ruled out. `smallest_detectable` is the true drop at
-    which a gate like this fails in 80 % of releases (at the level that Holm's correction asks of the first of the
-    file's gates), `n_needed` the number of samples like these at which it passes in 80 % of releases that are as good as
-    the baseline.
+    `drop` is the difference in the direction that is worse. `broken` and `fixed` count samples that got worse and better
+    (where the measure applies in both runs). `p_worse` is the p-value of a drop that is no larger than `Question.shown`,
+    `p_within` of one that is as large as what must be ruled out. `smallest_detectable` is the true drop at which a gate
+    like this fails in 80 % of releases (at the level that Holm's correction asks of the first of the file's gates),
+    `n_needed` the number of samples like these at which it passes in 80 % of releases that are as good as the baseline.
     """
 
     before: float
     after: float
     difference: float
+    drop: float
     low: float
     high: float
     n: int
@@ -149,8 +159,8 @@ def _weigh_yes_no(pairs: Pairs, question: Question) -> Evidence:
     grouped = np.rint(np.bincount(codes, weights=changes)).astype(np.int64)
     broken, fixed = int((changes < 0).sum()), int((changes > 0).sum())
     counts = PairCounts(broken, fixed, pairs.n, design_effect(grouped, sizes, broken + fixed))
-    exact = question.margin == 0
-    p_worse = sign_flip_p(grouped) if exact else score_test(counts, question.margin).exceeds
+    exact = question.shown == 0
+    p_worse = sign_flip_p(grouped) if exact else score_test(counts, question.shown).exceeds
     drop_low, drop_high = score_interval(counts)
     churn = ((broken + fixed) / counts.deff + 2) / (pairs.n / counts.deff + 2)
     before, after = float(pairs.before[0].mean()), float(pairs.after[0].mean())
@@ -158,6 +168,7 @@ def _weigh_yes_no(pairs: Pairs, question: Question) -> Evidence:
         before=before,
         after=after,
         difference=after - before,
+        drop=(broken - fixed) / pairs.n,
         low=-drop_high if sign > 0 else drop_low,
         high=-drop_low if sign > 0 else drop_high,
         n=pairs.n,
@@ -174,18 +185,22 @@ def _weigh_yes_no(pairs: Pairs, question: Question) -> Evidence:
 
 
 def _smallest_drop(question: Question, churn: float, n: int, deff: float) -> float:
-    """Return the drop d with d - margin = (z(1 - alpha/family) + z(power)) · se(d) + 1/(2n), at most 1.
+    """Return the drop that is found with 80 % power if its standard error is sqrt((churn + d(1 - d)) · deff / n).
 
-    se(d)² = (churn + d(1 - d)) · deff / n: as many pairs change both ways as now, and a share d of the pairs breaks
-    besides (Connor 1987, Biometrics 43:207).
+    As many pairs change both ways as now, and a share d of the pairs breaks besides (Connor 1987, Biometrics 43:207).
     """
     low, high = question.margin, 1.0
     for _ in range(_STEPS):
         drop = (low + high) / 2
         error = math.sqrt((churn + drop * (1 - drop)) * deff / n)
-        found = drop - question.margin >= _z_sum(ALPHA / question.family) * error + 0.5 / n
-        low, high = (low, drop) if found else (drop, high)
+        low, high = (low, drop) if _is_found(question, drop, error, 0.5 / n) else (drop, high)
     return high
+
+
+def _is_found(question: Question, drop: float, error: float, step: float = 0.0) -> bool:
+    """True if a true drop is shown in 80 % of releases and measures more than the margin in as many."""
+    shown = drop - question.shown >= _z_sum(ALPHA / question.family) * error + step
+    return shown and drop - question.margin >= NormalDist().inv_cdf(POWER) * error
 
 
 def _pairs_needed(question: Question, churn: float, deff: float) -> int:
@@ -201,27 +216,36 @@ def _weigh_ratio(pairs: Pairs, question: Question, resamples: int, seed: int) ->
 
     sign = 1 if pairs.higher_is_better else -1
     values = [float(top.sum() / bottom.sum()) for top, bottom in (pairs.before, pairs.after)]
-    drawn, clusters = _draws(pairs, resamples, seed)
+    sides = _by_cluster(pairs)
+    drawn, clusters = _draws(pairs, sides, resamples, seed)
     low, high = expanded_percentiles(drawn, clusters, 0.95)
     usable = sign * drawn[~np.isnan(drawn)]
     error = float(usable.std())
     both = (pairs.before[1] > 0) & (pairs.after[1] > 0)
     change = sign * (_shares(pairs.after) - _shares(pairs.before))[both]
+    p_worse = _tails(usable, -question.shown, clusters).exceeds
+    if question.shown == 0:
+        how: dict[str, Any] = {"higher_is_better": pairs.higher_is_better, "draws": resamples, "seed": seed}
+        p_worse = max(p_worse, swap_p(*sides, **how))
     return Evidence(
         before=values[0],
         after=values[1],
         difference=values[1] - values[0],
+        drop=sign * (values[0] - values[1]),
         low=low,
         high=high,
         n=pairs.n,
         clusters=pairs.independent,
         broken=int((change < 0).sum()),
         fixed=int((change > 0).sum()),
-        p_worse=_tails(usable, -question.margin, clusters).exceeds,
+        p_worse=p_worse,
         p_within=_tails(usable, -question.ruled_out, clusters).within,
         worse_by="bootstrap",
         within_by="bootstrap",
-        smallest_detectable=question.margin + _z_sum(ALPHA / question.family) * error,
+        smallest_detectable=max(
+            question.shown + _z_sum(ALPHA / question.family) * error,
+            question.margin + NormalDist().inv_cdf(POWER) * error,
+        ),
         n_needed=math.ceil(pairs.n * (_z_sum(ALPHA) * error / question.ruled_out) ** 2),
     )
 
@@ -238,7 +262,20 @@ def _shares(side: tuple[Floats, Floats]) -> Floats:
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
 
-def _draws(pairs: Pairs, resamples: int, seed: int) -> tuple[Floats, int]:
+def _by_cluster(pairs: Pairs) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """Return numerators and denominators of each side added up by cluster."""
+    import numpy as np
+
+    _, codes = np.unique(pairs.clusters, return_inverse=True)
+    top, bottom, new, beneath = (
+        np.bincount(codes, weights=values).astype(np.float64) for values in (*pairs.before, *pairs.after)
+    )
+    return (top, bottom), (new, beneath)
+
+
+def _draws(
+    pairs: Pairs, sides: tuple[tuple[Floats, Floats], tuple[Floats, Floats]], resamples: int, seed: int
+) -> tuple[Floats, int]:
     """Return bootstrap differences of whole clusters and the number of clusters drawn from.
 
     A bootstrap knows no change that it has not seen: where few clusters changed it has too little width, and none at
@@ -249,12 +286,8 @@ def _draws(pairs: Pairs, resamples: int, seed: int) -> tuple[Floats, int]:
     """
     import numpy as np
 
-    _, codes = np.unique(pairs.clusters, return_inverse=True)
-    count = int(codes.max()) + 1
-    (top, bottom), (new, beneath) = (
-        tuple(np.bincount(codes, weights=values, minlength=count) for values in side)
-        for side in (pairs.before, pairs.after)
-    )
+    (top, bottom), (new, beneath) = sides
+    count = len(top)
     old_value, new_value = top.sum() / bottom.sum(), new.sum() / beneath.sum()
     weight = (bottom.sum() + beneath.sum()) / 2
     size = weight / count

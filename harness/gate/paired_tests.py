@@ -1,4 +1,4 @@
-"""One-sided tests of paired yes/no answers in clusters, and their interval. Pure functions of counts.
+"""One-sided tests of paired answers in clusters, and the interval of yes/no ones. Pure functions of counts and sums.
 
 `broken` pairs went from right to wrong, `fixed` from wrong to right, of n pairs; the drop is (broken - fixed) / n.
 """
@@ -9,15 +9,19 @@ import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.resampling import CHUNK_CELLS
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Sides = tuple[Floats, Floats]
 
 _EXACT_SUM = 20_000
-_WHOLE_CLUSTERS = 4
+_WHOLE_CLUSTERS = 0.5
 _STEPS = 60
+_ROUNDING = 1e-12
 
 
 class PairCounts(NamedTuple):
@@ -54,12 +58,42 @@ def sign_flip_p(changes: NDArray[Any]) -> float:
         spread = math.sqrt(float(np.square(sizes).sum()))
         return NormalDist().cdf((2 * observed - total + 1) / spread)
     # T = 2·U - total, and U adds up the sizes of those clusters that came out positive.
-    law = np.ones(1)
+    law: Floats = np.ones(1)
     for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
         one = np.zeros(int(size) * int(count) + 1)
         one[:: int(size)] = _binomial_half(int(count))
-        law = np.convolve(law, one)
+        law = np.convolve(law, one).astype(np.float64)
     return min(1.0, float(law[: observed + 1].sum()))
+
+
+def swap_p(before: Sides, after: Sides, *, higher_is_better: bool, draws: int, seed: int) -> float:
+    """Return the one-sided p-value of one ratio of sums being worse than another by no more than chance.
+
+    Each side is numerators and denominators by cluster, (clusters,) each. Fisher's randomisation test: if nothing
+    differs but chance, the sides of each cluster could as well be swapped. By random swaps, the observed one counted
+    in, so that its level holds for any number of clusters.
+    """
+    import numpy as np
+
+    sign = 1.0 if higher_is_better else -1.0
+    (top, bottom), (new, beneath) = before, after
+    tops, bottoms = new - top, beneath - bottom
+    differ = (tops != 0) | (bottoms != 0)
+    tops, bottoms = tops[differ], bottoms[differ]
+    observed = sign * float(new.sum() / beneath.sum() - top.sum() / bottom.sum())
+    generator = np.random.Generator(np.random.PCG64(seed))
+    at_once = max(1, min(draws, CHUNK_CELLS // max(1, len(tops))))
+    as_low = 0
+    for start in range(0, draws, at_once):
+        size = min(at_once, draws - start)
+        swaps = generator.integers(0, 2, (size, len(tops)), dtype=np.int8).astype(np.float64)
+        moved, moved_beneath = swaps @ tops, swaps @ bottoms
+        with np.errstate(divide="ignore", invalid="ignore"):
+            right = (new.sum() - moved) / (beneath.sum() - moved_beneath)
+            left = (top.sum() + moved) / (bottom.sum() + moved_beneath)
+            # A swap that leaves a side without any denominator says nothing against chance.
+            as_low += size - int((sign * (right - left) > observed + _ROUNDING).sum())
+    return (1 + as_low) / (1 + draws)
 
 
 def _binomial_half(count: int) -> Floats:
@@ -78,8 +112,8 @@ def design_effect(changes: NDArray[Any], sizes: NDArray[Any], discordant: int) -
     `changes` (clusters,) adds up the pairs' changes (-1, 0, 1), `sizes` (clusters,) counts the pairs, `discordant` the
     pairs that changed. The ratio of variances (Kish 1965, "Survey sampling", section 8.2; used to scale counts by Rao
     and Scott 1992, Biometrics 48:577) says little where few clusters changed, so it is averaged with the effect of
-    samples that always change together, sum(sizes²) / sum(sizes), which weighs as much as four changed clusters. At
-    least 1, and exactly 1 for clusters of one sample.
+    samples that always change together, sum(sizes²) / sum(sizes), which weighs as much as half a changed cluster and
+    stands alone where none changed. At least 1, and exactly 1 for clusters of one sample.
     """
     import numpy as np
 

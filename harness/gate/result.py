@@ -21,8 +21,9 @@ class GateResult:
     """One gate. Everything that a kind of gate does not have is None.
 
     `observed` is the run's value, `bound` the bound or the allowed drop, `difference` the run minus the baseline on the
-    samples that both answered (`low` to `high` is its 95 % interval; for a bound, the value's own), `p` the adjusted
-    p-value of its being worse than allowed and `p_within` the p-value of its being less than what must be ruled out.
+    samples that both answered (`low` to `high` is its 95 % interval; for a bound, the value's own), `p` the p-value
+    of its being worse (by interval: worse by more than allowed), adjusted for the file's other gates, and `p_within` that of its
+    being as bad as what must be ruled out. `noise` is how far another batch size or seed alone moves the metric.
     """
 
     name: str
@@ -53,6 +54,7 @@ class GateResult:
     fixed: int | None = None
     smallest_detectable: float | None = None
     n_needed: int | None = None
+    noise: float | None = None
 
     @property
     def outcome(self) -> Outcome:

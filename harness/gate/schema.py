@@ -26,7 +26,11 @@ class Target(Spec):
 
 
 class GateSpec(Spec):
-    """One gate: a bound on a measured value, or no worse than the baseline by more than a margin."""
+    """One gate: a bound on a measured value, or no worse than the baseline by more than a margin.
+
+    `by` says what has to lie beyond the bound or the margin before the gate fails: the measured value or difference (a
+    difference must also be more than chance), or its whole interval.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)
     metric: str
@@ -64,10 +68,6 @@ class GateSpec(Spec):
             )
         if not self.relative and self.detectable is not None:
             raise ValueError(f"gate {self.name!r}: detectable belongs to no_worse_by, and this gate has none")
-        if self.relative and self.by != "value":
-            raise ValueError(
-                f"gate {self.name!r}: by belongs to at_least and at_most; no_worse_by is always tested"
-            )
         if self.no_worse_by == 0 and self.detectable is None:
             raise ValueError(
                 f"gate {self.name!r}: no_worse_by: 0 needs detectable, the drop that must be ruled out before it "

@@ -109,26 +109,30 @@ def relative_sentence(
         f"{scale.value(evidence.after)} against {scale.value(evidence.before)}, {scale.change(evidence.difference)}"
         f"{unit} (95 % interval {low} to {high}; {_size(evidence)}; {evidence.broken} broke, {evidence.fixed} fixed)"
     )
-    allowed = f" by more than {scale.points(gate.margin)}" if gate.margin else ""
     holm = f" after Holm's correction over {family} gates" if family > 1 else ""
+    shown = f"({p_text(decision.p_adjusted)}{holm})"
+    more = f"more than {scale.points(gate.margin)}"
     if decision.verdict == "fail":
-        return f"{rule}: fails, it is worse{allowed} ({p_text(decision.p_adjusted)}{holm}). {found}."
+        worse = f"it is worse by {more} {shown}" if gate.by == "interval" else f"it is worse {shown}"
+        measured = f", and the {scale.fall} measures {more}" if gate.margin and gate.by == "value" else ""
+        return f"{rule}: fails, {worse}{measured}. {found}."
     out = f"a {scale.fall} of {scale.points(gate.ruled_out)} or more"
     if decision.verdict == "pass":
         return f"{rule}: passes, {out} is ruled out ({p_text(evidence.p_within)}). {found}."
+    if gate.by == "interval":
+        open_ = f"one of {more} is not shown {shown}"
+    elif decision.p_adjusted <= ALPHA:
+        open_ = f"it is worse {shown}, but the {scale.fall} measures no {more}"
+    else:
+        open_ = f"that it is worse at all is not shown {shown}"
     near = ""
-    if evidence.p_worse <= ALPHA:
-        near = f" Alone it would be worse ({p_text(evidence.p_worse)}), and is not{holm}."
+    if evidence.p_worse <= ALPHA < decision.p_adjusted:
+        near = f" As the only gate of its file it would show that ({p_text(evidence.p_worse)})."
     return (
-        f"{rule}: cannot tell, {out} is not ruled out ({p_text(evidence.p_within)}) and one{_beyond(gate, scale)} is "
-        f"not shown ({p_text(decision.p_adjusted)}{holm}). {found}.{near} These samples show a {scale.fall} of "
+        f"{rule}: cannot tell, {out} is not ruled out ({p_text(evidence.p_within)}), and {open_}. {found}.{near} These samples show a {scale.fall} of "
         f"{scale.points(evidence.smallest_detectable)} in 80 % of releases; to pass as often, a release as good as the "
         f"baseline needs about {counted(evidence.n_needed)}."
     )
-
-
-def _beyond(gate: GateSpec, scale: Scale) -> str:
-    return f" of more than {scale.points(gate.margin)}" if gate.margin else ""
 
 
 def _size(evidence: Evidence) -> str:

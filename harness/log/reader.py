@@ -194,6 +194,11 @@ class Generations:
             self._file.close()
             self._file = None
 
+    @property
+    def samples(self) -> int:
+        """Return how many samples and repeats have a generation."""
+        return len(self._by_name[0])
+
     def record(self, sample_id: str, repeat: int) -> dict[str, Any] | None:
         """Return the latest generation of a sample as stored, or None."""
         return self._read(self._position(self._by_name, _name_digest(sample_id, repeat)))

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.report import wording_of_change as say
-from harness.report.facts import Fact, identity
+from harness.report.facts import Fact, identity, name_of, title_of
 from harness.report.stored import mapping
 from harness.run.paired_answers import ALPHA
 from harness.run.paired_runs import PairedDifference
@@ -76,8 +75,8 @@ def baseline(
     """
     return Baseline(
         run_id=str(before.get("run_id") or "unknown run"),
-        title=say.run_title(before),
-        name=say.run_name(before),
+        title=title_of(before),
+        name=name_of(before),
         identity=identity(before),
         differs=_differs(header, before),
         changes=changes(differences, headline, shares, noise),

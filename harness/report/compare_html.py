@@ -13,7 +13,7 @@ from harness.report.compare_model import Comparison, MetricRow
 from harness.report.compare_samples import SHOWN
 from harness.report.compare_svg import difference_whisker
 from harness.report.page import asset, page_environment, policy_source
-from harness.report.wording_of_change import amount, evidence, interval, standing
+from harness.report.wording_of_change import amount, bare_p, evidence, interval, standing
 
 MARKS = {
     "ok": ("✓", "ok"),
@@ -68,6 +68,7 @@ def _environment() -> Environment:
             "amount": amount,
             "interval": interval,
             "standing": standing,
+            "bare_p": bare_p,
             "say": say,
             "reach": _reach,
             "whisker": _whisker,

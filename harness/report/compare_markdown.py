@@ -10,7 +10,7 @@ from harness.report.compare_outcomes import Outcome
 from harness.report.compare_samples import AlignedCall, Cell, ShownSample
 from harness.report.markdown_text import block, details, inline, plain, table
 from harness.report.text import count, one_line
-from harness.report.wording_of_change import amount, interval, standing
+from harness.report.wording_of_change import amount, bare_p, interval, standing
 
 SAMPLES = 10
 MAX_BYTES = 60_000
@@ -86,7 +86,7 @@ def _metrics(comparison: Comparison, place: int, reference: Side, side: Side) ->
                 say.value(found.after, row.share),
                 f"{bold}{amount(found.value, row.share)}{bold}",
                 interval(found),
-                plain(say.bare_p(found.adjusted)),
+                plain(bare_p(found.adjusted)),
                 say.limits(change, row.share)[0],
                 say.noise_text(change, row.share),
                 count(found.n),

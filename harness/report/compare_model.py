@@ -125,12 +125,15 @@ def build_comparison(
     *,
     shown: int = SHOWN,
     allow_incomplete: bool = False,
+    across_prompts: bool = False,
 ) -> Comparison:
     """Return the comparison of scored run folders; `noise[i]` was measured for run i, and counts where it fits.
 
     Raises what `harness.run.paired_runs.pair_runs` raises for runs that cannot be compared.
     """
-    paired = pair_runs(folders, replies=True, allow_incomplete=allow_incomplete)
+    paired = pair_runs(
+        folders, replies=True, allow_incomplete=allow_incomplete, across_prompts=across_prompts
+    )
     sides = _sides(paired)
     fitting = [
         one if one is not None and not unlike(one.about, header) else None

@@ -14,7 +14,7 @@ from harness.report.compare_model import Comparison, Side
 from harness.report.compare_outcomes import Outcome
 from harness.report.compare_samples import AlignedCall, Cell, ShownSample
 from harness.report.text import count, one_line, visible
-from harness.report.wording_of_change import amount, interval, standing
+from harness.report.wording_of_change import amount, bare_p, interval, standing
 
 SAMPLES = 5
 PIPE_WIDTH = 160
@@ -107,7 +107,7 @@ def _metrics(comparison: Comparison, place: int, side: Side, pen: _Pen) -> Table
             say.value(found.after, row.share),
             amount(found.value, row.share),
             interval(found),
-            say.bare_p(found.adjusted),
+            bare_p(found.adjusted),
             say.limits(change, row.share)[0],
             say.noise_text(change, row.share),
             count(found.n),

@@ -11,6 +11,7 @@ from harness.report.text import count, one_line, percent, plural
 from harness.report.wording_of_change import amount, p_value
 from harness.run.comparable import PROMPT_PARTS, same_model
 from harness.run.noise_file import NoiseFile, unlike
+from harness.run.paired_runs import prompts_of_other_lengths
 
 if TYPE_CHECKING:
     from harness.report.compare_model import MetricChange, MetricRow, Side
@@ -132,11 +133,6 @@ def noise_text(change: MetricChange, share: bool) -> str:
     return limits(change, share)[1] if change.noise is not None else "not measured"
 
 
-def bare_p(p: float | None) -> str:
-    """Return "0.012" or "< 0.001" for a column that says what it is, a dash where there is none."""
-    return p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0") or "–"
-
-
 def expectation(expect: str) -> str:
     """Return what was expected where it is no call, else an empty text."""
     return EXPECTATIONS.get(expect, "")
@@ -168,15 +164,19 @@ def _few(row: MetricRow) -> bool:
 
 def _prompt_notes(paired: PairedRuns, sides: Sequence[Side], other: int) -> Iterator[str]:
     one, two = paired.headers[0], paired.headers[other]
-    if same_model(one, two):
-        return
     unlike_parts = [
         name for key, name in PROMPT_PARTS.items() if one["prompt"].get(key) != two["prompt"].get(key)
     ]
-    if unlike_parts:
+    here, there = sides[other].name, sides[0].name
+    if same_model(one, two):
+        many = len(prompts_of_other_lengths(paired, other))
+        differ = [*unlike_parts, *([f"the length of {plural(many, 'prompt')}"] if many else [])]
+        if differ:
+            yield f"{here} was asked with other prompts than {there}: {', '.join(differ)}. The difference holds the prompt."
+    elif unlike_parts:
         yield (
-            f"{sides[other].name} is another model than {sides[0].name} and was asked in its own way: "
-            f"{', '.join(unlike_parts)} differ. The difference holds model and prompt together."
+            f"{here} is another model than {there} and was asked in its own way: {', '.join(unlike_parts)} differ. "
+            "The difference holds model and prompt together."
         )
 
 

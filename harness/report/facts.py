@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.report.sample_body import label
 from harness.report.stored import items, mapping, number
-from harness.report.text import count, json_text, seconds
+from harness.report.text import count, json_text, plural, seconds
+from harness.report.wording_of_change import run_name, run_title
 
 _SHORT_HASH = 12
+_LONGEST = 4_000
+"""Bytes of markup that one value may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,7 @@ class Section:
 def _plain(value: Any) -> str:
     if value is None or value == "":
         return "none"
-    return value if isinstance(value, str) else json_text(value)
+    return label(value if isinstance(value, str) else json_text(value), _LONGEST)
 
 
 def _fact(label: str, value: Any, full: Any = None) -> Fact:
@@ -62,6 +66,21 @@ def _git(header: Mapping[str, Any]) -> Fact:
     return _fact("Git", f"{commit[:_SHORT_HASH]}, {state}", f"{commit}, {state}")
 
 
+def _software(header: Mapping[str, Any]) -> Fact:
+    """Return the versions of the harness and of what the engine answers with."""
+    packages = mapping(mapping(header.get("env")).get("packages"))
+    found = {name: packages[name] for name in ("persona-harness",) if name in packages}
+    found |= mapping(mapping(header.get("engine")).get("versions"))
+    return _fact("Software", ", ".join(f"{name} {_plain(version)}" for name, version in found.items()))
+
+
+def _machine(header: Mapping[str, Any]) -> Fact:
+    env = mapping(header.get("env"))
+    cores = number(env.get("cores"))
+    parts = [_plain(env["cpu"])] if env.get("cpu") else []
+    return _fact("Machine", ", ".join(parts + ([plural(cores, "core")] if cores else [])))
+
+
 def _selection(header: Mapping[str, Any]) -> Fact:
     selection, repeats = mapping(header.get("selection")), header.get("repeats", 1)
     chosen = number(selection.get("n"))
@@ -74,6 +93,16 @@ def _selection(header: Mapping[str, Any]) -> Fact:
     if repeats != 1:
         parts.append(f"× {_plain(repeats)} repeats")
     return _fact("Samples", " ".join(parts))
+
+
+def title_of(header: Mapping[str, Any]) -> str:
+    """Return what was run on what, cut to a headline."""
+    return label(run_title(header), 600)
+
+
+def name_of(header: Mapping[str, Any]) -> str:
+    """Return who answered in a word or two, cut to what a sentence bears."""
+    return label(run_name(header), 200)
 
 
 def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -108,6 +137,8 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
             f"{_plain(engine.get('engine'))} on {_plain(engine.get('device'))}, "
             f"{_plain(numbers[0])}, {_plain(numbers[1])}",
         ),
+        _software(header),
+        _machine(header),
         _git(header),
         _fact("Started", header.get("started_at")),
         _fact("Took", "unfinished" if duration is None else seconds(duration)),

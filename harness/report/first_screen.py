@@ -220,7 +220,10 @@ def _what_broke(parts: Parts) -> Answer:
     links: list[Link] = []
     if parts.gates is not None:
         stopped = [row for row in parts.gates.rows if row.stops]
-        lines += [Line(text=_gate(row), standing="worse") for row in stopped[:_NAMED]]
+        lines += [
+            Line(text=_gate(row), standing="unclear" if row.verdict == "cannot_tell" else "worse")
+            for row in stopped[:_NAMED]
+        ]
         links += [Link(anchor="gates", label="all gates")] if stopped else []
     changed = parts.changed
     if changed is not None:
@@ -263,5 +266,8 @@ def _changed(changed: ChangedSamples) -> str:
 
 
 def _sample_links(samples: Sequence[ChangedSample]) -> list[Link]:
-    on_page = [one for one in samples if one.anchor is not None][:_NAMED]
-    return [Link(anchor=one.anchor or "", label=one.sample_id) for one in on_page]
+    on_page: dict[str, str] = {}
+    for one in samples:
+        if one.anchor is not None:
+            on_page.setdefault(one.sample_id, one.anchor)
+    return [Link(anchor=anchor, label=name) for name, anchor in list(on_page.items())[:_NAMED]]

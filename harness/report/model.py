@@ -14,16 +14,15 @@ from harness.report import first_screen, wording
 from harness.report.against import Baseline, baseline
 from harness.report.changed import ChangeCounter, ChangedSamples
 from harness.report.consistency import Consistency, ConsistencyCounter
-from harness.report.facts import Fact, Section, command, identity, reproduce
+from harness.report.facts import Fact, Section, command, identity, name_of, reproduce, title_of
 from harness.report.first_screen import Verdict
 from harness.report.gates import Gates, gates_of
 from harness.report.measures import Estimate, Metric, MetricSlices, estimate, is_headline, metrics, slices
-from harness.report.sample_body import Earlier, Pair, SampleBody
+from harness.report.sample_body import Earlier, Pair, SampleBody, label
 from harness.report.samples import FULL, MAX_BODIES, PageLimits, Picked, SamplePicker, SampleRef
 from harness.report.stored import items, mapping, mappings, number, texts, whole
 from harness.report.training_panel import Ship, TrainingPanel, ship, training_panel
 from harness.report.training_source import Training
-from harness.report.wording_of_change import run_name, run_title
 from harness.run.paired_runs import PairedDifference
 
 MAX_KINDS = 60
@@ -275,29 +274,41 @@ def build_scorecard(
     unless `full` asks for every sample. `against` is a baseline (`no_baseline` says why there is none), `gates` a
     stored gates.json. Missing keys read as unknown, so that the folder of a run that died early still has a scorecard.
     """
-    suite, described = mapping(header.get("suite")), mapping(summary.get("measures"))
     repeats = max(1, min(1000, whole(header.get("repeats"))))
     limits = FULL if full else PageLimits(bodies=max(0, max_bodies))
     read = _read(summary, samples, limits, against.earlier if against else None, repeats)
-    picked = read.picked
-    estimates = [estimate(raw, described) for raw in mappings(summary.get("aggregates"))]
+    card = _card(header, summary, read, against, gates_of(gates), training_panel(training), repeats)
+    return replace(card, verdict=_verdict(card, no_baseline))
+
+
+def _card(
+    header: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    read: _Read,
+    against: Against | None,
+    gates: Gates | None,
+    panel: TrainingPanel | None,
+    repeats: int,
+) -> Scorecard:
+    """Return the scorecard but for its verdict, which is a function of the rest."""
+    suite, described = mapping(header.get("suite")), mapping(summary.get("measures"))
+    picked, status = read.picked, status_of(header, summary)
+    estimates = _estimates(summary, described)
     overall = {one.metric: one for one in estimates if one.group == "all"}
     held = _baseline(header, described, overall, against)
     measured = metrics(summary, suite, overall, held.changes if held else {})
     headline = tuple(metric for metric in measured if metric.headline)
     slice_keys = [str(key) for key in items(suite.get("slices"))]
-    earlier = mappings(against.summary.get("aggregates")) if against else []
-    status, failures = status_of(header, summary), _failures(summary, picked)
-    panel, gate_rows = training_panel(training), gates_of(gates)
-    card = Scorecard(
+    earlier = _estimates(against.summary, described) if against else []
+    return Scorecard(
         run_id=str(header.get("run_id") or summary.get("run_id") or "unknown run"),
         status=status,
         complete=status == "complete",
-        title=run_title(header)
+        title=title_of(header)
         if suite or header.get("engine")
-        else str(summary.get("run_id") or "Unknown run"),
-        name=run_name(header),
-        description=str(suite.get("description") or ""),
+        else label(summary.get("run_id") or "Unknown run"),
+        name=name_of(header),
+        description=label(suite.get("description"), 1_000),
         counts=_counts(summary),
         correct=picked.correct if picked.seen else None,
         judged=picked.judged,
@@ -306,11 +317,11 @@ def build_scorecard(
         identity=identity(header),
         headline=headline,
         secondary=tuple(metric for metric in measured if not metric.headline),
-        gates=gate_rows,
+        gates=gates,
         baseline=held,
         changed=read.changed,
-        slices=slices(headline, estimates, slice_keys, [estimate(raw, described) for raw in earlier]),
-        failures=failures,
+        slices=slices(headline, estimates, slice_keys, earlier),
+        failures=_failures(summary, picked),
         findings=_finding_kinds(summary, picked),
         bodies=picked.bodies,
         listed=picked.listed,
@@ -326,7 +337,10 @@ def build_scorecard(
         command=command(header),
         reproduce=reproduce(header),
     )
-    return replace(card, verdict=_verdict(card, no_baseline))
+
+
+def _estimates(summary: Mapping[str, Any], described: Mapping[str, Any]) -> list[Estimate]:
+    return [estimate(raw, described) for raw in mappings(summary.get("aggregates"))]
 
 
 def _baseline(

@@ -6,7 +6,6 @@ that making the scorecard again gives the same page.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from typing import Any
 from harness.errors import HarnessError, RunFolderError
 from harness.fingerprint import sha256_of
 from harness.log import schema
-from harness.log.files import read_json, write_json_atomically
-from harness.log.reader import Generations, RunFolder, iter_lines
+from harness.log.files import read_json, storage_error, write_json_atomically
+from harness.log.reader import Generations, RunFolder
 from harness.report.measures import is_headline
 from harness.report.model import NO_BASELINE, Against, Scorecard, build_scorecard, status_of
 from harness.report.sample_body import Pair, Record
@@ -26,6 +25,7 @@ from harness.report.stored import mapping
 from harness.report.training_source import keep_training, read_training
 from harness.run.comparable import check_comparable
 from harness.run.noise_file import noise_path, read_noise, unlike, write_noise
+from harness.run.paired_columns import SCORED, ScoreColumns, digest
 from harness.run.paired_runs import measured, pair_runs
 
 BASELINE, GATES, NOISE = "baseline.json", "gates.json", "noise.json"
@@ -34,54 +34,41 @@ BASELINE, GATES, NOISE = "baseline.json", "gates.json", "noise.json"
 class EarlierRun:
     """What another run answered: status, outcome and verdict of every sample held, the rest read when asked for."""
 
-    def __init__(self, run: RunFolder) -> None:
-        self._path = run.path / schema.SCORES
-        self._generations = Generations(run.path)
-        self._verdicts: list[str] = []
-        places: dict[str, int] = {}
-        self._scores: dict[tuple[str, int], tuple[int, int]] = {}
-        for line in iter_lines(self._path):
-            score = line.record
-            verdict = str(score.get("verdict"))
-            code = places.setdefault(verdict, len(places))
-            standing = 2 if score.get("status") != "scored" else int(score.get("correct") is False)
-            self._scores[str(score.get("sample_id")), _repeat(score)] = (line.offset, code * 3 + standing)
-        self._verdicts = list(places)
+    def __init__(self, run: RunFolder, scores: ScoreColumns, verdicts: Sequence[str]) -> None:
+        """`verdicts` are the names of `scores.verdicts`."""
+        self._run, self._scores, self._verdicts = run, scores, verdicts
+        self._places = dict(zip(scores.ids.tolist(), range(len(scores.ids)), strict=True))
+        self._generations: Generations | None = None
 
     def score(self, sample_id: Any, repeat: Any) -> Record | None:
         """Return `status`, `correct` and `verdict` of a sample's score."""
-        found = self._scores.get(_key(sample_id, repeat))
-        if found is None:
+        place = self._place(sample_id, repeat)
+        if place is None:
             return None
-        code, standing = divmod(found[1], 3)
+        correct = int(self._scores.correct[place])
         return {
-            "status": "unscored" if standing == 2 else "scored",
-            "correct": standing != 1,
-            "verdict": self._verdicts[code],
+            "status": "scored" if self._scores.status[place] == SCORED else "unscored",
+            "correct": None if correct < 0 else bool(correct),
+            "verdict": self._verdicts[self._scores.verdicts[place]],
         }
 
     def pair(self, sample_id: Any, repeat: Any) -> Pair | None:
         """Return a sample's score and generation as stored."""
-        found = self._scores.get(_key(sample_id, repeat))
-        if found is None:
+        place = self._place(sample_id, repeat)
+        if place is None:
             return None
-        with self._path.open("rb") as file:
-            file.seek(found[0])
-            score: dict[str, Any] = json.loads(file.readline())
-        return score, self._generations.record(*_key(sample_id, repeat)) or {}
+        if self._generations is None:
+            self._generations = Generations(self._run.path)
+        score = self._scores.record(place)
+        return score, self._generations.record(score["sample_id"], score["repeat"]) or {}
 
     def close(self) -> None:
         """Close the file of generations."""
-        self._generations.close()
+        if self._generations is not None:
+            self._generations.close()
 
-
-def _repeat(score: Mapping[str, Any]) -> int:
-    repeat = score.get("repeat")
-    return repeat if isinstance(repeat, int) else 0
-
-
-def _key(sample_id: Any, repeat: Any) -> tuple[str, int]:
-    return str(sample_id), repeat if isinstance(repeat, int) else 0
+    def _place(self, sample_id: Any, repeat: Any) -> int | None:
+        return self._places.get(digest(f"{sample_id}\0{repeat if isinstance(repeat, int) else 0}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +105,7 @@ def load_scorecard(folder: Path, *, named: Path | None = None, full: bool = Fals
     """
     run = RunFolder(folder)
     header, summary = run.header(), run.summary()
-    chosen = Chosen(folder=named) if named else _remembered(run)
+    chosen = Chosen(folder=named) if named else remembered_baseline(run)
     against = None
     if chosen.folder is not None and status_of(header, summary) != "complete":
         chosen = Chosen(folder=None, reason="Not known: an unfinished run is not compared.")
@@ -137,7 +124,7 @@ def load_scorecard(folder: Path, *, named: Path | None = None, full: bool = Fals
             full=full,
             against=against,
             no_baseline=chosen.reason,
-            gates=_gates(folder),
+            gates=stored_gates(folder),
             training=read_training(folder, header),
         )
     finally:
@@ -184,12 +171,12 @@ def _against(named: Path, folder: Path) -> Against:
     other, run = RunFolder(named), RunFolder(folder)
     described = mapping(run.summary().get("measures"))
     headline = [name for name in described if is_headline(name, described)]
-    differences = measured(pair_runs([other, run]), 1, tested=headline)
+    paired = pair_runs([other, run])
     return Against(
         header=other.header(),
         summary=other.summary(),
-        differences=differences,
-        earlier=EarlierRun(other),
+        differences=measured(paired, 1, tested=headline),
+        earlier=EarlierRun(other, paired.scores[0], paired.verdicts),
         noise=_noise((named, folder)),
     )
 
@@ -204,7 +191,8 @@ def _noise(folders: Sequence[Path]) -> Mapping[str, float]:
     return floors
 
 
-def _remembered(run: RunFolder) -> Chosen:
+def remembered_baseline(run: RunFolder) -> Chosen:
+    """Return the run that RUN/baseline.json names, or why there is none to use."""
     place = run.path / BASELINE
     if not place.is_file():
         return Chosen(folder=None)
@@ -220,7 +208,16 @@ def _remembered(run: RunFolder) -> Chosen:
     return Chosen(folder=folder)
 
 
-def _gates(folder: Path) -> Mapping[str, Any] | None:
+def drop_gates(folder: Path) -> None:
+    """Remove the verdicts that gates gave on a run. Raises StorageError."""
+    try:
+        (folder / GATES).unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(folder / GATES, error) from error
+
+
+def stored_gates(folder: Path) -> Mapping[str, Any] | None:
+    """Return gates.json of a run folder, None where there is none; one that cannot be read holds a gate that says so."""
     place = folder / GATES
     if not place.is_file():
         return None

@@ -124,6 +124,10 @@ def _finding(raw: Mapping[str, Any], texts: Mapping[str, str]) -> FindingNote:
     )
 
 
+def _tags(score: Record) -> tuple[tuple[str, str], ...]:
+    return tuple((label(key, 80), label(value, 80)) for key, value in mapping(score.get("tags")).items())
+
+
 def make_body(
     score: Record,
     generation: Record,
@@ -151,11 +155,10 @@ def make_body(
     error = clip(str(generation["error"]), ERROR_BYTES) if generation.get("error") else None
     notes = tuple(_finding(raw, finding_texts) for raw in mappings(score.get("findings"))[:MAX_FINDINGS])
     tools = [label(tool, 80) for tool in items(score.get("tools"))]
-    tags = tuple((label(key, 80), label(value, 80)) for key, value in mapping(score.get("tags")).items())
+    tags = _tags(score)
     verdict = label(score.get("verdict"), 80)
-    texts = [question.text, reply.text, error.text if error else "", *tools[:MAX_TOOLS]]
-    texts.append(before_reply.text if before_reply else "")
-    texts += [note.detail.text for note in notes]
+    clipped = (question, reply, error, before_reply, *(note.detail for note in notes))
+    texts = [*tools[:MAX_TOOLS], *(one.text for one in clipped if one is not None)]
     return SampleBody(
         sample_id=label(score.get("sample_id")),
         repeat=whole(score.get("repeat")),

@@ -10,8 +10,8 @@ from harness.report.first_screen import Tone, tally
 from harness.report.gates import Gate
 from harness.report.measures import Estimate, Metric
 from harness.report.model import Scorecard
-from harness.report.sample_body import SampleBody
-from harness.report.text import Clipped, plural
+from harness.report.side_by_side_samples import ShownSample, shown_samples
+from harness.report.text import plural
 
 MAX_KINDS = 30
 MAX_CHANGED = 60
@@ -70,15 +70,6 @@ class KindRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What one run answered to a sample: its verdict, right or not, and its reply; None for what no page holds."""
-
-    verdict: str
-    kind: str
-    reply: Clipped | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedRow:
     """A sample that came out otherwise than in the first run in at least one run; `anchor` where it is shown in full."""
 
@@ -89,15 +80,6 @@ class ChangedRow:
     """`broken`, `fixed`, or empty, for every run but the first."""
     afters: tuple[str, ...]
     anchor: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownSample:
-    """One of these samples in full: as a body, and what every run answered."""
-
-    anchor: str
-    body: SampleBody
-    answers: tuple[Answered | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +119,8 @@ def side_by_side(cards: Sequence[Scorecard]) -> SideBySide:
     runs = tuple(_runs(cards))
     tone, word, sentence = _verdict(runs)
     changed = _changed(cards)
-    shown = tuple(_shown(changed[:MAX_SHOWN], cards))
+    names = [(row.sample_id, row.repeat) for row in changed[:MAX_SHOWN]]
+    shown = tuple(shown_samples(names, [card.bodies for card in cards]))
     anchors = {(one.body.sample_id, one.body.repeat): one.anchor for one in shown}
     metrics = tuple(_metrics(cards))
     return SideBySide(
@@ -195,17 +178,19 @@ def _verdict(runs: Sequence[Run]) -> tuple[Tone, str, str]:
         run.name for run in others if _only(found[run.name], "better", "worse") and run.name not in stopped
     ]
     worse = [run.name for run in others if _only(found[run.name], "worse", "better")]
-    said = [f"gates stop {', '.join(stopped)}"] if stopped else []
-    said += [f"{', '.join(worse)} {'is' if len(worse) == 1 else 'are'} worse"] if worse else []
+    both = [name for name in worse if name in stopped]
+    said = [f"{_are(both)} worse and stopped by gates"] if both else []
+    said += _said("gates stop", [name for name in stopped if name not in both])
+    only_worse = [name for name in worse if name not in both]
+    said += [f"{_are(only_worse)} worse"] if only_worse else []
     said += [f"{', '.join(unfinished)} not finished"] if unfinished else []
     tail = f"; {' and '.join(said)}" if said else ""
     if better:
-        many = "is" if len(better) == 1 else "are"
         untested = ". Which of them is best was not tested" if len(better) > 1 else ""
         return (
             "good",
             "BETTER",
-            f"{', '.join(better)} {many} better than {base.name}, worse in none{untested}{tail}.",
+            f"{_are(better)} better than {base.name}, worse in none{untested}{tail}.",
         )
     if stopped or worse:
         tone: Tone = "bad" if len({*stopped, *worse}) == len(others) else "unsure"
@@ -219,6 +204,14 @@ def _verdict(runs: Sequence[Run]) -> tuple[Tone, str, str]:
         "CANNOT TELL",
         f"No run can be told apart from {base.name} as better and in nothing worse.",
     )
+
+
+def _are(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def _said(what: str, names: Sequence[str]) -> list[str]:
+    return [f"{what} {', '.join(names)}"] if names else []
 
 
 def _only(found: dict[str, list[Metric]], some: str, none: str) -> bool:
@@ -322,35 +315,6 @@ def _placed(row: ChangedRow, anchors: dict[tuple[str, int], str]) -> ChangedRow:
         afters=row.afters,
         anchor=anchors.get((row.sample_id, row.repeat)),
     )
-
-
-def _shown(rows: Sequence[ChangedRow], cards: Sequence[Scorecard]) -> Iterator[ShownSample]:
-    tables = [{(body.sample_id, body.repeat): body for body in card.bodies} for card in cards]
-    for row in rows:
-        bodies = [table.get((row.sample_id, row.repeat)) for table in tables]
-        known = [body for body in bodies if body is not None]
-        if not known:
-            continue
-        answers = [_answered(body) for body in bodies]
-        if answers[0] is None:
-            answers[0] = next(
-                (
-                    Answered(verdict=body.before_verdict, kind="", reply=body.before_reply)
-                    for body in known
-                    if body.before_reply is not None
-                ),
-                None,
-            )
-        broken = next(
-            (body for body in bodies[1:] if body is not None and body.change == "broken"), known[-1]
-        )
-        yield ShownSample(anchor=broken.anchor, body=broken, answers=tuple(answers))
-
-
-def _answered(body: SampleBody | None) -> Answered | None:
-    if body is None:
-        return None
-    return Answered(verdict=body.verdict, kind=body.outcome, reply=body.reply)
 
 
 def count_runs(page: SideBySide) -> str:

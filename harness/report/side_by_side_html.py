@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from harness.report import svg, text, wording
 from harness.report import wording_of_change as say
-from harness.report.html import GATE_MARKS, MARKS, SIGNS, gate_number
+from harness.report.html import EXPECTATIONS, GATE_MARKS, MARKS, SIGNS, gate_number
 from harness.report.json_ import island_of
 from harness.report.measures import Estimate
 from harness.report.page import asset, page_environment, policy
@@ -77,6 +77,7 @@ def _environment() -> Environment:
             "gate_marks": GATE_MARKS,
             "gate_number": gate_number,
             "marks": MARKS,
+            "expectations": EXPECTATIONS,
             "kinds": KINDS,
         },
     )

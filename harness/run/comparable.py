@@ -17,11 +17,13 @@ PROMPT_PARTS = {
 }
 
 
-def check_comparable(runs: Sequence[RunFolder], *, allow_incomplete: bool = False) -> list[dict[str, Any]]:
+def check_comparable(
+    runs: Sequence[RunFolder], *, allow_incomplete: bool = False, across_prompts: bool = False
+) -> list[dict[str, Any]]:
     """Return the headers of runs that measured the same thing; the first is the reference.
 
     Models, adapters, numbers (dtype, quantisation) and sampling may differ: they are what is compared. With another
-    model its own chat template may differ as well. Raises UsageError for fewer than two runs or one named twice,
+    model its own chat template may differ as well, and with `across_prompts` one model's prompts. Raises UsageError for fewer than two runs or one named twice,
     RunFolderError for another suite, version, data set or prompt, IncompleteRun for a run that is not finished.
     """
     if len(runs) < 2:
@@ -33,7 +35,8 @@ def check_comparable(runs: Sequence[RunFolder], *, allow_incomplete: bool = Fals
             _check_complete(run, header)
     for run, header in zip(runs[1:], headers[1:], strict=True):
         _check_same_suite(runs[0].path, headers[0], run.path, header)
-        _check_same_prompt(runs[0].path, headers[0], run.path, header)
+        if not across_prompts:
+            _check_same_prompt(runs[0].path, headers[0], run.path, header)
     return headers
 
 
@@ -123,5 +126,6 @@ def _check_same_prompt(reference: Path, one: Mapping[str, Any], path: Path, othe
             raise RunFolderError(
                 f"the two runs asked one model with different prompts: {name} differs ({shown})",
                 where=path,
-                remedy=f"Run both with the same template and dialect; the reference is {reference}.",
+                remedy="Run both with the same template and dialect, or compare prompts: harness compare "
+                f"--across-prompts. The reference is {reference}.",
             )

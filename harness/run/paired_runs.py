@@ -90,15 +90,19 @@ def paired_differences(before: Path, after: Path) -> tuple[PairedDifference, ...
 
 
 def pair_runs(
-    folders: Sequence[RunFolder], *, replies: bool = False, allow_incomplete: bool = False
+    folders: Sequence[RunFolder],
+    *,
+    replies: bool = False,
+    allow_incomplete: bool = False,
+    across_prompts: bool = False,
 ) -> PairedRuns:
     """Return runs of one suite, paired by sample and repeat; the first is the reference.
 
     With `replies` the generations are read as well, and it is checked that runs of one model were asked with prompts
-    of the same lengths. Raises UsageError, RunFolderError or IncompleteRun for runs that cannot be compared (see
+    of the same lengths, unless `across_prompts`. Raises UsageError, RunFolderError or IncompleteRun for runs that cannot be compared (see
     `check_comparable`), NothingCollected if there is no sample that all of them scored.
     """
-    headers = check_comparable(folders, allow_incomplete=allow_incomplete)
+    headers = check_comparable(folders, allow_incomplete=allow_incomplete, across_prompts=across_prompts)
     summaries = [summary_of(folder) for folder in folders]
     names = list(_described(summaries[-1]))
     verdicts = Verdicts()
@@ -123,8 +127,15 @@ def pair_runs(
         replies=tuple(read),
         replied=tuple(replied),
     )
-    _check_prompts(paired)
+    if not across_prompts:
+        _check_prompts(paired)
     return paired
+
+
+def prompts_of_other_lengths(paired: PairedRuns, other: int) -> NDArray[np.int64]:
+    """Return which common samples run `other` asked with a prompt of another length than the reference, if both say."""
+    lengths = [paired.replies[run].prompt_tokens[paired.replied[run]] for run in (0, other)]
+    return np.flatnonzero((lengths[0] != lengths[1]) & (lengths[0] > 0) & (lengths[1] > 0))
 
 
 def measured(
@@ -229,15 +240,16 @@ def _check_prompts(paired: PairedRuns) -> None:
     for other in range(1, len(paired.replied)):
         if not same_model(paired.headers[0], paired.headers[other]):
             continue
-        lengths = [paired.replies[run].prompt_tokens[paired.replied[run]] for run in (0, other)]
-        unlike = np.flatnonzero((lengths[0] != lengths[1]) & (lengths[0] > 0) & (lengths[1] > 0))
+        unlike = prompts_of_other_lengths(paired, other)
         if not len(unlike):
             continue
         first = int(unlike[0])
+        lengths = [paired.replies[run].prompt_tokens[paired.replied[run][first]] for run in (0, other)]
         sample = paired.scores[0].record(int(paired.rows[0][first]))["sample_id"]
         raise RunFolderError(
             f"the two runs asked one model with different prompts: {len(unlike)} of {paired.n} differ in length, the "
-            f"first {sample!r} with {lengths[0][first]} and {lengths[1][first]} tokens",
+            f"first {sample!r} with {lengths[0]} and {lengths[1]} tokens",
             where=paired.folders[other].path,
-            remedy="Run both again with one version of the harness and of the model's tokenizer.",
+            remedy="Run both again with one version of the harness and of the model's tokenizer, or compare prompts: "
+            "harness compare --across-prompts",
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 780}
 
 
 def _chromium(playwright: Any) -> str | None:

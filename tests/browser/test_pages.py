@@ -201,6 +201,32 @@ def test_the_layout_holds(open_page: Open, page: str, viewport: dict[str, int]) 
     assert covered == 0, "no section lies over the next"
 
 
+BROKEN_WORDS = """() => [...document.querySelectorAll('thead th, td.mark, .index td')].filter((cell) => {
+    const head = cell.closest('thead');
+    if (head && getComputedStyle(head).position === 'absolute') return false;
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const lines = Math.round(range.getBoundingClientRect().height / parseFloat(getComputedStyle(cell).lineHeight));
+    return lines > cell.innerText.trim().split(/[\\s–-]+/).length;
+}).map((cell) => cell.innerText)"""
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+@pytest.mark.parametrize("width", [360, 718, 1040, 1280], ids=["phone", "paper", "tablet", "wide"])
+@pytest.mark.parametrize("name", ["whole", "index"])
+def test_no_column_is_so_narrow_that_words_break(
+    open_page: Open, tmp_path: Path, width: int, name: str, media: str
+) -> None:
+    for day in range(1, 4):
+        write_run(tmp_path / "runs" / f"run-{day}", day=day)
+    html = whole() if name == "whole" else render_index(IndexReader(tmp_path / "runs").read())
+    opened = open_page(html, viewport={"width": width, "height": 900})
+    opened.page.emulate_media(media=media)
+    opened.unfold()
+    assert opened.page.evaluate(BROKEN_WORDS) == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_it_reads_without_script(open_page: Open) -> None:
     opened = open_page(whole(), script=False)
     text = opened.page.locator("body").inner_text()

@@ -176,6 +176,16 @@ def test_gates_are_read_from_the_run_folder(runs: dict[str, Path], in_process: A
     assert b"not decided" in _page(runs["better"]), "a verdict that cannot be read is no pass"
 
 
+def test_gates_of_earlier_scores_do_not_outlive_them(runs: dict[str, Path], in_process: Any) -> None:
+    gates = {"gates": [{"name": "g", "verdict": "pass"}]}
+    (runs["better"] / "gates.json").write_text(json.dumps(gates), encoding="utf-8")
+    assert in_process("report", runs["better"]).exit_code == 0
+    assert b"1 of 1 gates passed" in _page(runs["better"])
+    assert in_process("score", runs["better"], "--suite", ROOT / "suites" / "tool_calling").exit_code == 0
+    assert not (runs["better"] / "gates.json").exists()
+    assert b"1 of 1 gates passed" not in _page(runs["better"])
+
+
 ORIGIN = {
     "schema": 1,
     "base": "tiny",

@@ -35,6 +35,9 @@ def test_wheel_carries_the_workspace_and_runs(tmp_path: Path) -> None:
 
     assert "harness/_templates/suites/tool_calling/suite.yaml" in names
     assert "harness/_templates/datasets/structural/test.jsonl" in names
+    assert "harness/_templates/suites/tool_calling/tool_calling.gate.yaml" in names
+    (points,) = [name for name in names if name.endswith("entry_points.txt")]
+    assert "[pytest11]\nharness = harness.testing.pytest_plugin" in (site / points).read_text()
     assert "harness/report/assets/scorecard.css" in names
     assert not [name for name in names if "__pycache__" in name or name.startswith(("tests/", "bench/"))]
 

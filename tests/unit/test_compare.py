@@ -281,6 +281,21 @@ def test_prompts_of_other_lengths_are_refused_by_sample(tmp_path: Path) -> None:
         compared(_a(tmp_path), other)
 
 
+def test_different_prompts_are_compared_on_request_and_it_is_said(tmp_path: Path) -> None:
+    changed = [Planted("s0"), Planted("s1", prompt_tokens=101)]
+    other = write_run(tmp_path / "b", changed, prompt__dialect="bare_json")
+    comparison = compared(_a(tmp_path), other, across_prompts=True)
+    assert comparison.n == 2
+    (note,) = [note for note in comparison.notes if "other prompts" in note]
+    assert "b was asked with other prompts than a: the tool-call dialect, the length of 1 prompt." in note
+    assert render_comparison_markdown(comparison).count("asked with other prompts") == 1
+
+
+def test_other_data_is_refused_on_any_request(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="another state of the data set"):
+        compared(_a(tmp_path), _b(tmp_path, dataset__sha256="x"), across_prompts=True, allow_incomplete=True)
+
+
 def test_the_same_run_twice(tmp_path: Path) -> None:
     run = _a(tmp_path)
     with pytest.raises(UsageError, match="named twice"):

@@ -7,6 +7,7 @@ import os
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -56,6 +57,35 @@ def test_the_page_of_several_runs_is_the_committed_one(page: str) -> None:
 @pytest.mark.parametrize("name", RUNS)
 def test_its_json_fits_the_schema(name: str) -> None:
     jsonschema.Draft202012Validator(schema()).validate(json.loads(render_json(card_of(name))))
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if (EXAMPLES / name / "gates.json").is_file()])
+def test_its_gates_are_what_they_come_to_now(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.gate.evaluate import evaluate
+    from harness.gate.load import gate_files_of
+    from harness.gate.result import gates_record
+
+    monkeypatch.chdir(ROOT)
+    stored = json.loads((EXAMPLES / name / "gates.json").read_text(encoding="utf-8"))
+    baseline = Path(stored["baseline"])
+    files = gate_files_of(EXAMPLES.relative_to(ROOT) / "suite")
+    reports = tuple(evaluate(EXAMPLES.relative_to(ROOT) / name, file, against=baseline) for file in files)
+    assert _rounded(gates_record(reports)) == _rounded(stored), "make examples"
+
+
+def _rounded(value: Any) -> Any:
+    """Return JSON with six digits of every number: the last ones differ between processors."""
+    return json.loads(json.dumps(value), parse_float=lambda text: f"{float(text):.6g}")
+
+
+def test_the_examples_show_a_pass_and_a_failure() -> None:
+    words = {name: card_of(name).verdict.word for name in RUNS}
+    assert words["scripted-tuned"] == "PASS"
+    assert words["scripted-damaged"] == "FAIL"
+    card = card_of("scripted-damaged")
+    broke = next(answer for answer in card.verdict.answers if answer.question == "What broke?")
+    assert len(broke.lines) > 2, "the gates that stop it, the samples that broke"
+    assert card.consistency is not None
 
 
 def test_examples_say_nothing_of_the_machine_that_made_them() -> None:

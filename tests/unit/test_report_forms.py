@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.report.side_by_side import side_by_side
 from harness.report.side_by_side_html import render_side_by_side
 from harness.report.side_by_side_json import render_side_by_side_json
 from harness.report.side_by_side_markdown import render_side_by_side_markdown
+from harness.report.text import Clipped
 from tests.unit.report_runs import against_of, compared, difference, run, two_runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +143,35 @@ def test_runs_side_by_side() -> None:
     assert shown.answers[0] is not None
     assert shown.answers[0].reply is not None
     assert {answer.verdict for answer in shown.answers[1:] if answer} == {"wrong_value"}
+
+
+def test_the_calls_of_every_run_stand_side_by_side() -> None:
+    """Sample 5 is right with the base and has a wrong value in both others."""
+    shown = side_by_side(_three()).shown[0]
+    (table,) = shown.calls
+    assert table.expected == "add_nodal_load"
+    assert [cell and cell.mark for cell in table.tools] == ["ok"] * 3
+    rows = {row.name: row for row in table.rows}
+    assert rows["node_id"].expected is not None
+    assert [cell and cell.mark for cell in rows["node_id"].values] == ["ok", "wrong", "wrong"]
+    texts = [
+        cell.text.text if cell and isinstance(cell.text, Clipped) else None for cell in rows["node_id"].values
+    ]
+    assert texts[0] == rows["node_id"].expected.text
+    assert texts[1] == texts[2] != texts[0]
+
+
+def test_the_base_is_known_from_the_others_where_its_page_is_cut() -> None:
+    cards = _three()
+    cut = [replace(cards[0], bodies=()), *cards[1:]]
+    whole, without = (side_by_side(some).shown[0] for some in (cards, cut))
+    assert [cell and cell.mark for cell in without.calls[0].tools] == ["ok"] * 3
+    assert without.calls == whole.calls
+    nobody = side_by_side([cut[0], replace(cards[1], bodies=()), cards[2]]).shown[0]
+    assert nobody.calls[0].tools[1] is None, "what no page holds is not made up"
+    assert "not on this page" in render_side_by_side(
+        side_by_side([cards[0], replace(cards[1], bodies=()), cards[2]])
+    )
 
 
 VERDICTS = [

@@ -93,6 +93,15 @@ def test_pages_change_when_the_run_does(server: ViewServer, reports: Path) -> No
     assert "INCOMPLETE" in ask(server, "/run/run-2")[2]
 
 
+def test_pages_change_when_their_baseline_does(server: ViewServer, reports: Path) -> None:
+    (reports / "run-2" / "baseline.json").write_text('{"run": "../run-1"}', encoding="utf-8")
+    assert "Is it better?" in ask(server, "/run/run-2")[2]
+    assert "cannot be used" not in ask(server, "/run/run-2")[2]
+    header = json.loads((reports / "run-1" / "run.json").read_text(encoding="utf-8"))
+    (reports / "run-1" / "run.json").write_text(json.dumps({**header, "status": "failed"}), encoding="utf-8")
+    assert "the baseline cannot be used" in ask(server, "/run/run-2")[2]
+
+
 def test_side_by_side_takes_the_oldest_as_base(server: ViewServer) -> None:
     status, _, body = ask(server, "/side?run=run-3&run=run-1")
     assert status == 200, body
@@ -188,6 +197,13 @@ def test_a_damaged_run_says_so_in_plain_text(server: ViewServer, reports: Path) 
     assert status == 422
     assert headers["Content-Type"].startswith("text/plain")
     assert "scores.jsonl" in body
+
+
+def test_gates_that_cannot_be_read_pass_nothing(server: ViewServer, reports: Path) -> None:
+    (reports / "run-3" / "gates.json").write_text("{", encoding="utf-8")
+    body = ask(server, "/")[2]
+    assert 'value="run-3"' in body, "the run is still listed"
+    assert "0 of 1" in body
 
 
 def test_a_taken_port_is_one_clear_message(server: ViewServer, reports: Path) -> None:

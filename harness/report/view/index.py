@@ -10,10 +10,11 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.log import schema
 from harness.log.files import read_json
+from harness.log.reader import RunFolder
 from harness.report.gates import Gates, gates_of
 from harness.report.measures import Estimate, Metric, estimate, metrics
 from harness.report.model import status_of
-from harness.report.run_source import GATES
+from harness.report.run_source import BASELINE, GATES, NOISE, remembered_baseline, stored_gates
 from harness.report.stored import mapping, mappings, whole
 from harness.report.wording_of_change import last_part
 
@@ -131,7 +132,7 @@ class IndexReader:
 def stamp_of(folder: Path) -> tuple[int, ...]:
     """Return what changes whenever a file that a scorecard is made of changes: sizes and dates."""
     stamp: list[int] = []
-    for name in (schema.RUN, schema.SUMMARY, schema.SCORES, GATES, "baseline.json", "noise.json"):
+    for name in (schema.RUN, schema.SUMMARY, schema.SCORES, GATES, BASELINE, NOISE):
         try:
             about = (folder / name).stat()
         except OSError:
@@ -139,6 +140,12 @@ def stamp_of(folder: Path) -> tuple[int, ...]:
         else:
             stamp += [about.st_size, about.st_mtime_ns]
     return tuple(stamp)
+
+
+def page_stamp(folder: Path) -> tuple[int, ...]:
+    """Return what changes whenever a run's page does: its own stamp, and that of the run it is held against."""
+    baseline = remembered_baseline(RunFolder(folder)).folder if (folder / BASELINE).is_file() else None
+    return stamp_of(folder) + (stamp_of(baseline) if baseline is not None else ())
 
 
 def _run_folders(root: Path, depth: int) -> Iterator[Path]:
@@ -160,7 +167,6 @@ def _read_row(folder: Path, key: str) -> RunRow:
     try:
         header = read_json(folder / schema.RUN)
         summary = read_json(folder / schema.SUMMARY) if (folder / schema.SUMMARY).is_file() else {}
-        gates = gates_of(read_json(folder / GATES)) if (folder / GATES).is_file() else None
     except HarnessError as error:
         return _damaged(folder, key, error.what)
     suite, dataset, engine = (mapping(header.get(name)) for name in ("suite", "dataset", "engine"))
@@ -181,7 +187,7 @@ def _read_row(folder: Path, key: str) -> RunRow:
         started=str(header.get("started_at") or ""),
         n=whole(mapping(summary.get("counts")).get("scored")),
         headline=tuple(metric for metric in metrics(summary, suite, overall, {}) if metric.headline),
-        gates=gates,
+        gates=gates_of(stored_gates(folder)),
         problem="",
     )
 

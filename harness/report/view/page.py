@@ -14,7 +14,7 @@ from harness.report.plot import LEFT, RIGHT, Line, Panel, Scale, label, segment,
 from harness.report.text import one_line, visible
 from harness.report.view.index import History, Index, RunRow
 
-WIDE, NARROW = 720, 360
+WIDE, NARROW = 520, 340
 _AXIS, _TOP = 26.0, 4.0
 _MAX_LINES = 5
 

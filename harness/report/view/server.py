@@ -11,6 +11,7 @@ import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from harness.errors import HarnessError, StorageError
@@ -19,7 +20,7 @@ from harness.report.json_ import render_json
 from harness.report.run_source import load_scorecard, load_side_by_side
 from harness.report.side_by_side_html import render_side_by_side, side_by_side_policy
 from harness.report.text import visible
-from harness.report.view.index import Index, IndexReader, RunRow, stamp_of
+from harness.report.view.index import Index, IndexReader, RunRow, page_stamp
 from harness.report.view.page import index_policy, render_index
 
 ADDRESS = "127.0.0.1"
@@ -78,11 +79,11 @@ class Site:
         return self._remembered(("side", *(row.key for row in rows)), tuple(rows))
 
     def _remembered(self, name: tuple[str, ...], rows: tuple[RunRow, ...]) -> Page:
-        stamps = tuple(stamp_of(row.folder) for row in rows)
-        kept = self._kept.get(name)
-        if kept is not None and kept[0] == stamps:
-            return kept[1]
         try:
+            stamps = tuple(page_stamp(row.folder) for row in rows)
+            kept = self._kept.get(name)
+            if kept is not None and kept[0] == stamps:
+                return kept[1]
             page = _made(name[0], rows)
         except HarnessError as error:
             return Page(f"{visible(error.one_message())}\n", TEXT, status=HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -169,6 +170,11 @@ class ViewServer(ThreadingHTTPServer):
                 remedy="Name another one with --port, or 0 for any.",
             ) from error
         self.names = frozenset(f"{name}:{self.port}" for name in (ADDRESS, "localhost"))
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server what this machine is called, as HTTPServer would."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = ADDRESS, self.port
 
     @property
     def port(self) -> int:

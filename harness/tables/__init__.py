@@ -1,0 +1,1 @@
+"""Run folders as tables: for SQL over many runs, and for other programs' files."""

@@ -1,0 +1,88 @@
+"""Releases with known truth: a baseline and a run drawn together, and what a gate says of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.gate.decide import Decision, decide_relative
+from harness.gate.evidence import Evidence, Pairs, Question, weigh
+
+RELEASES = 2000
+
+
+@dataclass(frozen=True)
+class YesNo:
+    """Right-or-wrong samples: shares that break and are fixed, in clusters of `size` that change together or alone."""
+
+    broken: float
+    fixed: float
+    n: int = 250
+    size: int = 1
+    together: bool = False
+
+    @property
+    def truth(self) -> float:
+        return self.fixed - self.broken
+
+    def draw(self, random: np.random.Generator) -> Pairs:
+        clusters = np.arange(self.n) // self.size
+        chance = random.random(clusters[-1] + 1)[clusters] if self.together else random.random(self.n)
+        broke, fixed = chance < self.broken, (chance >= self.broken) & (chance < self.broken + self.fixed)
+        right = random.random(self.n) < 0.85
+        one = np.ones(self.n)
+        before, after = np.where(broke, 1.0, np.where(fixed, 0.0, right)), right.astype(float)
+        after = np.where(broke, 0.0, np.where(fixed, 1.0, after))
+        return Pairs(before=(before, one), after=(after, one), clusters=clusters)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Samples of one to five arguments, each right nine times of ten; a share of clusters answers anew, and worse."""
+
+    churn: float
+    drop: float
+    n: int = 250
+    size: int = 1
+
+    @property
+    def truth(self) -> float:
+        return -self.drop
+
+    def draw(self, random: np.random.Generator) -> Pairs:
+        clusters = np.arange(self.n) // self.size
+        arguments = random.integers(1, 6, self.n)
+        before = random.binomial(arguments, 0.9)
+        anew = (random.random(clusters[-1] + 1) < self.churn)[clusters]
+        after = np.where(anew, random.binomial(arguments, 0.9 - self.drop / self.churn), before)
+        bottom = arguments.astype(float)
+        return Pairs(
+            before=(before.astype(float), bottom), after=(after.astype(float), bottom), clusters=clusters
+        )
+
+
+def released(
+    truth: YesNo | Ratio, question: Question, *, seed: int, releases: int = RELEASES, resamples: int = 200
+) -> Iterator[tuple[Evidence, Decision]]:
+    """Yield what a file of `question.family` equal gates says of each release, gate by gate."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    for _ in range(releases):
+        evidence = [weigh(truth.draw(random), question, resamples=resamples) for _ in range(question.family)]
+        yield from zip(evidence, decide_relative(evidence, [question.margin] * question.family), strict=True)
+
+
+def verdicts(truth: YesNo | Ratio, question: Question, **how: int) -> dict[str, float]:
+    """Return the share of releases with each verdict."""
+    counts = Counter(decision.verdict for _, decision in released(truth, question, **how))
+    return {verdict: counts[verdict] / counts.total() for verdict in ("pass", "fail", "cannot_tell")}
+
+
+def share(
+    truth: YesNo | Ratio, question: Question, holds: Callable[[Evidence, Decision], bool], **how: int
+) -> float:
+    """Return the share of releases for which something holds."""
+    found = [holds(evidence, decision) for evidence, decision in released(truth, question, **how)]
+    return sum(found) / len(found)

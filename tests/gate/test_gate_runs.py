@@ -1,0 +1,429 @@
+"""`harness gate` on runs of a scripted model with planted faults: what was planted is what the gates say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.gate.evaluate import evaluate
+from harness.gate.load import load_gate_file
+from harness.gate.outcomes import read_outcomes
+from harness.log.reader import RunFolder
+from harness.run.noise_file import NoiseFile, about, noise_path, write_noise
+from tests.gate.conftest import World, measure
+
+NAMES = {"name": "names", "metric": "tool_name_accuracy", "at_least": 0.9}
+ARGUMENTS = {"name": "arguments_no_worse", "metric": "parameter_accuracy", "no_worse_by": 0.05}
+RATIO = {"name": "arguments_f1_no_worse", "metric": "argument_f1", "no_worse_by": 0.05}
+CALM = {"name": "few_inventions", "metric": "hallucination_rate", "at_most": 0.05}
+
+
+@pytest.fixture
+def based(world: World, in_process: Any) -> World:
+    """The world, with the good run's baseline committed."""
+    world.gates(NAMES, ARGUMENTS, RATIO, CALM)
+    assert in_process("gate", world.runs["good"], "--propose-baseline").exit_code == 1
+    return world
+
+
+def wrong(run: Path, measure: str) -> set[str]:
+    """The samples that a measure applies to and that are wrong."""
+    samples = read_outcomes(run, [measure]).samples
+    return {key[0] for key, one in samples.items() if one.parts and one.parts[0] == (0.0, 1.0)}
+
+
+def test_the_run_of_its_own_baseline_passes(based: World, in_process: Any) -> None:
+    done = in_process("gate", based.runs["good"])
+    assert done.exit_code == 0, done.out
+    assert "4 of 4 gates passed" in done.out
+
+
+def test_a_better_run_passes(based: World, in_process: Any) -> None:
+    assert in_process("gate", based.runs["tuned"]).exit_code == 0
+
+
+def test_a_damaged_run_fails_the_gates_that_were_planted_and_no_other(based: World, in_process: Any) -> None:
+    done = in_process("gate", based.runs["damaged"], "--json")
+    assert done.exit_code == 1
+    (report,) = json.loads(done.out)
+    found = {gate["name"]: gate for gate in report["gates"]}
+    assert {name for name, gate in found.items() if gate["outcome"] == "fail"} == {
+        "arguments_no_worse",
+        "arguments_f1_no_worse",
+    }
+    assert not report["passed"]
+    good, damaged = (wrong(based.runs[name], "parameter_accuracy") for name in ("good", "damaged"))
+    gate = found["arguments_no_worse"]
+    assert (gate["broken"], gate["fixed"]) == (len(damaged - good), len(good - damaged))
+    assert gate["difference"] == pytest.approx((len(good) - len(damaged)) / gate["n"])
+    assert gate["low"] < gate["difference"] < gate["high"]
+
+
+def test_the_scorecard_finds_the_gates_in_the_run_folder(based: World, in_process: Any) -> None:
+    from harness.report.gates import gates_of
+
+    in_process("gate", based.runs["damaged"])
+    gates = gates_of(json.loads((based.runs["damaged"] / "gates.json").read_text()))
+    assert gates is not None
+    assert gates.total == 4
+    assert not gates.passed
+    assert {row.name for row in gates.rows if row.stops} == {"arguments_no_worse", "arguments_f1_no_worse"}
+
+
+def test_against_another_run_needs_no_baseline_file(world: World, in_process: Any) -> None:
+    world.gates(ARGUMENTS, baseline=None)
+    assert in_process("gate", world.runs["damaged"], "--against", world.runs["good"]).exit_code == 1
+    assert in_process("gate", world.runs["good"], "--against", world.runs["damaged"]).exit_code == 0
+
+
+def test_a_file_and_the_run_it_was_made_of_say_the_same(based: World) -> None:
+    file = load_gate_file(based.suite / "tool_calling.gate.yaml")
+    by_file = evaluate(based.runs["damaged"], file)
+    by_run = evaluate(based.runs["damaged"], file, against=based.runs["good"])
+    assert by_file.results == by_run.results
+
+
+def test_a_gate_on_a_slice_uses_the_slice_alone(based: World) -> None:
+    path = based.gates(
+        {**ARGUMENTS, "name": "ko", "slice": {"language": "ko"}},
+        {**NAMES, "name": "en", "slice": {"language": "en"}},
+    )
+    korean, english = evaluate(based.runs["damaged"], load_gate_file(path)).results
+    samples = read_outcomes(based.runs["damaged"], ["parameter_accuracy"], ["language"]).samples
+    asked = [one for one in samples.values() if one.tags["language"] == "ko" and one.parts[0][1]]
+    assert korean.n == len(asked)
+    assert korean.verdict == "fail"
+    assert korean.slice == "language=ko"
+    assert english.n < 200
+
+
+def test_a_slice_of_three_samples_cannot_tell(based: World, in_process: Any) -> None:
+    records = based.root / "datasets" / "structural" / "test.jsonl"
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    called = [line for line in lines if line["expect"] == "call"]
+    for line in called[:3]:
+        line["tags"]["category"] = "rare"
+    records.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    run, other = measure(based.root, "good"), measure(based.root, "damaged")
+    rare = {"slice": {"category": "rare"}}
+    based.gates(
+        {**ARGUMENTS, "name": "rare_no_worse", **rare},
+        {**NAMES, "name": "rare_at_least", "at_least": 0.0, **rare},
+        {**ARGUMENTS, "name": "rare_anyway", **rare, "min_n": 1},
+        baseline=None,
+        cannot_tell="fail",
+    )
+    done = in_process("gate", other, "--against", run, "--json")
+    (report,) = json.loads(done.out)
+    assert [gate["verdict"] for gate in report["gates"]] == ["cannot_tell"] * 2 + ["cannot_tell"]
+    assert "3 samples; min_n asks for 20" in report["gates"][0]["sentence"]
+    assert "5 clusters are the least" in report["gates"][2]["sentence"]
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(("action", "code"), [("pass", 0), ("warn", 0), ("fail", 1)])
+@pytest.mark.parametrize("place", ["file", "gate"])
+def test_what_cannot_tell_does_is_the_gates_choice(
+    based: World, in_process: Any, action: str, code: int, place: str
+) -> None:
+    undecided = {**ARGUMENTS, "name": "too_fine", "no_worse_by": 0.001}
+    if place == "gate":
+        based.gates({**undecided, "cannot_tell": action}, cannot_tell="fail" if code == 0 else "pass")
+    else:
+        based.gates(undecided, cannot_tell=action)
+    done = in_process("gate", based.runs["good"])
+    assert done.exit_code == code
+    assert "CANNOT TELL" in done.out
+    assert "These samples show a drop of" in done.out
+    assert "needs about" in done.out
+
+
+def test_by_interval_a_bound_needs_the_whole_interval(based: World) -> None:
+    value = 1 - len(wrong(based.runs["good"], "tool_name_accuracy")) / 174
+    just_below = round(value - 0.005, 4)
+    path = based.gates(
+        {**NAMES, "name": "by_value", "at_least": just_below},
+        {**NAMES, "name": "by_interval", "at_least": just_below, "by": "interval"},
+    )
+    by_value, by_interval = evaluate(based.runs["good"], load_gate_file(path)).results
+    assert by_value.verdict == "pass"
+    assert by_interval.verdict in ("cannot_tell", "pass")
+    assert (by_interval.verdict == "pass") == ((by_interval.low or 0) >= just_below)
+
+
+BAD_GATES = [
+    ({**NAMES, "metric": "tool_name_acuracy"}, "measures no 'tool_name_acuracy'", "Did you mean 'tool_name_accuracy'?", "a metric the suite lacks"),
+    ({**NAMES, "slice": {"langage": "ko"}}, "no slice 'langage'", "Did you mean 'language'?", "a slice the suite lacks"),
+    ({**NAMES, "slice": {"language": "kr"}}, "no sample has language=kr", "Values of language: en, ko.", "a value no sample has"),
+    ({**NAMES, "at_least": 90}, "lies between 0 and 1", "0.9 for 90 %", "percent instead of a share"),
+    ({**ARGUMENTS, "no_worse_by": 5}, "lies between 0 and 1", "0.05 for five points", "points instead of a share"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gate", "what", "remedy", "why"), BAD_GATES, ids=[case[3] for case in BAD_GATES])
+def test_a_gate_on_what_the_run_lacks_is_refused_with_its_line(
+    based: World, in_process: Any, gate: dict[str, Any], what: str, remedy: str, why: str
+) -> None:
+    path = based.gates(CALM, gate)
+    done = in_process("gate", based.runs["good"])
+    assert done.exit_code == 4, why
+    assert f"{path}:{load_gate_file(path).lines[1]}: " in done.err
+    assert what in done.err
+    assert remedy in done.err
+    assert "Traceback" not in done.err
+
+
+def edit(path: Path, change: Any) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+INCOMPLETE = [
+    ("an interrupted run", lambda run: edit(run / "run.json", lambda header: header.update(status="interrupted"))),
+    ("a run that is going on", lambda run: edit(run / "run.json", lambda header: header.update(status="running"))),
+    ("samples without answer", lambda run: edit(run / "summary.json", lambda total: total["counts"].update(generated=249))),
+    ("no sample at all", lambda run: edit(run / "summary.json", lambda total: total["counts"].update(planned=0, generated=0))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("why", "damage"), INCOMPLETE, ids=[case[0] for case in INCOMPLETE])
+def test_an_incomplete_run_passes_nothing(based: World, in_process: Any, why: str, damage: Any) -> None:
+    damage(based.runs["good"])
+    done = in_process("gate", based.runs["good"])
+    assert done.exit_code == 6, why
+    assert "an incomplete run passes no gate" in done.err
+    assert "PASS" not in done.out
+    assert not (based.runs["good"] / "gates.json").exists()
+
+
+def test_errors_beyond_the_largest_rate_pass_nothing(based: World, in_process: Any) -> None:
+    run = based.runs["broken_engine"]
+    errors = json.loads((run / "summary.json").read_text())["counts"]["errors"]
+    assert errors > 0
+    for rate, code in ((None, 6), ((errors - 1) / 250, 6), (errors / 250, 0)):
+        based.gates(NAMES, CALM, max_error_rate=rate)
+        done = in_process("gate", run)
+        assert done.exit_code == code, rate
+        assert (f"{errors} of 250 samples have an error" in done.err) == (code == 6)
+
+
+def test_samples_that_only_the_baseline_answered_do_not_drop_out_unseen(
+    based: World, in_process: Any
+) -> None:
+    run = based.runs["good"]
+    scores = run / "scores.jsonl"
+    records = [json.loads(line) for line in scores.read_text().splitlines()]
+    for record in records[:20]:
+        record["status"] = "error"
+    scores.write_text("".join(json.dumps(record) + "\n" for record in records))
+    done = in_process("gate", run)
+    assert done.exit_code == 6
+    assert "20 of 250 samples that the baseline answered have no score" in done.err
+
+
+def test_a_run_of_a_part_of_the_suite_is_not_compared(based: World, in_process: Any) -> None:
+    script = based.root / "scripts" / "good.yaml"
+    done = in_process("run", based.suite, "--engine", "scripted", "--engine-option", f"script={script}", "--limit", "50", "--out", based.root / "part")  # fmt: skip
+    assert done.exit_code == 0
+    (part,) = (based.root / "part").iterdir()
+    done = in_process("gate", part)
+    assert done.exit_code == 4
+    assert "200 of the baseline's 250 samples are not in this run" in done.err
+    done = in_process("gate", part, "--propose-baseline")
+    assert done.exit_code == 4
+    assert "a part of the suite" in done.err
+
+
+HEADERS = [
+    (lambda header: header["prompt"].update(template_sha256="0" * 64), "another prompt (chat template)"),
+    (lambda header: header["dataset"].update(sha256="0" * 64), "another data-set version"),
+    (lambda header: header["sampling"].update(max_new_tokens=7), "another sampling (max_new_tokens)"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), HEADERS, ids=[said for _, said in HEADERS])
+def test_a_run_that_was_asked_otherwise_is_refused(
+    based: World, in_process: Any, change: Any, said: str
+) -> None:
+    edit(based.runs["good"] / "run.json", change)
+    done = in_process("gate", based.runs["good"])
+    assert done.exit_code == 4
+    assert said in done.err
+    assert str(based.baseline) in done.err
+
+
+def test_a_run_of_another_suite_version_is_refused(based: World, in_process: Any) -> None:
+    edit(based.runs["good"] / "run.json", lambda header: header["suite"].update(version="0.9.0"))
+    done = in_process("gate", based.runs["good"])
+    assert done.exit_code == 4
+    assert "another version of the suite: 0.9.0, and the gates are for 1.0.0" in done.err
+
+
+def test_a_corrupted_baseline_is_named_and_nothing_passes(based: World, in_process: Any) -> None:
+    based.baseline.write_text(based.baseline.read_text().replace('"1 ', '"0 ', 1))
+    done = in_process("gate", based.runs["good"])
+    assert done.exit_code == 4
+    assert "corrupted baseline: its contents are not those of its sha256" in done.err
+
+
+COMMANDS = [
+    (["--baseline", "x.json", "--against", "y"], "give one of them"),
+    (["--propose-baseline", "--json"], "leave out --against and --json"),
+    (["--gate-file", "nowhere.gate.yaml"], "no such file"),
+    (["--suite", "nowhere"], "no longer at nowhere"),
+    (["--baseline", "nowhere.json"], "there is no baseline yet"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), COMMANDS)
+def test_a_wrong_command_is_one_message(based: World, in_process: Any, options: list[str], said: str) -> None:
+    done = in_process("gate", based.runs["good"], *options)
+    assert done.exit_code == 4
+    assert said in done.err
+
+
+def test_nothing_to_decide_is_exit_5(world: World, in_process: Any) -> None:
+    assert in_process("gate", world.runs["good"]).exit_code == 5
+    (world.suite / "a.gate.yaml").write_text("schema: 1\ngates: []\n")
+    assert in_process("gate", world.runs["good"]).exit_code == 5
+
+
+def test_a_baseline_without_a_gate_that_compares_is_refused(world: World, in_process: Any) -> None:
+    world.gates(NAMES)
+    done = in_process("gate", world.runs["good"], "--baseline", "x.json")
+    assert done.exit_code == 4
+    assert "no gate in this file has no_worse_by" in done.err
+
+
+def test_hostile_summaries_are_one_message(based: World, in_process: Any) -> None:
+    summary = based.runs["good"] / "summary.json"
+    sound = json.loads(summary.read_text())
+    row = sound["aggregates"][0]
+    for change in (
+        {"counts": []},
+        {"counts": {"planned": "250", "generated": 250, "errors": 0}},
+        {"counts": {"planned": 250, "generated": 250, "errors": True}},
+        {"measures": 3},
+        {"measures": {"tool_name_accuracy": "good"}},
+        {"aggregates": {}},
+        {"aggregates": [3]},
+        {"aggregates": [{**row, "value": "high"}]},
+        {"aggregates": [{**row, "n": -1}]},
+        {"aggregates": []},
+    ):
+        summary.write_text(json.dumps({**sound, **change}))
+        done = in_process("gate", based.runs["good"])
+        assert done.exit_code == 4, change
+        assert "damaged" in done.err, change
+        assert "Score again" in done.err
+    summary.write_text(json.dumps(sound).replace('"value": 1.0', '"value": NaN', 1))
+    assert in_process("gate", based.runs["good"]).exit_code == 4
+
+
+def test_a_proposal_is_written_shown_and_exits_with_1(based: World, in_process: Any) -> None:
+    before = based.baseline.read_text()
+    done = in_process("gate", based.runs["damaged"], "--propose-baseline")
+    assert done.exit_code == 1
+    assert based.baseline.read_text() != before
+    good, damaged = (wrong(based.runs[name], "parameter_accuracy") for name in ("good", "damaged"))
+    assert f"{len(damaged - good)} broke: " in done.out
+    assert sorted(damaged - good)[0] in done.out
+    assert in_process("gate", based.runs["damaged"]).exit_code == 0
+
+
+def test_proposing_the_same_answers_changes_nothing(based: World, in_process: Any) -> None:
+    before = based.baseline.read_bytes()
+    again = measure(based.root, "good")
+    done = in_process("gate", again, "--propose-baseline")
+    assert done.exit_code == 0
+    assert "nothing to propose" in done.out
+    assert based.baseline.read_bytes() == before
+
+
+def test_a_proposal_over_a_baseline_of_something_else_says_why_nothing_is_compared(
+    based: World, in_process: Any
+) -> None:
+    edit(based.runs["good"] / "run.json", lambda header: header["dataset"].update(sha256="0" * 64))
+    done = in_process("gate", based.runs["good"], "--propose-baseline")
+    assert done.exit_code == 1
+    assert "the old one is for another data-set version" in done.out
+    based.baseline.write_text("not JSON")
+    done = in_process("gate", based.runs["good"], "--propose-baseline")
+    assert done.exit_code == 1
+    assert "corrupted baseline" in done.out
+
+
+@pytest.mark.parametrize("name", ["broken_engine", "interrupted"])
+def test_an_incomplete_run_is_no_baseline(based: World, in_process: Any, name: str) -> None:
+    run = based.runs.get(name, based.runs["good"])
+    if name == "interrupted":
+        edit(run / "run.json", lambda header: header.update(status="interrupted"))
+    before = based.baseline.read_bytes()
+    assert in_process("gate", run, "--propose-baseline").exit_code == 6
+    assert based.baseline.read_bytes() == before
+
+
+def test_every_gate_file_of_the_suite_is_evaluated_and_one_may_be_named(
+    based: World, in_process: Any
+) -> None:
+    other = based.gates(CALM, name="other")
+    done = in_process("gate", based.runs["good"], "--json")
+    assert [len(report["gates"]) for report in json.loads(done.out)] == [1, 4]
+    done = in_process("gate", based.runs["good"], "--json", "--gate-file", other)
+    assert [gate["name"] for gate in json.loads(done.out)[0]["gates"]] == ["few_inventions"]
+
+
+def test_a_suite_that_moved_is_found_where_it_is_said_to_be(based: World, in_process: Any) -> None:
+    moved = based.root / "suites" / "moved"
+    shutil.move(based.suite, moved)
+    assert in_process("gate", based.runs["good"]).exit_code == 4
+    assert in_process("gate", based.runs["good"], "--suite", moved).exit_code == 0
+
+
+def test_control_characters_never_reach_the_terminal(based: World, in_process: Any) -> None:
+    content = yaml.safe_load((based.suite / "tool_calling.gate.yaml").read_text())
+    content["gates"][0]["metric"] = "tool\x07\u202ename"
+    (based.suite / "tool_calling.gate.yaml").write_text(yaml.safe_dump(content))
+    done = in_process("gate", based.runs["good"])
+    assert done.exit_code == 4
+    assert "\x07" not in done.err
+    assert "\u202e" not in done.err
+
+
+def test_the_noise_floor_stands_beside_every_difference_and_changes_no_verdict(
+    based: World, in_process: Any
+) -> None:
+    run = based.runs["damaged"]
+    path = noise_path(based.root / "reports", RunFolder(run).header())
+    made = NoiseFile(
+        about=about(RunFolder(run).header()),
+        varied="batch_size",
+        values=(1, 8),
+        runs=("a", "b"),
+        samples=250,
+        replies_changed=0.1,
+        outcomes_changed=0.02,
+        floors={"parameter_accuracy": 0.0123},
+    )
+    gates = (ARGUMENTS, RATIO, NAMES, {**ARGUMENTS, "name": "ko", "slice": {"language": "ko"}})
+    file = load_gate_file(based.gates(*gates))
+    before = evaluate(run, file).results
+    write_noise(path, made)
+    after = evaluate(run, file).results
+    assert [result.noise for result in after] == [0.0123, None, None, None]
+    assert (
+        after[0].sentence == f"{before[0].sentence} Another batch size alone moves it by up to 1.23 points."
+    )
+    assert [result.verdict for result in after] == [result.verdict for result in before]
+    assert after[1:] == before[1:]
+    write_noise(path, replace(made, about={**made.about, "dataset": {}}))
+    assert evaluate(run, file).results == before
+    path.write_text("{")
+    assert in_process("gate", run).exit_code == 4

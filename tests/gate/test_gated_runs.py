@@ -1,0 +1,63 @@
+"""Which run a gate file needs: command line before gate file before suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.gate.schema import Target
+from harness.run.obtain import one_target
+from harness.run.session import SessionRequest
+from harness.suite.load import load_suite
+from harness.testing.gated_runs import GatedRuns, RunOptions
+from tests.gate.conftest import World
+
+REQUESTS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
+    ({}, {}, {"engine": "hf", "model": None, "adapters": ()}, "nothing is said: the suite's own"),
+    ({"adapter": "../a"}, {}, {"adapters": ("BASE/../a",)}, "a path of the gate file is beside it"),
+    ({"adapter": "base"}, {}, {"adapters": ("base",)}, "base is no path"),
+    ({"model": "smollm2-135m"}, {}, {"model": "smollm2-135m"}, "an alias is no path"),
+    ({"model": "here"}, {}, {"model": "BASE/here"}, "a folder beside the gate file"),
+    ({"model": "m", "adapter": "a"}, {"adapter": "/b"}, {"model": "m", "adapters": ("/b",)}, "another adapter of the same model"),
+    ({"model": "m", "adapter": "a"}, {"model": "x"}, {"model": "x", "adapters": ()}, "another model has not this adapter"),
+    ({"engine": "scripted", "options": {"script": "s.yaml"}}, {}, {"engine": "scripted", "options": {"script": "BASE/s.yaml"}}, "a script beside the gate file"),
+    ({"engine": "replay", "options": {"from": "r"}}, {}, {"engine": "replay", "options": {"from": "BASE/r"}}, "a recording beside the gate file"),
+    ({"engine": "scripted", "options": {"script": "s.yaml"}}, {"model": "x"}, {"engine": "hf", "model": "x", "options": {}}, "a real model instead of the script"),
+    ({"engine": "hf", "options": {"max_batch": "4"}}, {"adapter": "/b"}, {"options": {"max_batch": "4"}, "adapters": ("/b",)}, "options of an engine stay with it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "options", "asked", "why"), REQUESTS, ids=[case[3] for case in REQUESTS])
+def test_what_is_asked_of_a_session(
+    tmp_path: Path, target: dict[str, Any], options: dict[str, Any], asked: dict[str, Any], why: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    runs = GatedRuns(RunOptions(**options))
+    request = runs._request(Target(**target), tmp_path)
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("BASE/"):
+            return str((tmp_path / value.removeprefix("BASE/")).resolve())
+        if isinstance(value, tuple):
+            return tuple(map(placed, value))
+        return {key: placed(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    for key, value in asked.items():
+        assert getattr(request, key) == placed(value), why
+
+
+def test_the_target_is_the_suites_one_adapter(world: World) -> None:
+    spec = world.suite / "suite.yaml"
+    for adapters, chosen in (("[]", ("base",)), ("[../../train/a]", (str(world.root / "train/a"),))):
+        spec.write_text(spec.read_text().replace("adapters: []", f"adapters: {adapters}"))
+        assert one_target(load_suite(str(world.suite)), SessionRequest()).adapters == chosen
+    suite = load_suite(str(world.suite))
+    assert one_target(suite, SessionRequest(model="other")).adapters == ("base",)
+    assert one_target(suite, SessionRequest(adapters=("x",))).adapters == ("x",)
+    assert one_target(suite, SessionRequest(engine="scripted")).adapters == ()
+    spec.write_text(spec.read_text().replace("[../../train/a]", "[a, b]"))
+    with pytest.raises(UsageError, match="2 adapters"):
+        one_target(load_suite(str(world.suite)), SessionRequest())
