@@ -44,14 +44,15 @@ class SynthResult:
 
 
 def synthesise(spec_path: Path, out_dir: Path) -> SynthResult:
-    """Write train, validation and test.jsonl, tools.json and SHA256SUMS into `out_dir`.
+    """Write train, validation and test.jsonl (those that hold records), tools.json and SHA256SUMS into `out_dir`.
 
     Raises SpecError for a specification that is wrong or too narrow to yield the records it asks for, StorageError
     if the files cannot be written.
     """
     plan = read_plan(spec_path)
     files = {"tools.json": _tools_json(plan)}
-    for split in SPLITS:
+    splits = [split for split in SPLITS if plan.spec.splits[split]]
+    for split in splits:
         try:
             records = _Builder(plan, split).records()
         except SpecError as error:
@@ -65,7 +66,7 @@ def synthesise(spec_path: Path, out_dir: Path) -> SynthResult:
             (out_dir / name).write_bytes(text.encode())
     except OSError as error:
         raise StorageError(f"cannot be written: {error.strerror}", where=error.filename or out_dir) from None
-    return SynthResult({split: plan.spec.splits[split] for split in SPLITS}, checksums)
+    return SynthResult({split: plan.spec.splits[split] for split in splits}, checksums)
 
 
 def _tools_json(plan: Plan) -> str:

@@ -32,11 +32,15 @@ Block = ParallelBlock | FollowUpBlock | AskBlock | NoCallBlock | None
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A template with what it means. `key` is its entry in `arguments` (calls only); `block` its YAML block."""
+    """A template with what it means. `key` is its entry in `arguments` (calls only); `block` its YAML block.
+
+    `train_only`: it is not divided among the splits.
+    """
 
     template: Template
     key: str | None
     block: Block
+    train_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,11 @@ def read_plan(path: Path) -> Plan:
             _known_tool(member, catalog, f"{path} (tool_sets.{name})")
     sampler = Sampler(slot_file.slots)
     utterances: list[tuple[str, Utterance]] = []
+    numbers: dict[tuple[str, str], int] = {}
     readers: dict[Language, list[FollowUpBlock]] = {language: [] for language in spec.languages}
-    for file_path, file in files:
+    for file_path, file, train_only in files:
         try:
-            utterances += _utterances(file, spec, catalog)
+            utterances += _utterances(file, spec, catalog, numbers, train_only)
         except SpecError as error:
             raise SpecError(error.what, where=error.where or file_path, remedy=error.remedy) from None
         for block in file.follow_up:
@@ -117,15 +122,20 @@ def _known_tool(name: str, catalog: ToolCatalog, where: str | None = None) -> No
         raise SpecError(f"unknown tool {name!r}", where=where, remedy=did_you_mean(name, catalog, "Tools"))
 
 
-def _utterances(file: UtteranceFile, spec: SynthSpec, catalog: ToolCatalog) -> list[tuple[str, Utterance]]:
-    """Return (category, utterance) of one file; calls have the category `call`."""
+def _utterances(
+    file: UtteranceFile,
+    spec: SynthSpec,
+    catalog: ToolCatalog,
+    numbers: dict[tuple[str, str], int],
+    train_only: bool,
+) -> list[tuple[str, Utterance]]:
+    """Return (category, utterance) of one file; calls have the category `call`. `numbers` goes on counting."""
     found: list[tuple[str, Utterance]] = []
-    numbers: dict[tuple[str, str], int] = {}
 
     def add(category: str, lang: Language, group: str, text: str, key: str | None, block: Block) -> Template:
         numbers[lang, group] = number = numbers.get((lang, group), 0) + 1
         template = make_template(f"{lang}-{group.replace('/', '-')}-{number:02d}", lang, group, text)
-        found.append((category, Utterance(template, key, block)))
+        found.append((category, Utterance(template, key, block, train_only)))
         return template
 
     for lang, calls in file.calls.items():
@@ -196,7 +206,8 @@ def _pools(
     groups: dict[tuple[str, Language, str], list[Utterance]] = {}
     for category, utterance in utterances:
         template = utterance.template
-        groups.setdefault((category, template.lang, template.group), []).append(utterance)
+        if not utterance.train_only:
+            groups.setdefault((category, template.lang, template.group), []).append(utterance)
     pools: dict[tuple[str, str, Language], list[Utterance]] = {}
     for (category, lang, group), members in sorted(groups.items(), key=lambda item: item[0]):
         if len(members) < 3:
@@ -213,4 +224,7 @@ def _pools(
         }
         for split, part in parts.items():
             pools.setdefault((split, category, lang), []).extend(part)
+    for category, utterance in utterances:
+        if utterance.train_only:
+            pools.setdefault(("train", category, utterance.template.lang), []).append(utterance)
     return {key: tuple(part) for key, part in pools.items()}

@@ -157,7 +157,11 @@ class UtteranceFile(Spec):
 
 
 class SynthSpec(Spec):
-    """The top file; the others lie beside it and are named here."""
+    """The top file; the others are named here, relative to it.
+
+    The templates in the files of `utterances` are divided among the splits; those of `train_only` occur in train alone,
+    and change nothing in the other splits. A split of 0 records is not written.
+    """
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str
@@ -169,18 +173,25 @@ class SynthSpec(Spec):
     tools: str
     slots: str
     utterances: list[str]
+    train_only: list[str] = Field(default_factory=list)
     tool_sets: dict[str, Annotated[list[str], Field(min_length=1)]]
     arguments: dict[str, dict[str, Any]]
 
 
-def read_parts(path: Path) -> tuple[SynthSpec, ToolFile, SlotFile, list[tuple[Path, UtteranceFile]]]:
-    """Return the top file and the files it names. Raises SpecError with file and line."""
+def read_parts(path: Path) -> tuple[SynthSpec, ToolFile, SlotFile, list[tuple[Path, UtteranceFile, bool]]]:
+    """Return the top file and the files it names, utterances with whether they are for train alone.
+
+    Raises SpecError with file and line.
+    """
     spec = read_yaml_spec(path, SynthSpec)
     folder = path.parent
-    utterances = [(folder / name, read_yaml_spec(folder / name, UtteranceFile)) for name in spec.utterances]
+    named = [(name, False) for name in spec.utterances] + [(name, True) for name in spec.train_only]
     return (
         spec,
         read_yaml_spec(folder / spec.tools, ToolFile),
         read_yaml_spec(folder / spec.slots, SlotFile),
-        utterances,
+        [
+            (folder / name, read_yaml_spec(folder / name, UtteranceFile), train_only)
+            for name, train_only in named
+        ],
     )

@@ -3,6 +3,7 @@ asked for: safetensors only, no code from the folder, no network."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,8 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    # transformers and PEFT import bitsandbytes, which warns of a downloadable kernel on every CPU that could use it.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = choose_dtype(
         request.dtype,

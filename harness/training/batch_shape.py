@@ -66,7 +66,7 @@ def shape_of_rows(recipe: Recipe, train: Sequence[TokenRow], validation: Sequenc
         tokens = longest = min(size * recipe.tokens.max_length, sum(len(row.ids) for row in kept))
         supervised = max(1, math.ceil(tokens * max(row.supervised / len(row.ids) for row in kept)))
     elif recipe.tokens.share_prefix:
-        largest = largest_layout(_micro_batches(recipe, kept))
+        largest = largest_layout(_micro_batches(kept, size, recipe.training.seed))
         tokens = len(largest.ids)
         attended, masked = branches(largest)
         if checked:
@@ -90,8 +90,21 @@ def shape_of_rows(recipe: Recipe, train: Sequence[TokenRow], validation: Sequenc
 
 def largest_layout(batches: Iterable[Sequence[TokenRow]]) -> Layout:
     """Return the tree with the most tokens among the micro-batches whose rows hold the most."""
+    return layout(_largest_tree(batches))
+
+
+def largest_micro_batch(
+    rows: Sequence[TokenRow], size: int, *, share_prefix: bool, seed: int
+) -> Sequence[TokenRow]:
+    """Return the rows of the micro-batch that takes the most memory (a heaviest one, where rows are drawn freely)."""
+    if share_prefix:
+        return _largest_tree(_micro_batches(rows, size, seed))
+    return sorted(rows, key=lambda row: -len(row.ids))[:size]
+
+
+def _largest_tree(batches: Iterable[Sequence[TokenRow]]) -> Sequence[TokenRow]:
     fullest = sorted(batches, key=lambda batch: -sum(len(row.ids) for row in batch))[:_LAID_OUT]
-    return max((layout(batch) for batch in fullest), key=lambda made: len(made.ids))
+    return max(fullest, key=lambda batch: len(layout(batch).ids))
 
 
 def branches(made: Layout) -> tuple[int, int]:
@@ -133,9 +146,8 @@ def _fitting(recipe: Recipe, rows: Sequence[TokenRow]) -> list[TokenRow]:
     return [row for row in cut if row is not None]
 
 
-def _micro_batches(recipe: Recipe, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:
+def _micro_batches(rows: Sequence[TokenRow], size: int, seed: int) -> list[list[TokenRow]]:
     from harness.training.batches import GroupedSampler
 
-    size = recipe.training.per_device_train_batch_size
-    order = list(GroupedSampler([row.group for row in rows], size, recipe.training.seed, lambda: 0))
+    order = list(GroupedSampler([row.group for row in rows], size, seed, lambda: 0))
     return [[rows[index] for index in order[at : at + size]] for at in range(0, len(order), size)]

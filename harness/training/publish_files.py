@@ -142,10 +142,11 @@ def _rounded(path: Path, dtype: str) -> bytes:
 
     tensors = load_file(path)
     kind = getattr(torch, dtype)
-    return save(
+    rounded: bytes = save(
         {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()},
         metadata={"format": "pt"},
     )
+    return rounded
 
 
 def left_behind(adapter: Path) -> list[str]:

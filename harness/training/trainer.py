@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTTrainer
 
 from harness.training.adapter_precision import widened_inputs
+from harness.training.batch_shape import largest_micro_batch
 from harness.training.batches import GroupedSampler, SharedPrefixCollator
 from harness.training.rows import TokenRow
 from harness.training.supervised_head import score_supervised_positions
@@ -46,6 +48,7 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
         self._share_prefix = share_prefix
         self._task_metrics = task_metrics
         self.data_wait_s = 0.0
+        self._rehearsed = False
         super().__init__(
             train_dataset=_dataset(rows.train, indexed=not options["args"].packing),
             eval_dataset=_dataset(rows.validation[:1] or rows.train[:1], indexed=False),
@@ -80,6 +83,36 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
         found = super().get_batch_samples(*arguments, **options)
         self.data_wait_s += time.perf_counter() - start
         return found
+
+    def training_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        """Return TRL's loss. Before the first step, the largest micro-batch is computed once and thrown away."""
+        if not self._rehearsed:
+            self._rehearsed = True
+            self._rehearse(model)
+        return super().training_step(model, inputs, *arguments, **options)
+
+    def _rehearse(self, model: Any) -> None:
+        """Compute the largest micro-batch forwards and backwards, and leave nothing of it behind.
+
+        What does not fit shows now and not hours later, and an allocator that has met the largest sizes first has
+        room for all others: sizes that grow over a run leave holes that it cannot use. Not in distributed runs, whose
+        processes would have to do it together, nor with packing, which makes rows of one size.
+        """
+        if self.accelerator.num_processes > 1 or self.args.n_gpu > 1 or self.args.packing:
+            return
+        rows = self._row_sets.train
+        largest = largest_micro_batch(
+            rows,
+            self.args.per_device_train_batch_size,
+            share_prefix=self._share_prefix,
+            seed=self.args.seed,
+        )
+        collate: Any = SharedPrefixCollator(largest) if self._share_prefix else self._padded(largest)
+        metrics, tokens = copy.deepcopy(self._metrics), self._total_train_tokens
+        with torch.random.fork_rng(enabled=True):
+            super().training_step(model, collate([{"row": index} for index in range(len(largest))]))
+        model.zero_grad(set_to_none=True)
+        self._metrics, self._total_train_tokens = metrics, tokens
 
     def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """Return TRL's loss. Its token count reads a mask that a tree does not have, so tokens are counted here."""

@@ -177,7 +177,11 @@ def test_interrupt_keeps_what_is_finished_and_says_how_to_go_on(
     tmp_path: Path, stop: signal.Signals, undisturbed: dict[str, object]
 ) -> None:
     process = subprocess.Popen(
-        _command("--out", tmp_path, "--engine-option", "delay_s=0.3"), stderr=subprocess.PIPE, text=True
+        _command("--out", tmp_path, "--engine-option", "delay_s=0.3"),
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores Ctrl-C, and so would everything that these tests start in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

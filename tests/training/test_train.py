@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from harness.errors import EngineError, Interrupted, RunFolderError, StorageError
@@ -324,7 +325,12 @@ def test_a_16_bit_run_with_fp32_adapter_can_answer_a_suite_in_between(recipe, tm
     from harness.training.task_metrics import recipe_metrics
 
     base = make_tiny_model(tmp_path / "wide", hidden=64, context=4096)
-    suite = Path(__file__).resolve().parents[2] / "suites" / "_smoke"
+    root = Path(__file__).resolve().parents[2]
+    suite = tmp_path / "suite"
+    shutil.copytree(root / "suites" / "_smoke", suite)
+    spec = yaml.safe_load((suite / "suite.yaml").read_text(encoding="utf-8"))
+    spec["dataset"] = {"path": str(root / "datasets" / "structural"), "split": "test"}
+    (suite / "suite.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
     path = recipe(
         base=str(base),
         quantization="nf4",

@@ -1,0 +1,38 @@
+"""Trackers get the curves, without a login and without a word to any server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.training.test_train import run
+
+
+def test_tensorboard_files_lie_in_the_run_folder(recipe, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    outcome = run(recipe(report_to="tensorboard"), tmp_path / "runs")
+    files = list(outcome.folder.rglob("events.out.tfevents.*"))
+    assert files
+    events = EventAccumulator(str(files[0].parent)).Reload()
+    logged = [json.loads(line) for line in (outcome.folder / "log.jsonl").read_text("utf-8").splitlines()]
+    expected = [(entry["step"], entry["loss"]) for entry in logged if "loss" in entry]
+    assert [(one.step, one.value) for one in events.Scalars("train/loss")] == [
+        (step, pytest.approx(loss, rel=1e-5)) for step, loss in expected
+    ]
+    assert len(events.Scalars("eval/loss")) == sum("eval_loss" in entry for entry in logged)
+
+
+def test_wandb_records_offline_without_a_login(recipe, tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    run(recipe(report_to="wandb"), tmp_path / "runs")
+    recorded = list(Path("wandb").glob("offline-run-*/*.wandb"))
+    assert recorded
+    assert recorded[0].stat().st_size > 1000
