@@ -62,7 +62,6 @@ def main() -> None:
         place = make(name).relative_to(ROOT)
         harness("report", str(place), "--baseline", str(base.relative_to(ROOT)))
         harness("gate", str(place), "--against", str(base.relative_to(ROOT)))
-        harness("report", str(place))
     runs = [f"reports/examples/scripted-{name}" for name in (BASE, *OTHERS)]
     harness("report", *runs, "--html", f"reports/examples/{SIDE_BY_SIDE}")
 

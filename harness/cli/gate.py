@@ -40,7 +40,10 @@ def command(
     propose_baseline: bool,
     as_json: bool,
 ) -> int:
-    """Hold RUN against thresholds and a baseline; exit with 1 if a gate fails (docs/gates.md)."""
+    """Hold RUN against thresholds and a baseline; exit with 1 if a gate fails (docs/gates.md).
+
+    The verdicts are left in RUN/gates.json, and the scorecard is made again with them on its first screen.
+    """
     if baseline is not None and against is not None:
         raise UsageError("--baseline is a file and --against a run folder: give one of them")
     if propose_baseline and (against is not None or as_json):
@@ -51,16 +54,20 @@ def command(
     if propose_baseline:
         return _propose(run, files, baseline)
     from harness.gate.evaluate import evaluate
-    from harness.gate.gates_file import write_gates
+    from harness.log import schema
+    from harness.report.scorecard_file import show_gates
 
     reports = tuple(evaluate(run, file, baseline=baseline, against=against) for file in files)
-    if refused := write_gates(run, reports):
-        click.echo(f"gates.json was not written: {refused}", err=True)
+    refused = show_gates(run, reports)
+    if refused:
+        _say(refused, err=True)
     if as_json:
         click.echo(json.dumps([report.record() for report in reports], indent=1, ensure_ascii=False))
     else:
         for report in reports:
             _show(report)
+        if not refused:
+            _say(f"scorecard: {run / schema.SCORECARD}")
     return EXIT_GATE_FAILED if any(report.failed for report in reports) else EXIT_DONE
 
 
@@ -80,11 +87,13 @@ def _gate_files(run: Path, named: Path | None, suite: str | None) -> list[GateFi
 
 
 def _show(report: GateReport) -> None:
-    from harness.gate.wording import tally
+    from harness.gate.wording import broken_text, tally
 
     _say(report.file + (f", baseline {report.baseline}" if report.baseline else ""))
     for result in report.results:
         _say(f"  {_label(result):<11}  {result.name}: {result.sentence}")
+        if result.outcome != "pass" and result.broken_samples:
+            _say(f"{'':<15}{broken_text(result.broken_samples, result.broken_samples_more)}")
     failed = len(report.failed)
     stopped = f"; {failed} stop{'s' if failed == 1 else ''} the release" if failed else ""
     _say(tally([result.verdict for result in report.results]) + stopped)
@@ -95,10 +104,10 @@ def _label(result: GateResult) -> str:
     return f"{word} ({_ACTIONS[result.outcome]})" if result.verdict == "cannot_tell" else word
 
 
-def _say(text: str) -> None:
+def _say(text: str, *, err: bool = False) -> None:
     from harness.report.text import visible
 
-    click.echo(visible(text))
+    click.echo(visible(text), err=err)
 
 
 def _propose(run: Path, files: list[GateFile], baseline: Path | None) -> int:

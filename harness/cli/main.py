@@ -12,6 +12,7 @@ import click
 
 from harness import __version__
 from harness.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, HarnessError
+from harness.threads import set_waiting
 
 COMMANDS = {
     "run": "Measure a model on a suite and leave a run folder with a scorecard.",
@@ -78,11 +79,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             reconfigure(errors="backslashreplace")
     # Samples are trees freed by reference counts; looking for cycles among them so often is wasted time.
     gc.set_threshold(50_000, 20, 20)
-    # Small matrix products gain nothing from a second thread, and wait milliseconds for one on a busy machine.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Threads that wait spinning made a model thirty times slower as soon as another program wanted a core; threads that
-    # never spin, a third slower on a quiet machine. This is about 50 microseconds.
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    set_waiting()
     sys.exit(run_command(arguments))
 
 

@@ -104,8 +104,8 @@ def _one(
     variant: Variant, plan: RunPlan, engine: Any, out: Path, events: list[tuple[str, Any]], resume: bool
 ) -> tuple[Any, Path]:
     """Make one run as `harness run` does, or go on with an earlier one; its events say what was varied."""
-    from harness.cli.present import write_scorecard
     from harness.cli.run import one_run
+    from harness.report.scorecard_file import write_scorecard
     from harness.run.noise import EVENT, earlier_run
     from harness.run.score_run import score_run
 

@@ -12,11 +12,10 @@ from rich.console import Console
 
 from harness.errors import StorageError
 from harness.log import schema
-from harness.log.files import write_atomically
 from harness.log.reader import RunFolder
-from harness.report.html import render_html
 from harness.report.model import Scorecard
-from harness.report.run_source import drop_gates, keep_baseline, load_scorecard, prepare
+from harness.report.run_source import drop_gates
+from harness.report.scorecard_file import write_scorecard
 from harness.report.side_by_side import SideBySide
 from harness.report.side_by_side_terminal import render_side_by_side_terminal
 from harness.report.terminal import render_terminal
@@ -38,22 +37,6 @@ def finish_run(folder: Path, suite: Suite | None) -> dict[str, Any]:
         remedy = f"{error.remedy or ''} The answers are kept. Then: harness score {folder}"
         raise StorageError(error.what, where=error.where, remedy=remedy.strip()) from error
     return summary
-
-
-def write_scorecard(
-    folder: Path, *, baseline: Path | None = None, full: bool = False, page: Path | None = None
-) -> Scorecard:
-    """Write a scored run's scorecard, into its folder unless `page` says where, and return it.
-
-    A `baseline` is remembered if it fits.
-    """
-    prepare(folder)
-    scorecard = load_scorecard(folder, named=baseline, full=full)
-    if baseline is not None:
-        keep_baseline(folder, baseline)
-    data = render_html(scorecard).encode("utf-8", "backslashreplace")
-    write_atomically(page or folder / schema.SCORECARD, data)
-    return scorecard
 
 
 def show_run(folder: Path) -> None:

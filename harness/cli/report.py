@@ -65,8 +65,9 @@ def _one(
     html: Path | None,
     forms: tuple[Path | None, Path | None, Path | None, Path | None],
 ) -> None:
-    from harness.cli.present import print_run, write_scorecard
+    from harness.cli.present import print_run
     from harness.report.run_source import keep_baseline
+    from harness.report.scorecard_file import write_scorecard
 
     if forget:
         keep_baseline(run, None)

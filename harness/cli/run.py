@@ -91,8 +91,9 @@ def command(
 
 def _compare(folders: list[Path]) -> None:
     """Print each adapter's differences to the base, measured before it in the same command, and put them on its page."""
-    from harness.cli.present import show_differences, write_scorecard
+    from harness.cli.present import show_differences
     from harness.errors import HarnessError
+    from harness.report.scorecard_file import write_scorecard
 
     for folder in folders[1:]:
         try:

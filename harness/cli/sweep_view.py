@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from harness.cli.present import PipeConsole, write_scorecard
+from harness.cli.present import PipeConsole
 from harness.cli.progress import RunProgress
 from harness.log.files import write_atomically
+from harness.report.scorecard_file import write_scorecard
 from harness.report.sweep_html import render_sweep_html
 from harness.report.sweep_json import sweep_data
 from harness.report.sweep_terminal import render_sweep

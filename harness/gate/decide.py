@@ -75,12 +75,19 @@ def decide_absolute(
     return "fail" if best < sign * bound else "cannot_tell"
 
 
+def reach_towards(measured: Measured, bound: float) -> float | None:
+    """Return how far from the bound a value with an interval like this must lie to decide; None without interval."""
+    if measured.value is None or measured.low is None or measured.high is None:
+        return None
+    return measured.value - measured.low if measured.value > bound else measured.high - measured.value
+
+
 def samples_to_clear(measured: Measured, bound: float) -> int | None:
     """Return how many samples like these would move the interval off the bound if the value stayed; None if none would.
 
     An interval's reach shrinks with the square root of n.
     """
-    if measured.value is None or measured.low is None or measured.high is None or measured.value == bound:
+    reach = reach_towards(measured, bound)
+    if measured.value is None or reach is None or measured.value == bound:
         return None
-    reach = measured.value - measured.low if measured.value > bound else measured.high - measured.value
     return math.ceil(measured.n * (reach / (measured.value - bound)) ** 2)

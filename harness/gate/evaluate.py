@@ -9,14 +9,21 @@ from typing import Any
 
 from harness.errors import IncompleteRun, SpecError, UsageError, did_you_mean, nearest_hint
 from harness.gate.baseline import PROPOSE, Baseline, baseline_of_run, check_same_samples, read_baseline
-from harness.gate.decide import Decision, Verdict, decide_absolute, decide_relative, samples_to_clear
+from harness.gate.decide import (
+    Decision,
+    Verdict,
+    decide_absolute,
+    decide_relative,
+    reach_towards,
+    samples_to_clear,
+)
 from harness.gate.evidence import Evidence, Pairs, Question, weigh
 from harness.gate.identity import identity_of
 from harness.gate.load import GateFile
 from harness.gate.noise_floor import with_noise
 from harness.gate.outcomes import read_outcomes
 from harness.gate.pairing import PairedOutcomes
-from harness.gate.result import GateReport, GateResult
+from harness.gate.result import NAMED, GateReport, GateResult
 from harness.gate.run_summary import MeasureFacts, RunSummary, read_run
 from harness.gate.schema import GateSpec
 from harness.gate.wording import Scale, absolute_sentence, relative_sentence, rule_of, too_few_sentence
@@ -193,17 +200,20 @@ def _absolute(file: GateFile, case: _Case, summary: RunSummary) -> GateResult:
     clusters = summary.clusters[gate.metric][group]
     bound = gate.at_least if gate.at_least is not None else gate.at_most
     assert bound is not None
-    by_interval, needed = gate.by == "interval", None
+    by_interval, reach = gate.by == "interval", None
     verdict: Verdict = "cannot_tell"
     if measured.n < gate.min_n:
+        needed: int | None = gate.min_n
         sentence = too_few_sentence(case.rule, measured.n, clusters, gate.min_n, 0)
     else:
         verdict = decide_absolute(
             measured, at_least=gate.at_least, at_most=gate.at_most, by_interval=by_interval
         )
-        needed = samples_to_clear(measured, bound) if verdict == "cannot_tell" else None
+        open_ = verdict == "cannot_tell"
+        needed = samples_to_clear(measured, bound) if open_ else None
+        reach = reach_towards(measured, bound) if open_ else None
         sentence = absolute_sentence(
-            case.rule, measured, verdict, case.scale, by_interval=by_interval, needed=needed
+            case.rule, measured, verdict, case.scale, by_interval=by_interval, reach=reach, needed=needed
         )
     return GateResult(
         **_common(file, case, verdict, sentence),
@@ -213,6 +223,7 @@ def _absolute(file: GateFile, case: _Case, summary: RunSummary) -> GateResult:
         clusters=clusters,
         low=measured.low,
         high=measured.high,
+        smallest_detectable=reach,
         n_needed=needed,
     )
 
@@ -241,7 +252,14 @@ def _relative(
     ]
     decisions = decide_relative(evidence, [case.gate.margin for case in tested])
     found = {
-        case.gate.name: _decided(file, case, one, decision, len(tested))
+        case.gate.name: _decided(
+            file,
+            case,
+            one,
+            decision,
+            len(tested),
+            paired.broken(case.gate.metric, case.gate.slice, case.facts),
+        )
         for case, one, decision in zip(tested, evidence, decisions, strict=True)
     }
     for case in cases:
@@ -259,14 +277,21 @@ def _check_lost(file: GateFile, summary: RunSummary, reference: Baseline, lost: 
     total = len(reference.outcomes.samples)
     if lost > file.spec.max_error_rate * total:
         raise IncompleteRun(
-            f"{lost} of {total} samples that the baseline answered have no score in this run (max_error_rate allows "
+            f"{lost} of {total} samples that have a score in the baseline have none in this run (max_error_rate allows "
             f"{100 * file.spec.max_error_rate:.2g} %)",
             where=summary.path,
             remedy="Finish the run, or find out why these samples cannot be asked any more (harness report).",
         )
 
 
-def _decided(file: GateFile, case: _Case, evidence: Evidence, decision: Decision, family: int) -> GateResult:
+def _decided(
+    file: GateFile,
+    case: _Case,
+    evidence: Evidence,
+    decision: Decision,
+    family: int,
+    broken_samples: tuple[str, ...],
+) -> GateResult:
     sentence = relative_sentence(case.rule, case.gate, evidence, decision, case.scale, family)
     return GateResult(
         **_common(file, case, decision.verdict, sentence),
@@ -284,6 +309,8 @@ def _decided(file: GateFile, case: _Case, evidence: Evidence, decision: Decision
         method=evidence.worse_by,
         broken=evidence.broken,
         fixed=evidence.fixed,
+        broken_samples=broken_samples[:NAMED],
+        broken_samples_more=len(broken_samples[NAMED:]),
         smallest_detectable=evidence.smallest_detectable,
         n_needed=evidence.n_needed,
     )
@@ -306,4 +333,5 @@ def _undecided(file: GateFile, case: _Case, pairs: Pairs) -> GateResult:
         clusters=clusters,
         baseline=values[0],
         ruled_out=case.gate.ruled_out,
+        n_needed=case.gate.min_n if pairs.n < case.gate.min_n else None,
     )

@@ -16,7 +16,7 @@ def write_gates(run: Path, reports: Sequence[GateReport]) -> str | None:
     The verdicts stand whether or not the folder can be written, so a refusal is no error.
     """
     try:
-        write_json_atomically(run / GATES, gates_record(tuple(reports)))
+        write_json_atomically(run / GATES, gates_record(tuple(reports), Path.cwd()))
     except StorageError as error:
         return error.one_message()
     return None

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _EXACT_SUM = 20_000
 _WHOLE_CLUSTERS = 0.5
-_STEPS = 60
+_STEPS = 40
+"""Halvings of a bracket: twelve digits."""
 _ROUNDING = 1e-12
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, IncompleteRun, UsageError
 from harness.gate.baseline import Baseline, baseline_of_run, baseline_text, read_baseline, write_baseline
 from harness.gate.evaluate import check_beside, check_measures
 from harness.gate.identity import first_difference
@@ -60,7 +60,13 @@ def propose(run: Path, file: GateFile, path: Path | None = None) -> Proposal:
         )
     if target.suffix != ".json":
         raise UsageError("a baseline file's name ends in .json", where=target)
-    summary = read_run(run)
+    summary = read_run(run, max_error_rate=file.spec.max_error_rate)
+    if summary.errors:
+        raise IncompleteRun(
+            f"{summary.errors} of {summary.planned} samples have an error, and a baseline holds none",
+            where=run,
+            remedy=f"Ask them again: harness run ... --resume {run}",
+        )
     check_beside(file, summary)
     check_measures(file, summary)
     selection = summary.header.get("selection") or {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from harness.gate.decide import Verdict
@@ -15,6 +17,9 @@ GATES = "gates.json"
 Outcome = Literal["pass", "warn", "fail"]
 """What a verdict comes to: *cannot tell* is what the gate makes of it."""
 
+NAMED = 10
+"""Samples that a gate names among those that got worse."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
@@ -23,7 +28,10 @@ class GateResult:
     `observed` is the run's value, `bound` the bound or the allowed drop, `difference` the run minus the baseline on the
     samples that both answered (`low` to `high` is its 95 % interval; for a bound, the value's own), `p` the p-value
     of its being worse (by interval: worse by more than allowed), adjusted for the file's other gates, and `p_within` that of its
-    being as bad as what must be ruled out. `noise` is how far another batch size or seed alone moves the metric.
+    being as bad as what must be ruled out. `broken_samples` names at most ten samples that got worse, the worst first,
+    and `broken_samples_more` counts the others. `smallest_detectable` is the drop that would be found, for a bound by interval the distance to it that
+    would decide; `n_needed` how many samples would decide. `noise` is how far another batch size or seed alone moves
+    the metric.
     """
 
     name: str
@@ -52,6 +60,8 @@ class GateResult:
     method: str | None = None
     broken: int | None = None
     fixed: int | None = None
+    broken_samples: tuple[str, ...] = ()
+    broken_samples_more: int = 0
     smallest_detectable: float | None = None
     n_needed: int | None = None
     noise: float | None = None
@@ -94,14 +104,23 @@ class GateReport:
         }
 
 
-def gates_record(reports: tuple[GateReport, ...]) -> Mapping[str, Any]:
-    """Return gates.json's content: every gate of every file that was evaluated on a run."""
+def gates_record(reports: tuple[GateReport, ...], within: Path | None = None) -> Mapping[str, Any]:
+    """Return gates.json's content: every gate of every file that was evaluated on a run.
+
+    Paths inside the folder `within` are written relative to it: people pass scorecards on.
+    """
+
+    def local(path: str) -> str:
+        return path if within is None else path.removeprefix(f"{within}{os.sep}")
+
     return {
         "schema": 1,
-        "file": ", ".join(report.file for report in reports),
-        "baseline": ", ".join(sorted({report.baseline for report in reports if report.baseline})),
+        "file": ", ".join(local(report.file) for report in reports),
+        "baseline": ", ".join(sorted({local(report.baseline) for report in reports if report.baseline})),
         "passed": not any(report.failed for report in reports),
         "gates": [
-            {"file": report.file, **result.record()} for report in reports for result in report.results
+            {"file": local(report.file), **result.record(), "where": local(result.where)}
+            for report in reports
+            for result in report.results
         ],
     }

@@ -26,7 +26,10 @@ class MeasureFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """A scored run; `values[measure][group]` with the groups "all" and "<slice>=<value>"."""
+    """A scored run; `values[measure][group]` with the groups "all" and "<slice>=<value>".
+
+    `errors` counts samples whose generation failed, `unscored` those whose prompt is too long for the model.
+    """
 
     path: Path
     header: Mapping[str, Any]
@@ -36,13 +39,15 @@ class RunSummary:
     clusters: Mapping[str, Mapping[str, int]]
     planned: int
     errors: int
+    unscored: int
 
 
 def read_run(path: Path, *, max_error_rate: float = 0.0) -> RunSummary:
     """Return a run that may be gated.
 
-    Raises IncompleteRun unless every planned sample has an answer, but for a share of errors of at most
-    `max_error_rate`; RunFolderError for a folder that is no run, was never scored, or is damaged.
+    Raises IncompleteRun unless every planned sample has a score, but for a share of at most `max_error_rate` (errors,
+    and prompts too long for the model: neither counts in any metric); RunFolderError for a folder that is no run, was
+    never scored, or is damaged.
     """
     folder = RunFolder(path)
     header = folder.header()
@@ -54,14 +59,14 @@ def read_run(path: Path, *, max_error_rate: float = 0.0) -> RunSummary:
         )
     summary = folder.summary()
     counts = _object(path, summary, "counts")
-    planned, generated, errors = (_count(path, counts, key) for key in ("planned", "generated", "errors"))
+    planned, generated, errors, unscored = (
+        _count(path, counts, key) for key in ("planned", "generated", "errors", "unscored")
+    )
     if generated < planned or planned == 0 or header["status"] not in ("complete", "incomplete"):
         raise _incomplete(path, f"it is {header['status']} with {generated} of {planned} answers")
-    if errors > max_error_rate * planned:
-        share = f"{100 * errors / planned:.2g} %"
-        allowed = f"max_error_rate allows {100 * max_error_rate:.2g} %"
+    if errors + unscored > max_error_rate * planned:
         raise _incomplete(
-            path, f"{errors} of {planned} samples have an error and no answer ({share}, {allowed})"
+            path, _without_score(planned, errors, unscored, max_error_rate), finish=bool(errors)
         )
     suite = header["suite"]
     slices = suite.get("slices")
@@ -79,14 +84,28 @@ def read_run(path: Path, *, max_error_rate: float = 0.0) -> RunSummary:
         clusters=clusters,
         planned=planned,
         errors=errors,
+        unscored=unscored,
     )
 
 
-def _incomplete(path: Path, why: str) -> IncompleteRun:
+def _without_score(planned: int, errors: int, unscored: int, max_error_rate: float) -> str:
+    """Return how many samples have no score and why: "5 of 250 samples have no score: 5 errors (2 %, ... allows 0 %)"."""
+    parts = [f"{errors} error{'' if errors == 1 else 's'}"] if errors else []
+    parts += [f"{unscored} prompt{'' if unscored == 1 else 's'} too long for the model"] if unscored else []
+    share = f"{100 * (errors + unscored) / planned:.2g} %"
+    return (
+        f"{errors + unscored} of {planned} samples have no score: {' and '.join(parts)} "
+        f"({share}, max_error_rate allows {100 * max_error_rate:.2g} %)"
+    )
+
+
+def _incomplete(path: Path, why: str, *, finish: bool = True) -> IncompleteRun:
     return IncompleteRun(
         f"an incomplete run passes no gate: {why}",
         where=path,
-        remedy=f"Finish it with: harness run ... --resume {path}",
+        remedy=f"Finish it with: harness run ... --resume {path}"
+        if finish
+        else "Measure a model with a longer context, or let so many through: max_error_rate.",
     )
 
 

@@ -71,7 +71,14 @@ def rule_of(gate: GateSpec, group: str | None, scale: Scale) -> str:
 
 
 def absolute_sentence(
-    rule: str, measured: Measured, verdict: Verdict, scale: Scale, *, by_interval: bool, needed: int | None
+    rule: str,
+    measured: Measured,
+    verdict: Verdict,
+    scale: Scale,
+    *,
+    by_interval: bool,
+    reach: float | None,
+    needed: int | None,
 ) -> str:
     """Return what a bound's gate found."""
     if measured.value is None:
@@ -81,8 +88,11 @@ def absolute_sentence(
         f"{counted(measured.n)})"
     )
     if verdict == "cannot_tell":
-        more = f"; about {counted(needed)} like these would decide, if the value stayed" if needed else ""
-        return f"{rule}: cannot tell at {found}, the bound lies inside the interval{more}."
+        more = f" A value {scale.points(reach)} from the bound would decide" if reach else ""
+        more += f"; about {counted(needed)} like these would, if the value stayed" if needed and more else ""
+        return (
+            f"{rule}: cannot tell at {found}, the bound lies inside the interval.{more}{'.' if more else ''}"
+        )
     whole = " with its whole interval" if by_interval else ""
     return f"{rule}: {_VERDICTS[verdict]}{whole} at {found}."
 
@@ -133,6 +143,11 @@ def relative_sentence(
         f"{scale.points(evidence.smallest_detectable)} in 80 % of releases; to pass as often, a release as good as the "
         f"baseline needs about {counted(evidence.n_needed)}."
     )
+
+
+def broken_text(samples: Sequence[str], more: int) -> str:
+    """Return "got worse: a, b and 3 more" of the samples that a gate names, an empty text where there are none."""
+    return f"got worse: {', '.join(samples)}" + (f" and {more:,} more" if more else "") if samples else ""
 
 
 def _size(evidence: Evidence) -> str:

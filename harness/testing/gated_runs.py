@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,10 +49,9 @@ class GatedRuns:
     def report(self, path: Path) -> GateReport:
         """Return the results of a gate file, all of its gates decided together. Raises HarnessError.
 
-        The other gate files of the suite are evaluated too, and gates.json in the run folder holds them all.
+        The other gate files of the suite are evaluated too; gates.json and the scorecard in the run folder show them all.
         """
         if path not in self._reports:
-            from harness.gate.gates_file import write_gates
             from harness.gate.load import SUFFIX
 
             for file in sorted({path, *path.parent.glob(f"*{SUFFIX}")}):
@@ -59,8 +59,24 @@ class GatedRuns:
                     self._reports[file] = _outcome(lambda file=file: self._evaluated(file))  # type: ignore[misc]
             done = [one for file, one in sorted(self._reports.items()) if not isinstance(one, HarnessError)]
             for run in {one.run for one in done if Path(one.file).parent == path.parent}:
-                write_gates(Path(run), [one for one in done if one.run == run])
+                self._show(Path(run), [one for one in done if one.run == run])
         return _value(self._reports[path])
+
+    def _show(self, run: Path, reports: list[GateReport]) -> None:
+        """Leave results in the run folder, in one process of the session; warn of a folder that cannot be written."""
+        from harness.report.scorecard_file import show_gates
+
+        if self.shared is None:
+            refused = show_gates(run, reports)
+        else:
+            from filelock import FileLock
+
+            shown = self.shared / f"{_digest([str(run), [report.file for report in reports]])}.shown"
+            with FileLock(shown.with_suffix(".lock")):
+                refused = None if shown.exists() else show_gates(run, reports)
+                shown.touch()
+        if refused:
+            warnings.warn(refused, stacklevel=2)
 
     def run_of(self, suite: Path, target: Target, base: Path) -> Path:
         """Return the run folder of a suite folder: one that the command line names, else one found or made.
@@ -71,7 +87,7 @@ class GatedRuns:
         if self.options.runs:
             return self._named(suite)
         request = self._request(target, base)
-        key = _digest([str(suite.resolve()), request])
+        key = _digest([str(suite.resolve()), {**asdict(request), "options": dict(request.options)}])
         if key not in self._runs:
             self._runs[key] = _outcome(lambda: self._obtained(key, suite, request))
         return _value(self._runs[key])
@@ -159,7 +175,10 @@ class GatedRuns:
         from harness.errors import Interrupted
         from harness.run.obtain import obtain_run
         from harness.suite.load import load_suite
+        from harness.threads import set_waiting
 
+        # A test session loads torch without the command line, which sets the same.
+        set_waiting()
         try:
             return obtain_run(load_suite(str(suite)), request, self.options.out, list(self.options.argv)).path
         except Interrupted:
@@ -181,9 +200,6 @@ def _value(found: T | HarnessError) -> T:
 
 
 def _digest(parts: list[Any]) -> str:
-    from dataclasses import asdict
-
     from harness.fingerprint import sha256_of
 
-    suite, request = parts
-    return sha256_of([suite, {**asdict(request), "options": dict(request.options)}])[:32]
+    return sha256_of(parts)[:32]

@@ -43,6 +43,7 @@ def assert_no_regression(
     from harness.errors import HarnessError, UsageError
     from harness.gate.evaluate import evaluate_gates
     from harness.gate.run_summary import read_run
+    from harness.gate.wording import broken_text
 
     __tracebackhide__ = True
     caller = sys._getframe(1)
@@ -64,7 +65,9 @@ def assert_no_regression(
         raise error.with_traceback(None) from None
     result = report.results[0]
     if result.outcome == "fail":
-        raise AssertionError(f"{result.sentence}\nrun {report.run}\nbaseline {report.baseline}")
+        lines = [result.sentence, broken_text(result.broken_samples, result.broken_samples_more)]
+        lines += [f"run {report.run}", f"baseline {report.baseline}"]
+        raise AssertionError("\n".join(line for line in lines if line))
     if result.outcome == "warn":
         warnings.warn(CannotTell(result.sentence), stacklevel=2)
     return result

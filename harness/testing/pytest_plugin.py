@@ -133,11 +133,18 @@ class GateItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return the gate's sentence, or what is wrong with the run or the file; a traceback only for a defect."""
+        from harness.gate.wording import broken_text
+
         error = excinfo.value
         if isinstance(error, GateFailed):
             result, report = error.result, error.report
-            compared = f"\nbaseline {report.baseline}" if result.kind == "relative" else ""
-            return _visible(f"{result.sentence}\n{result.where}\nrun {report.run}") + _visible(compared)
+            lines = [
+                result.sentence,
+                broken_text(result.broken_samples, result.broken_samples_more),
+                result.where,
+            ]
+            lines += [f"run {report.run}", f"baseline {report.baseline}" if result.kind == "relative" else ""]
+            return _visible("\n".join(line for line in lines if line))
         if isinstance(error, HarnessError):
             return _visible(error.one_message())
         return super().repr_failure(excinfo, style)
@@ -218,7 +225,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say which runs were gated."""
+    """Say which runs were gated, and where their scorecards lie."""
     reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])]
     runs = {
         str(value)
@@ -228,3 +235,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     }
     for run in sorted(runs):
         terminalreporter.write_line(f"gated run: {_visible(run)}")
+        page = Path(run) / "scorecard.html"
+        if page.is_file():
+            terminalreporter.write_line(f"scorecard: {_visible(str(page))}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from harness.gate.decide import Decision, decide_relative
 from harness.gate.evidence import Evidence, Pairs, Question, weigh
 
 RELEASES = 2000
+SEED = 11
 
 
 @dataclass(frozen=True)
@@ -64,25 +65,26 @@ class Ratio:
         )
 
 
+@cache
 def released(
-    truth: YesNo | Ratio, question: Question, *, seed: int, releases: int = RELEASES, resamples: int = 200
-) -> Iterator[tuple[Evidence, Decision]]:
-    """Yield what a file of `question.family` equal gates says of each release, gate by gate."""
+    truth: YesNo | Ratio,
+    question: Question,
+    *,
+    seed: int = SEED,
+    releases: int = RELEASES,
+    resamples: int = 200,
+) -> tuple[tuple[Evidence, Decision], ...]:
+    """Return what a file of `question.family` equal gates says of each release, gate by gate; drawn once a session."""
     random = np.random.Generator(np.random.PCG64(seed))
+    found: list[tuple[Evidence, Decision]] = []
     for _ in range(releases):
         evidence = [weigh(truth.draw(random), question, resamples=resamples) for _ in range(question.family)]
-        yield from zip(evidence, decide_relative(evidence, [question.margin] * question.family), strict=True)
+        decisions = decide_relative(evidence, [question.margin] * question.family)
+        found += zip(evidence, decisions, strict=True)
+    return tuple(found)
 
 
 def verdicts(truth: YesNo | Ratio, question: Question, **how: int) -> dict[str, float]:
     """Return the share of releases with each verdict."""
     counts = Counter(decision.verdict for _, decision in released(truth, question, **how))
     return {verdict: counts[verdict] / counts.total() for verdict in ("pass", "fail", "cannot_tell")}
-
-
-def share(
-    truth: YesNo | Ratio, question: Question, holds: Callable[[Evidence, Decision], bool], **how: int
-) -> float:
-    """Return the share of releases for which something holds."""
-    found = [holds(evidence, decision) for evidence, decision in released(truth, question, **how)]
-    return sum(found) / len(found)

@@ -10,6 +10,7 @@ import pytest
 
 from harness.gate.decide import Measured, decide_absolute, decide_relative, samples_to_clear
 from harness.gate.evidence import Evidence, Pairs, Question, weigh
+from harness.gate.outcomes import Outcome, Outcomes
 from harness.gate.paired_tests import (
     PairCounts,
     design_effect,
@@ -18,6 +19,8 @@ from harness.gate.paired_tests import (
     sign_flip_p,
     swap_p,
 )
+from harness.gate.pairing import PairedOutcomes
+from harness.gate.run_summary import MeasureFacts
 from harness.gate.schema import GateSpec
 from harness.gate.wording import Scale, relative_sentence
 from harness.stats import exact_mcnemar
@@ -255,3 +258,30 @@ def test_a_verdict_is_said_with_its_reason(
     by: str, margin: float, one: Evidence, family: int, sentence: str
 ) -> None:
     assert sentence in said(by, margin, one, family)
+
+
+def outcomes(answers: dict[tuple[str, int], tuple[float, float]]) -> Outcomes:
+    """One measure's parts by sample and repeat; samples whose id begins with "ko" are Korean."""
+    samples = {
+        key: Outcome(status="scored", cluster="", parts=(part,), tags={"language": key[0][:2]})
+        for key, part in answers.items()
+    }
+    return Outcomes(measures=("value",), samples=samples)
+
+
+@pytest.mark.parametrize(
+    ("higher_is_better", "slice_", "named"),
+    [
+        (True, {}, ("en-3", "ko-1", "en-1")),
+        (True, {"language": "ko"}, ("ko-1",)),
+        (False, {}, ("ko-2", "en-2")),
+    ],
+)
+def test_samples_that_got_worse_are_named_once_the_largest_falls_first(
+    higher_is_better: bool, slice_: dict[str, str], named: tuple[str, ...]
+) -> None:
+    before = {("en-1", 0): (3, 4), ("en-2", 0): (1, 4), ("en-3", 0): (1, 1), ("en-4", 0): (0, 0), ("ko-1", 0): (4, 4), ("ko-1", 1): (4, 4), ("ko-2", 0): (0, 1)}  # fmt: skip
+    after = {("en-1", 0): (2, 4), ("en-2", 0): (2, 4), ("en-3", 0): (0, 1), ("en-4", 0): (0, 1), ("ko-1", 0): (2, 4), ("ko-1", 1): (3, 4), ("ko-2", 0): (1, 1)}  # fmt: skip
+    facts = MeasureFacts(unit="share", higher_is_better=higher_is_better, headline=True)
+    paired = PairedOutcomes(outcomes(before), outcomes(after))
+    assert paired.broken("value", slice_, facts) == named

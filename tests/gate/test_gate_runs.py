@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from harness.gate.evaluate import evaluate
 from harness.gate.load import load_gate_file
 from harness.gate.outcomes import read_outcomes
 from harness.log.reader import RunFolder
+from harness.report.html import render_html
+from harness.report.run_source import load_scorecard
 from harness.run.noise_file import NoiseFile, about, noise_path, write_noise
-from tests.gate.conftest import World, measure
+from tests.gate.conftest import ROOT, World, measure
 
 NAMES = {"name": "names", "metric": "tool_name_accuracy", "at_least": 0.9}
 ARGUMENTS = {"name": "arguments_no_worse", "metric": "parameter_accuracy", "no_worse_by": 0.05}
@@ -74,6 +77,67 @@ def test_the_scorecard_finds_the_gates_in_the_run_folder(based: World, in_proces
     assert gates.total == 4
     assert not gates.passed
     assert {row.name for row in gates.rows if row.stops} == {"arguments_no_worse", "arguments_f1_no_worse"}
+
+
+def test_the_scorecard_is_made_again_with_the_gates_on_its_first_screen(
+    based: World, in_process: Any
+) -> None:
+    run = based.runs["damaged"]
+    done = in_process("gate", run)
+    assert f"scorecard: {run / 'scorecard.html'}" in done.out
+    card = load_scorecard(run)
+    assert (run / "scorecard.html").read_text() == render_html(card)
+    assert card.verdict.word == "FAIL"
+    broke = next(answer for answer in card.verdict.answers if answer.question == "What broke?")
+    assert "parameter_accuracy no worse than the baseline by more than 5 points: fails" in broke.lines[0].text
+    in_process("gate", based.runs["good"])
+    assert load_scorecard(based.runs["good"]).verdict.word == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gates.json", "gates.json was not written: "),
+        ("scorecard.html", "the scorecard does not show these gates: "),
+    ],
+)
+def test_a_folder_that_takes_no_results_changes_no_verdict(
+    based: World, in_process: Any, name: str, said: str
+) -> None:
+    for run, code in (("good", 0), ("damaged", 1)):
+        place = based.runs[run] / name
+        place.unlink(missing_ok=True)
+        place.mkdir()
+        done = in_process("gate", based.runs[run])
+        assert done.exit_code == code
+        assert said in done.err
+        assert "scorecard: " not in done.out
+
+
+def test_the_samples_that_got_worse_are_named(based: World, in_process: Any) -> None:
+    good, damaged = (wrong(based.runs[name], "parameter_accuracy") for name in ("good", "damaged"))
+    done = in_process("gate", based.runs["damaged"], "--json")
+    gate = next(one for one in json.loads(done.out)[0]["gates"] if one["name"] == "arguments_no_worse")
+    assert len(gate["broken_samples"]) == 10
+    assert gate["broken_samples_more"] == len(damaged - good) - 10
+    assert set(gate["broken_samples"]) <= damaged - good
+    told = in_process("gate", based.runs["damaged"]).out
+    assert f"got worse: {', '.join(gate['broken_samples'])} and {len(damaged - good) - 10} more" in told
+    assert "got worse" not in in_process("gate", based.runs["good"]).out
+
+
+def test_the_largest_falls_of_a_ratio_are_named_first(based: World) -> None:
+    (ratio,) = evaluate(based.runs["damaged"], load_gate_file(based.gates(RATIO))).results
+    before, after = (
+        {
+            key[0]: one.parts[0][0] / one.parts[0][1]
+            for key, one in read_outcomes(based.runs[name], ["argument_f1"]).samples.items()
+            if one.parts and one.parts[0][1]
+        }
+        for name in ("good", "damaged")
+    )
+    falls = sorted(after[name] - before[name] for name in before.keys() & after.keys())
+    assert [after[name] - before[name] for name in ratio.broken_samples] == falls[:10]
 
 
 def test_against_another_run_needs_no_baseline_file(world: World, in_process: Any) -> None:
@@ -153,8 +217,16 @@ def test_by_interval_a_bound_needs_the_whole_interval(based: World) -> None:
     )
     by_value, by_interval = evaluate(based.runs["good"], load_gate_file(path)).results
     assert by_value.verdict == "pass"
-    assert by_interval.verdict in ("cannot_tell", "pass")
-    assert (by_interval.verdict == "pass") == ((by_interval.low or 0) >= just_below)
+    assert by_interval.verdict == "cannot_tell"
+    assert by_interval.low is not None
+    assert by_interval.low < just_below
+    reach = value - by_interval.low
+    assert by_interval.smallest_detectable == pytest.approx(reach)
+    assert by_interval.n_needed == math.ceil(174 * (reach / (value - just_below)) ** 2)
+    assert (
+        f"A value {100 * reach:.3g} points from the bound would decide; about {by_interval.n_needed:,} samples"
+        in by_interval.sentence
+    )
 
 
 BAD_GATES = [
@@ -211,7 +283,18 @@ def test_errors_beyond_the_largest_rate_pass_nothing(based: World, in_process: A
         based.gates(NAMES, CALM, max_error_rate=rate)
         done = in_process("gate", run)
         assert done.exit_code == code, rate
-        assert (f"{errors} of 250 samples have an error" in done.err) == (code == 6)
+        assert (f"{errors} of 250 samples have no score: {errors} errors" in done.err) == (code == 6)
+
+
+def test_prompts_too_long_for_the_model_are_not_passed_over(based: World, in_process: Any) -> None:
+    """A model with a short context would else be judged by the short prompts alone."""
+    run = based.runs["good"]
+    edit(run / "summary.json", lambda total: total["counts"].update(scored=245, unscored=5, too_long=5))
+    for rate, code in ((None, 6), (4 / 250, 6), (5 / 250, 0)):
+        based.gates(NAMES, CALM, max_error_rate=rate)
+        done = in_process("gate", run)
+        assert done.exit_code == code, rate
+        assert ("5 of 250 samples have no score: 5 prompts too long" in done.err) == (code == 6)
 
 
 def test_samples_that_only_the_baseline_answered_do_not_drop_out_unseen(
@@ -225,7 +308,7 @@ def test_samples_that_only_the_baseline_answered_do_not_drop_out_unseen(
     scores.write_text("".join(json.dumps(record) + "\n" for record in records))
     done = in_process("gate", run)
     assert done.exit_code == 6
-    assert "20 of 250 samples that the baseline answered have no score" in done.err
+    assert "20 of 250 samples that have a score in the baseline have none in this run" in done.err
 
 
 def test_a_run_of_a_part_of_the_suite_is_not_compared(based: World, in_process: Any) -> None:
@@ -309,7 +392,8 @@ def test_hostile_summaries_are_one_message(based: World, in_process: Any) -> Non
     for change in (
         {"counts": []},
         {"counts": {"planned": "250", "generated": 250, "errors": 0}},
-        {"counts": {"planned": 250, "generated": 250, "errors": True}},
+        {"counts": {"planned": 250, "generated": 250, "errors": True, "unscored": 0}},
+        {"counts": {"planned": 250, "generated": 250, "errors": 0, "unscored": -1}},
         {"measures": 3},
         {"measures": {"tool_name_accuracy": "good"}},
         {"aggregates": {}},
@@ -395,6 +479,14 @@ def test_control_characters_never_reach_the_terminal(based: World, in_process: A
     assert done.exit_code == 4
     assert "\x07" not in done.err
     assert "\u202e" not in done.err
+
+
+def test_the_gates_that_are_shipped_fit_the_suite_beside_them(world: World) -> None:
+    shutil.copy(ROOT / "suites/tool_calling/tool_calling.gate.yaml", world.suite)
+    file = load_gate_file(world.suite / "tool_calling.gate.yaml")
+    results = evaluate(world.runs["good"], file, against=world.runs["tuned"]).results
+    assert [result.name for result in results] == [gate.name for gate in file.spec.gates]
+    assert all(result.n >= 20 for result in results)
 
 
 def test_the_noise_floor_stands_beside_every_difference_and_changes_no_verdict(

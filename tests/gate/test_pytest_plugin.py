@@ -78,7 +78,10 @@ def test_a_good_run_passes(session: Session) -> None:
     done = session("suites", "--harness-run", session.world.runs["good"])
     done.assert_outcomes(passed=4)
     assert done.ret == 0
-    assert f"gated run: {session.world.runs['good']}" in done.outlines
+    run = session.world.runs["good"]
+    assert f"gated run: {run}" in done.outlines
+    assert f"scorecard: {run / 'scorecard.html'}" in done.outlines
+    assert "<title>PASS" in (run / "scorecard.html").read_text()
 
 
 def test_a_damaged_run_gets_the_verdicts_of_harness_gate(session: Session, in_process: Any) -> None:
@@ -105,6 +108,7 @@ def test_a_damaged_run_gets_the_verdicts_of_harness_gate(session: Session, in_pr
         assert (failure is not None) == (gate["outcome"] == "fail")
         if failure is not None:
             assert gate["sentence"] in (failure.text or "")
+            assert f"got worse: {gate['broken_samples'][0]}, " in (failure.text or "")
             assert f"{FILE}:" in (failure.text or "")
     assert "Traceback" not in done.stdout.str()
 
@@ -113,12 +117,24 @@ def test_the_run_folder_gets_the_gates_that_the_command_leaves(session: Session,
     run = session.world.runs["damaged"]
     session("suites", "--harness-run", run, "-k", "names")
     by_pytest = json.loads((run / "gates.json").read_text())
+    assert by_pytest["file"] == FILE
+    assert by_pytest["baseline"] == "reports/baselines/tool_calling/good.json"
+    assert by_pytest["gates"][0]["where"].startswith(f"{FILE}:")
     in_process("gate", run)
     by_command = json.loads((run / "gates.json").read_text())
     assert [gate["name"] for gate in by_pytest["gates"]] == [gate["name"] for gate in by_command["gates"]]
     assert [gate["sentence"] for gate in by_pytest["gates"]] == [
         gate["sentence"] for gate in by_command["gates"]
     ]
+
+
+def test_a_run_folder_that_takes_no_results_is_a_warning(session: Session) -> None:
+    run = session.world.runs["good"]
+    (run / "scorecard.html").unlink(missing_ok=True)
+    (run / "scorecard.html").mkdir()
+    done = session("suites", "--harness-run", run)
+    done.assert_outcomes(passed=4, warnings=1)
+    done.stdout.fnmatch_lines(["*the scorecard does not show these gates: *"])
 
 
 def test_selecting_gates_changes_no_verdict(session: Session) -> None:
@@ -167,6 +183,21 @@ def test_without_a_run_one_is_made_and_the_next_session_takes_it(session: Sessio
     assert header["status"] == "complete"
 
 
+def test_threads_wait_as_in_a_run_of_the_command_line(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spinning threads make a model many times slower on a busy machine; a session that runs none is left alone."""
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    (session.world.root / "conftest.py").write_text(
+        "import os\ndef pytest_sessionfinish(): print('\\nwaiting:', os.environ.get('GOMP_SPINCOUNT'))\n"
+    )
+    session.world.gates(NAMES, target=session.scripted("good"))
+    assert "waiting: 30000" in session("suites", "-s").outlines
+    assert "waiting: None" in session("suites", "-s", "--harness-run", session.world.runs["good"]).outlines
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert "waiting: 7" in session("suites", "-s").outlines
+
+
 def test_a_changed_data_set_makes_a_new_run(session: Session) -> None:
     session.world.gates(NAMES, target=session.scripted("good"))
     before = session.run_folders()
@@ -202,6 +233,8 @@ def test_xdist_makes_one_run_for_all_processes(session: Session, processes: int)
     assert len(list((session.world.root / "elsewhere").glob("*/run.json"))) == 1
     (run,) = {line for line in done.outlines if line.startswith("gated run: ")}
     assert "elsewhere" in run
+    (page,) = {line.removeprefix("scorecard: ") for line in done.outlines if line.startswith("scorecard: ")}
+    assert "<title>FAIL" in Path(page).read_text()
 
 
 def test_xdist_says_an_error_once_a_gate_and_tries_once(session: Session) -> None:

@@ -62,6 +62,11 @@ def trains(line: str) -> bool:
     return "train/smoke.yaml" in line or "train/runs/RUN" in line
 
 
+def decides(line: str) -> bool:
+    """Return True for the lines that judge, compare or ask runs that are there."""
+    return line.split()[1] in ("gate", "compare", "noise", "query", "export")
+
+
 def words_of(command: str) -> list[str]:
     """Return a command's words without `harness`: few samples where a model answers, training on a busy machine too."""
     words = shlex.split(command)[1:]
@@ -84,7 +89,7 @@ def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) ->
     assert first.exit_code == 0, first.err
     tried = 0
     for line in harness_lines("README.md"):
-        if trains(line):
+        if trains(line) or decides(line):
             continue
         command = line.replace("my/model-folder", str(model)).replace("reports/RUN", str(first.run_dir))
 
@@ -94,6 +99,33 @@ def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) ->
         tried += 1
     assert tried >= 12
     assert adapter is not None
+
+
+def test_every_deciding_line_runs(harness: Callable[..., Any], tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    assert harness("init", workspace).exit_code == 0
+    gates = workspace / "suites" / "tool_calling" / "tool_calling.gate.yaml"
+    spec = yaml.safe_load(gates.read_text(encoding="utf-8"))
+    gates.write_text(yaml.safe_dump({**spec, "baseline": "../../reports/baselines/mine.json"}))
+    runs = {}
+    for name, share in (("A", 0.3), ("B", 0.1)):
+        script = workspace / f"{name}.yaml"
+        script.write_text(yaml.safe_dump({"name": name, "faults": {"wrong_value": share}}), encoding="utf-8")
+        scripted = ("--engine", "scripted", "--engine-option", f"script={script}")
+        done = harness("run", "suites/tool_calling", *scripted, cwd=workspace)
+        assert done.exit_code == 0, done.err
+        runs[name] = str(done.run_dir)
+    assert harness("gate", runs["B"], "--propose-baseline", cwd=workspace).exit_code == 1
+    tried = 0
+    for line in filter(decides, harness_lines("README.md")):
+        command = line.replace("reports/A", runs["A"]).replace("reports/B", runs["B"])
+        words = shlex.split(command.replace("reports/RUN", runs["B"]))[1:]
+
+        done = harness(*words, *(("--engine", "scripted") if words[0] == "noise" else ()), cwd=workspace)
+
+        assert done.exit_code == 0, (line, done.err)
+        tried += 1
+    assert tried >= 6
 
 
 @pytest.mark.model
