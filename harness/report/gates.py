@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.report.stored import mapping, mappings, number
+from harness.report.stored import items, mapping, mappings, number, whole
 from harness.report.text import count
 
 GateVerdict = Literal["pass", "fail", "cannot_tell", "unknown"]
 VERDICTS: tuple[GateVerdict, ...] = ("fail", "unknown", "cannot_tell", "pass")
 """Worst first, as a page lists them."""
 MAX_GATES = 200
+MAX_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,8 @@ class Gate:
     """One gate. `stops` says whether its verdict stops a release: a gate may let pass what cannot be told.
 
     `rule` is what it asks, `sentence` what it found. For a relative gate `bound` is the drop that is allowed and `low` to
-    `high` the interval of `difference` (run minus baseline); else the bound itself and the value's own interval.
+    `high` the interval of `difference` (run minus baseline); else the bound itself and the value's own interval. `worse`
+    names samples that got worse, where the gate does not pass; `worse_more` counts the others.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Gate:
     p: float | None
     n: int | None
     share: bool
+    worse: tuple[str, ...] = ()
+    worse_more: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +126,23 @@ def _gate(raw: Mapping[str, Any]) -> Gate:
         p=number(raw.get("p")),
         n=None if n is None else int(n),
         share=within if unit is None else within and unit == "share",
+        **_worse(raw, verdict),
     )
+
+
+def _worse(raw: Mapping[str, Any], verdict: GateVerdict) -> dict[str, Any]:
+    named = [one[:200] for one in items(raw.get("broken_samples")) if isinstance(one, str)]
+    if verdict == "pass" or not named:
+        return {}
+    return {"worse": tuple(named[:MAX_NAMED]), "worse_more": max(0, whole(raw.get("broken_samples_more")))}
+
+
+def worse_text(gate: Gate) -> str:
+    """Return "Got worse: a, b and 3 more.", an empty text where a gate names no sample."""
+    if not gate.worse:
+        return ""
+    more = f" and {count(gate.worse_more)} more" if gate.worse_more else ""
+    return f"Got worse: {', '.join(gate.worse)}{more}."
 
 
 def _without(rule: str, sentence: str) -> str:

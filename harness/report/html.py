@@ -168,6 +168,7 @@ def _environment() -> Environment:
             "gate_interval": _gate_interval,
             "bare_p": say.bare_p,
             "gate_marks": GATE_MARKS,
+            "worse_text": gates.worse_text,
             "changes": CHANGES,
             "signs": SIGNS,
             "curves": _curves,

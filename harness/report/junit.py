@@ -8,7 +8,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from harness.report import wording
-from harness.report.gates import Gate
+from harness.report.gates import Gate, worse_text
 from harness.report.model import Scorecard
 from harness.report.text import count, visible
 
@@ -62,7 +62,7 @@ def _case(suite: ElementTree.Element, card: Scorecard, name: str) -> ElementTree
 
 def _gate(case: ElementTree.Element, row: Gate) -> None:
     rule = f"{row.rule}:" if row.rule else ""
-    what = " ".join(part for part in (rule, row.sentence, _numbers(row)) if part)
+    what = " ".join(part for part in (rule, row.sentence, worse_text(row), _numbers(row)) if part)
     if _fails(row):
         _say(case, "failure", "cannot tell" if row.verdict == "cannot_tell" else "fail", what)
     elif row.verdict == "unknown":

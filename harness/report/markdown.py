@@ -135,7 +135,15 @@ def _gates(rows: Sequence[Gate]) -> str:
     cells = [
         (
             _GATES[row.verdict] + (" (stops nothing)" if not row.stops and row.verdict != "pass" else ""),
-            f"**{escaped(row.rule or row.name, 200)}** {escaped(row.sentence, 500)}".strip(),
+            " ".join(
+                part
+                for part in (
+                    f"**{escaped(row.rule or row.name, 200)}**",
+                    escaped(row.sentence, 500),
+                    escaped(gate_words.worse_text(row), 500),
+                )
+                if part
+            ),
             wording.value_text(row.observed, row.share),
             "–" if row.n is None else count(row.n),
         )

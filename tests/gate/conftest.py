@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.gate.outcomes import read_outcomes
 from harness.run.obtain import obtain_run
 from harness.run.session import SessionRequest
 from harness.suite.load import load_suite
 
 ROOT = Path(__file__).resolve().parents[2]
+NAMES = {"name": "names", "metric": "tool_name_accuracy", "at_least": 0.9}
+ARGUMENTS = {"name": "arguments_no_worse", "metric": "parameter_accuracy", "no_worse_by": 0.05}
+RATIO = {"name": "arguments_f1_no_worse", "metric": "argument_f1", "no_worse_by": 0.05}
+CALM = {"name": "few_inventions", "metric": "hallucination_rate", "at_most": 0.05}
 SCRIPTS = {
     "good": {"faults": {"wrong_value": 0.10}},
     "tuned": {"faults": {"wrong_value": 0.02}},
@@ -89,3 +95,23 @@ def world(built: World, tmp_path: Path) -> World:
         header = run / "run.json"
         header.write_text(header.read_text().replace(str(built.root), str(root)))
     return World(root, moved)
+
+
+@pytest.fixture
+def based(world: World, in_process: Any) -> World:
+    """The world, with the good run's baseline committed."""
+    world.gates(NAMES, ARGUMENTS, RATIO, CALM)
+    assert in_process("gate", world.runs["good"], "--propose-baseline").exit_code == 1
+    return world
+
+
+def wrong(run: Path, measure: str) -> set[str]:
+    """The samples that a measure applies to and that are wrong."""
+    samples = read_outcomes(run, [measure]).samples
+    return {key[0] for key, one in samples.items() if one.parts and one.parts[0] == (0.0, 1.0)}
+
+
+def edit(path: Path, change: Any) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from harness.models.aliases import ALIASES
-from tests.gate.conftest import ROOT, World, script_of
+from tests.gate.conftest import ARGUMENTS, NAMES, ROOT, World, script_of
 
 PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 WORKFLOW, HOOKS = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
@@ -24,9 +24,6 @@ STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["gates"]["steps"]
 COMMANDS = {step["name"]: step["run"] for step in STEPS if "run" in step}
 ENTRIES = {hook["id"]: hook["entry"] for hook in HOOKS["repos"][0]["hooks"]}
 PLUGIN = "harness.testing.pytest_plugin"
-
-NAMES = {"name": "names", "metric": "tool_name_accuracy", "at_least": 0.9}
-ARGUMENTS = {"name": "arguments_no_worse", "metric": "parameter_accuracy", "no_worse_by": 0.05}
 
 
 @pytest.fixture

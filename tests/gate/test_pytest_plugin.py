@@ -11,15 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.gate.conftest import World, script_of
+from tests.gate.conftest import ARGUMENTS, CALM, NAMES, RATIO, World, script_of
 
 pytest_plugins = ["pytester"]
 
 PLUGIN = "harness.testing.pytest_plugin"
-NAMES = {"name": "names", "metric": "tool_name_accuracy", "at_least": 0.9}
-ARGUMENTS = {"name": "arguments_no_worse", "metric": "parameter_accuracy", "no_worse_by": 0.05}
-RATIO = {"name": "arguments_f1_no_worse", "metric": "argument_f1", "no_worse_by": 0.05}
-CALM = {"name": "few_inventions", "metric": "hallucination_rate", "at_most": 0.05}
 
 
 class Session:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 from harness.report.gates import gates_of, summary
 from harness.report.html import render_html
+from harness.report.json_ import render_json, schema
 from harness.report.junit import render_junit
 from harness.report.markdown import render_markdown
 from harness.report.model import Scorecard, build_scorecard
@@ -61,6 +64,24 @@ def test_what_cannot_be_told_stops_unless_the_gate_lets_it_pass() -> None:
     assert "stops nothing" in render_html(lenient)
 
 
+def test_samples_that_got_worse_are_named_beside_the_gate_that_does_not_pass() -> None:
+    named = {"broken_samples": ["one", "two <b>", 3, *map(str, range(20))], "broken_samples_more": 1234}
+    card = card_with(
+        [gate("fail", **named), gate("pass", **named), gate("cannot_tell", broken_samples=["three"])]
+    )
+    assert card.gates is not None
+    rows = {row.verdict: row for row in card.gates.rows}
+    assert rows["fail"].worse == ("one", "two <b>", *map(str, range(8)))
+    assert rows["pass"].worse == ()
+    said = "Got worse: one, two &lt;b&gt;, 0, 1, 2, 3, 4, 5, 6, 7 and 1,234 more."
+    assert said in render_html(card)
+    assert "Got worse: three." in render_html(card)
+    assert "Got worse: one, " in render_markdown(card)
+    failures = [case.text or "" for case in ElementTree.fromstring(render_junit(card)).iter("failure")]
+    assert "Got worse: one, two <b>, 0" in failures[0]
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(render_json(card)))
+
+
 def test_an_unfinished_run_passes_no_gate() -> None:
     card = card_with([gate("pass")], "interrupted")
     assert card.verdict.word == "INCOMPLETE"
@@ -108,6 +129,19 @@ def test_hostile_text_in_gates_stays_text_in_every_form() -> None:
     assert "\u202e" not in markdown
 
 
+OPTIONAL = (
+    "reason",
+    "low",
+    "high",
+    "p",
+    "baseline",
+    "counts_as",
+    "unit",
+    "broken_samples",
+    "broken_samples_more",
+)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_any_gates_file_still_makes_a_report(seed: int) -> None:
     chance = random.Random(seed)
@@ -130,9 +164,7 @@ def test_any_gates_file_still_makes_a_report(seed: int) -> None:
     for _ in range(150):
         row: Any = gate("pass")
         for _ in range(3):
-            row[chance.choice([*row, "reason", "low", "high", "p", "baseline", "counts_as", "unit"])] = (
-                chance.choice(junk)
-            )
+            row[chance.choice([*row, *OPTIONAL])] = chance.choice(junk)
         record: Any = {
             "gates": chance.choice([[row], row, junk, None, [[row]]]),
             "baseline": chance.choice(junk),
