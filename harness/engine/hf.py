@@ -38,6 +38,8 @@ _HOPELESS = 8
 class HfEngine:
     """One transformers model with its adapters. See `harness.engine.base.Engine`."""
 
+    _drafts: Drafts | None
+
     def __init__(self, request: EngineRequest) -> None:
         """Load model and adapters, prove every adapter active.
 
@@ -95,7 +97,7 @@ class HfEngine:
         self._writer = Writer(loaded.tokenizer, loaded.stop_ids)
         self._share = options.share_prefix
         self._choose_path(loaded)
-        self._drafts: Drafts | None = None
+        self._drafts = None
         self._budget = Budget(*default_budget(loaded, options))
 
     def _choose_path(self, loaded: LoadedModel) -> None:

@@ -136,7 +136,8 @@ def _next_tokens(batch: Batch, live: Sequence[_Live], limit: int, device: Any) -
     pieces = [[state.tokens[-1]] if state.done else state.piece(limit) for state in live]
     longest = max(map(len, pieces))
     if longest == 1:
-        return _choose(batch.step(torch.tensor([piece[0] for piece in pieces], device=device)), live)
+        fed = torch.tensor([piece[0] for piece in pieces], device=device)
+        return list(_choose(batch.step(fed), live))
     logits = batch.check(pieces)
     would_write = logits.argmax(-1).tolist()
     right = [
@@ -148,7 +149,7 @@ def _next_tokens(batch: Batch, live: Sequence[_Live], limit: int, device: Any) -
         state.tokens += piece[1 : count + 1]
         state.accepted += count
     last = torch.tensor(right, device=logits.device)
-    return _choose(logits[torch.arange(len(pieces), device=logits.device), last], live)
+    return list(_choose(logits[torch.arange(len(pieces), device=logits.device), last], live))
 
 
 @torch.inference_mode()
