@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
             self.args.per_device_train_batch_size,
             share_prefix=self._share_prefix,
             seed=self.args.seed,
+            epochs=math.ceil(self.state.num_train_epochs),
         )
         collate: Any = SharedPrefixCollator(largest) if self._share_prefix else self._padded(largest)
         metrics, tokens = copy.deepcopy(self._metrics), self._total_train_tokens
