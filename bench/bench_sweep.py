@@ -1,8 +1,9 @@
 """A sweep against what it replaces: one `harness sweep` over base and 4 checkpoints, and one `harness run` for each of the
 five, every command a process of its own, on the same samples: `python -m bench.bench_sweep [--samples 12]`.
 
-The sweep loads libraries and weights once; it generates the same answers. How much that saves depends on how long the
-answers take, so the seconds of generation alone stand beside the ratio. Both sides take turns, target by target, so that
+The checkpoints are trained here, 24 steps on the project's own data, so that they agree as checkpoints of one run do. The sweep
+loads libraries and weights once, and checks what the last target answered before it writes an answer itself; the seconds
+of generation alone stand beside the ratio. Both sides take turns, target by target, so that
 a busy machine slows both: a fifth of the separate runs comes before the sweep, the rest after it. Prints one JSON object.
 """
 
@@ -19,10 +20,19 @@ import time
 from pathlib import Path
 
 from harness.models.resolve import resolve_model
-from harness.testing.training_run import make_training_run
+from harness.training.run_folder import checkpoints
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS = (50, 100, 150, 200)
+RECIPE = """schema: 1
+name: sweep-bench
+base: {base}
+train: {{path: {data}, split: train, limit: 128}}
+lora: {{r: 8, alpha: 16}}
+tokens: {{share_prefix: true}}
+training: {{max_steps: 24, per_device_train_batch_size: 8, learning_rate: 1.0e-3, warmup_steps: 1, dtype: bfloat16}}
+evaluation: {{every: 6}}
+"""
+TARGETS = 5
 
 
 def seconds(*arguments: str | Path) -> float:
@@ -52,8 +62,12 @@ def measure(model_name: str, samples: int) -> dict[str, object]:
     suite = ROOT / "suites" / "tool_calling"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = make_training_run(folder / "run", model, dict.fromkeys(STEPS, 1.0))
-        adapters = ["base", *(run / f"checkpoint-{step}" for step in STEPS)]
+        (folder / "recipe.yaml").write_text(RECIPE.format(base=model, data=ROOT / "datasets" / "structural"))
+        seconds("train", folder / "recipe.yaml", "--out", folder / "runs")
+        (run,) = (folder / "runs").iterdir()
+        adapters: list[str | Path] = ["base", *checkpoints(run)]
+        if len(adapters) != TARGETS:
+            raise SystemExit(f"{len(adapters)} targets instead of {TARGETS}")
         limit = ("--limit", str(samples))
         seconds("run", suite, "-m", model, "--limit", "1", "--out", folder / "warm")
         alone = []

@@ -38,12 +38,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One chat turn. `tool_calls` only for the assistant; `name` only for role tool (which tool answered)."""
+    """One chat turn. `tool_calls` only for the assistant; `name` only for role tool (which tool answered).
+
+    `learn` is False for an assistant turn that is there to be read and never to be learnt.
+    """
 
     role: Role
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     name: str | None = None
+    learn: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,8 +96,8 @@ def _prompt_notes(origin: AdapterOrigin | None) -> list[str]:
         return ["it does not say how its prompts were written: ask as it was trained to be asked"]
     if origin.tools_by == "tool_block":
         return [
-            "the base's chat template shows no tools, so the server's `tools` would not ask as training did: send "
-            "prompts rendered by harness to /v1/completions"
+            "training offered the tools in the system message and not by the chat template, so the server's `tools` "
+            "would ask otherwise: send prompts rendered by harness to /v1/completions"
         ]
     parser = _PARSERS.get(origin.dialect)
     if parser:

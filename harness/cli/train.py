@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,21 +47,29 @@ def command(
     lang: Literal["en", "ko"],
 ) -> None:
     """Train the adapter that RECIPE describes (docs/recipes.md)."""
+    _quieten()
     from harness.training.launch import is_main_process, recipe_of
-    from harness.training.prepare import prepare
+    from harness.training.prepare import prepare, with_weights
 
     if recipe is None and resume is None:
         raise UsageError(
             "name a recipe, or a run with --resume", remedy="For example: harness train train/smoke.yaml"
         )
-    prepared = prepare(recipe_of(resume) if recipe is None and resume is not None else recipe or Path())
+    path = recipe_of(resume) if recipe is None and resume is not None else recipe or Path()
+    prepared = prepare(path, weights=False)
     if show is not None:
         _show(prepared, show)
         return
     _preflight(prepared, out, force=force, loud=is_main_process())
     if only_preflight:
         return
-    _train(prepared, out, resume, lang)
+    _train(with_weights(prepared), out, resume, lang)
+
+
+def _quieten() -> None:
+    """Let the libraries of training say only errors, from their import on: bitsandbytes looks for kernels then."""
+    for name in ("trl", "accelerate", "bitsandbytes", "peft"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _show(prepared: Any, count: int) -> None:
@@ -71,13 +80,16 @@ def _show(prepared: Any, count: int) -> None:
 
 def _preflight(prepared: Any, out: Path, *, force: bool, loud: bool) -> None:
     from harness.cli.training_view import print_findings
+    from harness.training.library_check import check_libraries
     from harness.training.memory_plan import preflight_memory
     from harness.training.preflight import preflight
-    from harness.training.settings import choose_device
+    from harness.training.settings import choose_device, device_memory
 
+    device = choose_device(prepared.recipe)
+    check_libraries(prepared, device, out)
     found = [
         *preflight(prepared, out),
-        *preflight_memory(prepared, choose_device(prepared.recipe), forced=force),
+        *preflight_memory(prepared, device, forced=force, available=device_memory(device.kind)),
     ]
     if loud:
         print_findings(prepared, found)
@@ -118,4 +130,4 @@ def _train(prepared: Any, out: Path, resume: Path | None, lang: Literal["en", "k
         finally:
             progress.stop()
         if loud:
-            finish_training(outcome, lang)
+            finish_training(outcome, prepared, lang)

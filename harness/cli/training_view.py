@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -137,7 +138,7 @@ class TrainingProgress:
 _TIMINGS = ("_runtime", "_per_second", "_time")
 
 
-def finish_training(outcome: TrainOutcome, lang: Literal["en", "ko"]) -> None:
+def finish_training(outcome: TrainOutcome, prepared: Prepared, lang: Literal["en", "ko"]) -> None:
     """Write the diagnosis beside the log, print it, and say what to do next."""
     from harness.log.files import write_atomically
     from harness.report.diagnosis_html import render_diagnosis_html
@@ -163,7 +164,19 @@ def finish_training(outcome: TrainOutcome, lang: Literal["en", "ko"]) -> None:
     if outcome.stopped_because:
         click.echo(f"stopped at step {outcome.steps}: {outcome.stopped_because}", err=True)
     click.echo(f"curves: {outcome.folder / 'diagnosis.html'}")
-    click.echo(f"next: harness sweep {outcome.folder} --suite suites/tool_calling")
+    click.echo(f"next: {shlex.join(['harness', 'sweep', str(outcome.folder)])} --suite {_suite(prepared)}")
+
+
+def _suite(prepared: Prepared) -> str:
+    """Return the recipe's eval_suite as the command line takes it here; SUITE where it names none."""
+    spec = prepared.recipe.eval_suite
+    if spec is None:
+        return "SUITE"
+    beside = (prepared.recipe_path.parent / spec.path).resolve()
+    if not beside.exists():
+        return shlex.quote(spec.path)
+    here = Path.cwd()
+    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))
 
 
 def _duration(seconds: float) -> str:

@@ -44,7 +44,7 @@ _PERSONA_KEYS = ("facts", "persona")
 _MESSAGE_KEYS = {
     "system": ("role", "content"),
     "user": ("role", "content"),
-    "assistant": ("role", "content", "tool_calls"),
+    "assistant": ("role", "content", "tool_calls", "weight"),
     "tool": ("role", "content", "name"),
 }
 _EXPECTS = get_args(Expect)
@@ -270,7 +270,13 @@ class _RecordReader:
         name = fields.get("name")
         if role == "tool" and not isinstance(name, str):
             raise self.fail(f"{what}: a tool turn needs the name of the tool that answered", "Add 'name'.")
-        return Message(role=cast(Role, role), content=content, tool_calls=calls, name=name)
+        weight = fields.get("weight", 1)
+        if isinstance(weight, bool) or weight not in (0, 1):
+            raise self.fail(
+                f"{what}: weight is {str(weight)[:80]!r}",
+                "0: the turn is never learnt. 1: it may be, as the recipe says.",
+            )
+        return Message(role=cast(Role, role), content=content, tool_calls=calls, name=name, learn=weight == 1)
 
     def tool_call(self, entry: Json, what: str) -> ToolCall:
         if isinstance(entry, dict) and "function" in entry:

@@ -43,6 +43,8 @@ def _message_json(message: Message) -> dict[str, Json]:
         ]
     if message.name is not None:
         record["name"] = message.name
+    if not message.learn:
+        record["weight"] = 0
     return record
 
 

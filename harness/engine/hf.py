@@ -1,8 +1,8 @@
 """The engine that runs a model with transformers, in this process.
 
 Prompts are read in windows, sorted so that common prefixes stand together, and run in batches by a budget of cache
-slots. A prefix that several prompts share is computed once and kept once. Running out of memory halves the budget and
-runs the rows again; it changes no result.
+slots. A prefix that several prompts share is computed once and kept once. What one adapter answered is the draft of what the
+next one may. Running out of memory halves the budget and runs the rows again; it changes no result.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.engine.base import EngineRequest
+from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
 from harness.errors import EngineError
@@ -37,6 +38,8 @@ _HOPELESS = 8
 class HfEngine:
     """One transformers model with its adapters. See `harness.engine.base.Engine`."""
 
+    _drafts: Drafts | None
+
     def __init__(self, request: EngineRequest) -> None:
         """Load model and adapters, prove every adapter active.
 
@@ -55,6 +58,8 @@ class HfEngine:
         self._where: str | Path = request.model_path or request.model
         self._fingerprints = {path: info.fingerprint for path, info in infos.items()}
         self._adapters = Adapters(loaded.model, request.adapters)
+        if options.drafts and self._fast and request.adapters:
+            self._drafts = Drafts()
         for path, change in self._adapters.prove(loaded.tokenizer).items():
             request.on_event("adapter_active", {"adapter": str(path), "largest_logprob_change": change})
 
@@ -92,6 +97,7 @@ class HfEngine:
         self._writer = Writer(loaded.tokenizer, loaded.stop_ids)
         self._share = options.share_prefix
         self._choose_path(loaded)
+        self._drafts = None
         self._budget = Budget(*default_budget(loaded, options))
 
     def _choose_path(self, loaded: LoadedModel) -> None:
@@ -121,6 +127,8 @@ class HfEngine:
         """Activate one of the requested adapters, or the bare base. Raises EngineError for one not requested."""
         self._open()
         self._adapters.use(adapter)
+        if self._drafts is not None:
+            self._drafts.turn()
 
     def close(self) -> None:
         """Free model and caches."""
@@ -148,6 +156,8 @@ class HfEngine:
                 else:
                     yield refused
             yield from self._run(plan_rows(fine, share=self._share and self._fast))
+        if self._drafts is not None and self._drafts.offered:
+            self._on_event("drafts", {"tokens": self._drafts.offered, "accepted": self._drafts.accepted})
 
     def _open(self) -> LoadedModel:
         if self._loaded is None:
@@ -172,19 +182,23 @@ class HfEngine:
 
         hopeless = 0
         while rows:
+            if self._drafts is not None:
+                self._drafts.offer(rows[: self._budget.rows])
             taken = take_batch(rows, self._budget, padded=self._padded)
             waiting = {id(row): row for row in taken}
             failure: Exception | None = None
             steps = run_batch(self._batch(taken), taken, self._writer)
             while waiting and failure is None:
                 try:
-                    row, generation = next(steps)
+                    done = next(steps)
                 except Exception as error:
                     # Without its traceback, whose frames would keep the batch's tensors alive.
                     failure = error.with_traceback(None)
                 else:
-                    del waiting[id(row)]
-                    yield generation
+                    del waiting[id(done.row)]
+                    if self._drafts is not None:
+                        self._drafts.learn(done)
+                    yield done.generation
             steps.close()
             rows = [*waiting.values(), *rows[len(taken) :]]
             if failure is None:

@@ -55,17 +55,17 @@ class OwnLayer(DynamicLayer):
             setattr(self, name, new)
 
 
-def _forward(model: Any, tokens: Any, mask: Any, positions: Any, cache: Any) -> Any:
-    """Return the logits of the last position, [rows, vocabulary]."""
+def _forward(model: Any, tokens: Any, mask: Any, positions: Any, cache: Any, last: int = 1) -> Any:
+    """Return the logits of the last positions, [rows, last, vocabulary]."""
     out = model(
         input_ids=tokens,
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=1,
+        logits_to_keep=last,
     )
-    return out.logits[:, -1]
+    return out.logits
 
 
 def _padded(rows: Sequence[tuple[int, ...]], device: Any) -> tuple[Any, Any]:
@@ -96,13 +96,13 @@ class SharedBatch:
         tokens, self._real = _padded([row.own for row in self._rows], self._device)
         self._shared = torch.tensor([row.shared for row in self._rows], device=self._device)
         longest = tokens.shape[1]
-        budget = max(row.budget for row in self._rows)
-        self._cache = Cache(layers=[OwnLayer(longest + budget) for _ in range(self._layer_count)])
+        capacity = longest + max(row.room for row in self._rows)
+        self._cache = Cache(layers=[OwnLayer(capacity) for _ in range(self._layer_count)])
         own = self._real.cumsum(1) - 1
         positions = (own + self._shared[:, None]).clamp_(min=0)
         self._next = positions[:, -1:] + 1
         self._segments = segments_of(self._rows)
-        return self._run(tokens, _causal_mask(self._real), positions)
+        return self._run(tokens, _causal_mask(self._real), positions)[:, -1]
 
     @torch.inference_mode()
     def step(self, tokens: Any) -> Any:
@@ -110,7 +110,31 @@ class SharedBatch:
         self._real = torch.cat([self._real, self._real.new_ones(len(tokens), 1)], dim=1)
         positions = self._next
         self._next = positions + 1
-        return self._run(tokens[:, None], self._real[:, None, None], positions)
+        return self._run(tokens[:, None], self._real[:, None, None], positions)[:, -1]
+
+    @torch.inference_mode()
+    def check(self, pieces: Sequence[Sequence[int]]) -> Any:
+        """Feed one token or more a row; return the logits after each, [rows, longest piece, vocabulary].
+
+        What follows a piece that is shorter is meaningless. `accept` must say next how much of each piece holds.
+        """
+        longest = max(map(len, pieces))
+        tokens = torch.tensor(
+            [[*piece, *[0] * (longest - len(piece))] for piece in pieces], device=self._device
+        )
+        before = self._real[:, None].expand(-1, longest, -1)
+        among = torch.ones(longest, longest, dtype=torch.bool, device=self._device).tril()
+        mask = torch.cat([before, among.expand(len(pieces), -1, -1)], dim=2)
+        ends = torch.tensor([len(piece) - 1 for piece in pieces], device=self._device)[:, None]
+        positions = self._next + torch.arange(longest, device=self._device)[None].minimum(ends)
+        return self._run(tokens, mask[:, None], positions, longest)
+
+    @torch.inference_mode()
+    def accept(self, counts: Sequence[int], longest: int) -> None:
+        """Keep the first tokens of the pieces that `check` was fed last, so many of each; hide the rest for good."""
+        kept = torch.tensor(counts, device=self._device)[:, None]
+        self._real = torch.cat([self._real, torch.arange(longest, device=self._device)[None] < kept], dim=1)
+        self._next = self._next + kept
 
     @torch.inference_mode()
     def keep(self, indices: Sequence[int]) -> None:
@@ -122,10 +146,10 @@ class SharedBatch:
         for layer in self._cache.layers:
             layer.keep(chosen)
 
-    def _run(self, tokens: Any, mask: Any, positions: Any) -> Any:
+    def _run(self, tokens: Any, mask: Any, positions: Any, last: int = 1) -> Any:
         ACTIVE.segments, ACTIVE.grouped = self._segments, True
         try:
-            return _forward(self._model, tokens, mask, positions, self._cache)
+            return _forward(self._model, tokens, mask, positions, self._cache, last)
         finally:
             ACTIVE.segments, ACTIVE.grouped = [], False
 
@@ -201,7 +225,7 @@ class PlainBatch:
         positions = (self._real.cumsum(1) - 1).clamp_(min=0)
         self._next = positions[:, -1:] + 1
         self._cache = DynamicCache(config=self._model.config)
-        return _forward(self._model, tokens, self._real.long(), positions, self._cache)
+        return _forward(self._model, tokens, self._real.long(), positions, self._cache)[:, -1]
 
     @torch.inference_mode()
     def step(self, tokens: Any) -> Any:
@@ -209,7 +233,7 @@ class PlainBatch:
         self._real = torch.cat([self._real, self._real.new_ones(len(tokens), 1)], dim=1)
         positions = self._next
         self._next = positions + 1
-        return _forward(self._model, tokens[:, None], self._real.long(), positions, self._cache)
+        return _forward(self._model, tokens[:, None], self._real.long(), positions, self._cache)[:, -1]
 
     @torch.inference_mode()
     def keep(self, indices: Sequence[int]) -> None:

@@ -31,7 +31,7 @@ def sharing_problem(model: Any, vocabulary: int, dtype: str) -> str | None:
     usual = model.config._attn_implementation
     try:
         rows = _probe_rows(vocabulary)
-        extra = [vocabulary // 3 + index for index in range(len(rows))]
+        extra = [[vocabulary // 3 + index + 4 * at for at in range(4)] for index in range(len(rows))]
         expected = _logits_one_by_one(model, rows, extra)
         register()
         model.set_attn_implementation(NAME)
@@ -60,24 +60,39 @@ def _probe_rows(vocabulary: int) -> list[Row]:
 
 def _prompt(tokens: tuple[int, ...]) -> Prompt:
     sample = Sample(id="probe", messages=(), tools=(), expect="no_call")
-    sampling = Sampling(max_new_tokens=2)
+    sampling = Sampling(max_new_tokens=6)
     return Prompt(key="", sample=sample, repeat=0, text="", token_ids=tokens, sampling=sampling, seed=0)
 
 
+_PIECES = ((3, 2), (1, 1), (3, 1), (2, 2))
+"""Per row of the probe: tokens fed at once after the first step, and how many of them are kept."""
+
+
 @torch.inference_mode()
-def _logits_one_by_one(model: Any, rows: list[Row], extra: list[int]) -> Any:
+def _logits_one_by_one(model: Any, rows: list[Row], extra: list[list[int]]) -> Any:
     logits = []
-    for row, token in zip(rows, extra, strict=True):
-        ids = torch.tensor([[*row.prompt.token_ids, token]], device=model.device)
-        logits.append(model(input_ids=ids, use_cache=False).logits[0, -2:].float())
-    return torch.stack(logits)
+    for row, (first, *piece), (fed, kept) in zip(rows, extra, _PIECES, strict=True):
+        start = [*row.prompt.token_ids, first]
+        for ids, count in (([*start, *piece[:fed]], fed + 2), ([*start, *piece[:kept], first], 1)):
+            tokens = torch.tensor([ids], device=model.device)
+            logits.append(model(input_ids=tokens, use_cache=False).logits[0, -count:].float())
+    return torch.cat(logits)
 
 
-def _logits_shared(model: Any, rows: list[Row], extra: list[int]) -> Any:
+def _logits_shared(model: Any, rows: list[Row], extra: list[list[int]]) -> Any:
     batch = SharedBatch(model, rows)
-    first = batch.prefill().float()
+    prefilled = batch.prefill().float()
     # Reversed once, so that dropping and reordering rows is part of what is proved.
     order = list(reversed(range(len(rows))))
     batch.keep(order)
-    second = batch.step(torch.tensor([extra[index] for index in order], device=model.device)).float()
-    return torch.stack([first, second[torch.tensor(order, device=second.device)]], dim=1)
+    firsts = torch.tensor([extra[index][0] for index in order], device=model.device)
+    stepped = batch.step(firsts).float()
+    longest = max(fed for fed, _ in _PIECES)
+    checked = batch.check([extra[index][1 : 1 + _PIECES[index][0]] for index in order]).float()
+    batch.accept([_PIECES[index][1] for index in order], longest)
+    last = batch.step(firsts).float()
+    found = []
+    for index, at in sorted(zip(order, range(len(order)), strict=True)):
+        fed = _PIECES[index][0]
+        found += [prefilled[index, None], stepped[at, None], checked[at, :fed], last[at, None]]
+    return torch.cat(found)

@@ -1,11 +1,16 @@
-"""From logits to finished generations: greedy or seeded sampling, stop tokens, rows that leave as they finish."""
+"""From logits to finished generations: greedy or seeded sampling, stop tokens, rows that leave as they finish.
+
+A greedy row with a draft is fed a stretch of it at once. The logits after each token say whether the model would have
+written the next one itself; from the first that it would not on, the row goes on alone. So the answer is the one that
+it would have been (Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", 2023, greedy case).
+"""
 
 # mypy: disable-error-code="untyped-decorator"
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -15,13 +20,30 @@ from harness.types import FinishReason, Generation, Prompt, Sampling
 _COMPACT_SHARE = 8
 """Rows are dropped from the tensors once an eighth of them has finished: dropping copies what the others hold."""
 
+_PIECE = 32
+"""Tokens of a draft that are checked at a time: a row that leaves its draft wastes the rest of them."""
+
+_MAX_LOGITS = 1 << 27
+"""Logits held at a time while drafts are checked (512 MB in fp32)."""
+
 
 class Batch(Protocol):
     """What `hf_batch` offers."""
 
     def prefill(self) -> Any: ...
     def step(self, tokens: Any) -> Any: ...
+    def check(self, pieces: Sequence[Sequence[int]]) -> Any: ...
+    def accept(self, counts: Sequence[int], longest: int) -> None: ...
     def keep(self, indices: Sequence[int]) -> None: ...
+
+
+class Finished(NamedTuple):
+    """A row, its generation with the tokens it is made of, and how many of those its draft had right."""
+
+    row: Row
+    generation: Generation
+    tokens: list[int]
+    accepted: int
 
 
 class Writer:
@@ -49,30 +71,43 @@ class Writer:
 
 
 class _Live:
-    """One row that is still being generated."""
+    """One row that is still being generated. `accepted` counts tokens that its draft had right."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, stop_ids: frozenset[int]) -> None:
         self.row = row
         self.tokens: list[int] = []
         self.done = False
+        self.accepted = 0
         sampling = row.prompt.sampling
         self.generator: Any = None
         if sampling.temperature > 0:
             # A generator of its own for every prompt: who else is in the batch cannot change the draw.
             self.generator = torch.Generator().manual_seed(row.prompt.seed % 2**63)
+        draft = [] if self.generator else list(row.draft[: row.budget])
+        end = next((at for at, token in enumerate(draft) if token in stop_ids), len(draft))
+        self._draft = draft[: end + 1]
+
+    def piece(self, limit: int) -> list[int]:
+        """Return the tokens to feed next: the last one, and what the draft, followed so far, has after it.
+
+        The last token of a draft is not among them: it ends the answer, and is only ever compared.
+        """
+        count = len(self.tokens)
+        if self._draft[:count] != self.tokens:
+            self._draft = []
+        return [self.tokens[-1], *self._draft[count : min(count - 1 + limit, len(self._draft) - 1)]]
 
 
-def run_batch(
-    batch: Batch, rows: Sequence[Row], writer: Writer
-) -> Generator[tuple[Row, Generation], None, None]:
+def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[Finished, None, None]:
     """Generate for all rows of a batch and yield each as it finishes.
 
     Whatever the model raises comes through; rows that were not yielded by then have to be run again.
     """
-    live = [_Live(row) for row in rows]
+    live = [_Live(row, writer.stop_ids) for row in rows]
     logits = batch.prefill()
+    limit = max(1, min(_PIECE, _MAX_LOGITS // (len(live) * logits.shape[-1])))
+    chosen = _choose(logits, live)
     while True:
-        chosen = _choose(logits, live)
         for state, token in zip(live, chosen, strict=True):
             if state.done:
                 continue
@@ -81,15 +116,40 @@ def run_batch(
             if stopped or len(state.tokens) >= state.row.budget:
                 state.done = True
                 reason: FinishReason = "stop" if stopped else "length"
-                yield state.row, writer.generation(state.row.prompt, state.tokens, reason)
+                yield Finished(
+                    state.row,
+                    writer.generation(state.row.prompt, state.tokens, reason),
+                    state.tokens,
+                    state.accepted,
+                )
         left = [index for index, state in enumerate(live) if not state.done]
         if not left:
             return
         if len(live) - len(left) >= max(1, len(live) // _COMPACT_SHARE):
             batch.keep(left)
             live = [live[index] for index in left]
-        fed = [state.tokens[-1] for state in live]
-        logits = batch.step(torch.tensor(fed, device=logits.device))
+        chosen = _next_tokens(batch, live, limit, logits.device)
+
+
+def _next_tokens(batch: Batch, live: Sequence[_Live], limit: int, device: Any) -> list[int]:
+    """Return the next token of every row, after appending to rows what their drafts had right before it."""
+    pieces = [[state.tokens[-1]] if state.done else state.piece(limit) for state in live]
+    longest = max(map(len, pieces))
+    if longest == 1:
+        fed = torch.tensor([piece[0] for piece in pieces], device=device)
+        return list(_choose(batch.step(fed), live))
+    logits = batch.check(pieces)
+    would_write = logits.argmax(-1).tolist()
+    right = [
+        next((at for at, token in enumerate(piece[1:]) if token != own[at]), len(piece) - 1)
+        for piece, own in zip(pieces, would_write, strict=True)
+    ]
+    batch.accept([count + 1 for count in right], longest)
+    for state, piece, count in zip(live, pieces, right, strict=True):
+        state.tokens += piece[1 : count + 1]
+        state.accepted += count
+    last = torch.tensor(right, device=logits.device)
+    return list(_choose(logits[torch.arange(len(pieces), device=logits.device), last], live))
 
 
 @torch.inference_mode()

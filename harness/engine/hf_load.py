@@ -22,7 +22,15 @@ _DTYPES = {
     "fp32": "float32",
     "float32": "float32",
 }
-_KNOWN = ("batch_tokens", "max_batch", "share_prefix", "threads", "allow_pickle", "trust_remote_code")
+_KNOWN = (
+    "batch_tokens",
+    "max_batch",
+    "share_prefix",
+    "drafts",
+    "threads",
+    "allow_pickle",
+    "trust_remote_code",
+)
 _CPU_ROWS, _GPU_ROWS = 48, 256
 _CPU_TOKENS, _GPU_TOKENS = 32768, 524288
 
@@ -32,12 +40,14 @@ class HfOptions:
     """What `--engine-option` can say to this engine.
 
     `batch_tokens`: cache slots a batch may take (None: from the memory that is free); `max_batch`: rows a batch;
-    `threads`: CPU threads (None: torch's choice); `share_prefix`: compute common prefixes once.
+    `threads`: CPU threads (None: torch's choice); `share_prefix`: compute common prefixes once; `drafts`: check what
+    another adapter of this engine answered to the same prompt before writing an answer from nothing.
     """
 
     batch_tokens: int | None = None
     max_batch: int | None = None
     share_prefix: bool = True
+    drafts: bool = True
     threads: int | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
@@ -50,6 +60,7 @@ def read_options(options: Mapping[str, str]) -> HfOptions:
         batch_tokens=whole_number(options, "batch_tokens"),
         max_batch=whole_number(options, "max_batch"),
         share_prefix=switch(options, "share_prefix", True),
+        drafts=switch(options, "drafts", True),
         threads=whole_number(options, "threads"),
         allow_pickle=switch(options, "allow_pickle", False),
         trust_remote_code=switch(options, "trust_remote_code", False),

@@ -42,11 +42,15 @@ class PrefixNode:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One prompt to run: the first `shared` tokens come from `node`, the rest are its own."""
+    """One prompt to run: the first `shared` tokens come from `node`, the rest are its own.
+
+    `draft` is an answer that the model may be about to give; it is checked token by token, and only saves time.
+    """
 
     prompt: Prompt
     node: PrefixNode | None
     shared: int
+    draft: tuple[int, ...] = ()
 
     @property
     def own(self) -> tuple[int, ...]:
@@ -61,6 +65,11 @@ class Row:
     def budget(self) -> int:
         """How many tokens may be generated."""
         return self.prompt.sampling.max_new_tokens
+
+    @property
+    def room(self) -> int:
+        """Cache slots for the answer: checking a draft leaves slots empty that the row's own tokens then need again."""
+        return self.budget + len(self.draft)
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
@@ -200,7 +209,7 @@ class Budget:
 
 def batch_tokens(batch: Sequence[Row]) -> int:
     """Return the cache slots that a batch takes: padded rows, and each shared prefix once."""
-    width = max((row.own_length for row in batch), default=0) + max((row.budget for row in batch), default=0)
+    width = max((row.own_length for row in batch), default=0) + max((row.room for row in batch), default=0)
     shared = {id(row.node): row.node.length for row in batch if row.node}
     return len(batch) * width + sum(shared.values())
 
@@ -217,7 +226,7 @@ def take_batch(rows: Sequence[Row], budget: Budget, *, padded: bool = True) -> l
         length = row.own_length
         if batch:
             new = row.node is not None and id(row.node) not in nodes
-            wide, new_longest = max(answer, row.budget), max(longest, length)
+            wide, new_longest = max(answer, row.room), max(longest, length)
             extra = row.node.length if new and row.node else 0
             count = len(batch) + 1
             full = count > budget.rows or count * (new_longest + wide) + shared + extra > budget.tokens
@@ -225,7 +234,7 @@ def take_batch(rows: Sequence[Row], budget: Budget, *, padded: bool = True) -> l
             if full or loose or (new and len(nodes) >= MAX_SEGMENTS) or (not padded and length != longest):
                 break
         batch.append(row)
-        longest, answer, own = max(longest, length), max(answer, row.budget), own + length
+        longest, answer, own = max(longest, length), max(answer, row.room), own + length
         if row.node is not None and id(row.node) not in nodes:
             nodes.add(id(row.node))
             shared += row.node.length

@@ -20,10 +20,15 @@ _SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenPrompt:
-    """A fixed conversation as the training run rendered it, and the sha256 of its token ids."""
+    """A fixed conversation as the training run rendered it, and the sha256 of its token ids.
+
+    `date` is the day that the chat template was told (ISO form); None for a template that asks for none, and in files
+    of versions that told it the day of training.
+    """
 
     text: str
     tokens_sha256: str
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

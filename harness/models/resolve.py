@@ -16,7 +16,8 @@ from harness.models.pull import is_pulled
 ModelKind = Literal["alias", "folder", "hub"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model", "merges.txt", "vocab.*"]
+_HUB_WEIGHTS = "*.safetensors"
+_HUB_FILES = [_HUB_WEIGHTS, "*.json", "*.jinja", "tokenizer*", "*.model", "merges.txt", "vocab.*"]
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -41,10 +42,12 @@ class ListedModel:
     size: int
 
 
-def resolve_model(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> ResolvedModel:
+def resolve_model(
+    name: str, *, allow_pickle: bool = False, trust_remote_code: bool = False, weights: bool = True
+) -> ResolvedModel:
     """Return the folder of an alias, a folder, or a hub id; a hub id is fetched, or taken from the hub's cache.
 
-    Only safetensors count as weights unless `allow_pickle` (loading a pickle runs whatever its author put into it);
+    Without `weights` a hub id's weights are neither fetched nor asked for: config and tokenizer are all there may be. Only safetensors count as weights unless `allow_pickle` (loading a pickle runs whatever its author put into it);
     Python files of a hub model are fetched only with `trust_remote_code`. Raises ModelError naming what is missing
     and what to do, MissingDependency for a hub id without huggingface_hub.
     """
@@ -67,8 +70,13 @@ def resolve_model(name: str, *, allow_pickle: bool = False, trust_remote_code: b
             f"no model {name!r}: there is no such folder, and it is no alias and no hub id (owner/name)",
             remedy=f"{nearest_hint(name, ALIASES)}`harness models list` shows the aliases.",
         )
-    folder = _from_hub(name, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
-    check_model_folder(folder, allow_pickle=allow_pickle)
+    patterns = _HUB_FILES if weights else [pattern for pattern in _HUB_FILES if pattern != _HUB_WEIGHTS]
+    patterns = patterns + ["*.bin"] * (allow_pickle and weights) + ["*.py"] * trust_remote_code
+    folder = _from_hub(name, patterns)
+    if weights:
+        check_model_folder(folder, allow_pickle=allow_pickle)
+    else:
+        read_config(folder)
     return ResolvedModel(name=name, path=folder, alias=None, kind="hub")
 
 
@@ -150,7 +158,7 @@ def _file_remedy(path: Path) -> str | None:
     return f"Give the folder: {path.parent}" if path.suffix in (".safetensors", ".json") else None
 
 
-def _from_hub(name: str, *, allow_pickle: bool, trust_remote_code: bool) -> Path:
+def _from_hub(name: str, patterns: list[str]) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
@@ -158,7 +166,6 @@ def _from_hub(name: str, *, allow_pickle: bool, trust_remote_code: bool) -> Path
             f"{name!r} looks like a hub id, and huggingface_hub is not installed",
             remedy='Install it: pip install "persona-harness[hf]"',
         ) from None
-    patterns = _HUB_FILES + (["*.bin"] if allow_pickle else []) + (["*.py"] if trust_remote_code else [])
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (

@@ -54,4 +54,4 @@ def golden_prompt(renderer: Renderer) -> GoldenPrompt:
     except RecordError:
         rendered = renderer.render(replace(GOLDEN_SAMPLE, messages=GOLDEN_SAMPLE.messages[1:], tools=()))
     digest = hashlib.sha256(token_bytes(rendered.token_ids)).hexdigest()
-    return GoldenPrompt(text=rendered.text, tokens_sha256=digest)
+    return GoldenPrompt(text=rendered.text, tokens_sha256=digest, date=renderer.date)

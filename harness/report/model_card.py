@@ -240,7 +240,7 @@ def _usage(facts: CardFacts) -> Iterator[str]:
     if origin is None:
         return
     how = (
-        "The chat template does not show tools: they were offered in the system message, in the words of the dialect "
+        "Tools were offered in the system message, not by the chat template, in the words of the dialect "
         f"`{_code(origin.dialect)}`."
         if origin.tools_by == "tool_block"
         else f"Tools were offered by the chat template; calls are written in the dialect `{_code(origin.dialect)}`."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
-from harness.errors import ModelError
-from harness.models.adapter_origin import read_origin
+from harness.errors import ModelError, RecordError
+from harness.models.adapter_origin import AdapterOrigin, GoldenPrompt, read_origin
 from harness.models.fingerprint import model_fingerprint
 from harness.models.resolve import ResolvedModel
 from harness.prompt.golden import golden_prompt
@@ -36,14 +37,34 @@ def check_origin(adapter: Path, model: ResolvedModel, renderer: Renderer, dialec
             remedy=f"Set `dialect: {origin.dialect}` (or auto) in the suite.",
         )
     golden = golden_prompt(renderer)
-    if origin.template_sha256 != renderer.template_sha256 or origin.golden != golden:
+    if origin.template_sha256 != renderer.template_sha256 or not _same(origin, golden, renderer):
         raise ModelError(
-            "this adapter was trained with another chat template: "
-            + _difference(origin.golden.text, golden.text),
+            f"this adapter was trained with another chat template: {_difference(origin.golden.text, golden.text)}"
+            if origin.tools_by == renderer.tools_by
+            else f"this adapter was trained with tools offered by {origin.tools_by}, and they are offered by "
+            f"{renderer.tools_by} here",
             where=adapter,
             remedy="Restore the base model's chat template (chat_template.jinja), or train the adapter again.",
         )
     return True
+
+
+def _same(origin: AdapterOrigin, golden: GoldenPrompt, renderer: Renderer) -> bool:
+    """Return True if the golden prompt is the trained one, the day aside where the origin does not fix it."""
+    if origin.golden == golden:
+        return True
+    if origin.golden.date is not None or renderer.date is None:
+        return False
+    try:
+        created = datetime.datetime.fromisoformat(origin.created).date()
+        # `created` is in UTC, and the template was told the local day.
+        near = [created + datetime.timedelta(days=offset) for offset in (0, -1, 1)]
+        told = [golden_prompt(renderer.on(day)) for day in near]
+    except (TypeError, ValueError, OverflowError, RecordError):
+        return False
+    return any(
+        (one.text, one.tokens_sha256) == (origin.golden.text, origin.golden.tokens_sha256) for one in told
+    )
 
 
 def _difference(trained: str, now: str) -> str:

@@ -32,6 +32,19 @@ _FUSED = {
     "gpt_neox": ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
 }
 _LARGEST = 10**8
+# Published files of Gemma 3 with pictures leave out what transformers' Gemma3TextConfig has as its defaults.
+_DEFAULTS: dict[str, dict[str, int]] = {
+    "gemma3_text": {
+        "hidden_size": 2304,
+        "num_hidden_layers": 26,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "intermediate_size": 9216,
+        "vocab_size": 262_208,
+    }
+}
+_TEXT_PART = {"gemma3": "gemma3_text"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +129,10 @@ class Architecture:
 
 
 def read_architecture(config: Mapping[str, Any], where: str | Path = "config.json") -> Architecture:
-    """Return the sizes in a config.json. Raises ModelError naming a size that is missing or cannot be."""
+    """Return the sizes in a config.json, and transformers' own defaults where an architecture's files leave sizes out.
+
+    Raises ModelError naming a size that is missing or cannot be.
+    """
     reader = _Reader(config, where)
     kind = reader.kind
     hidden = reader.size("hidden_size", "n_embd", "d_model", "dim")
@@ -167,7 +183,8 @@ class _Reader:
         self._where = where
         self.assumed: list[str] = []
         kind = self.found("model_type")
-        self.kind = kind if isinstance(kind, str) and kind else "unknown"
+        self.kind = _TEXT_PART.get(kind, kind) if isinstance(kind, str) and kind else "unknown"
+        self._defaults = _DEFAULTS.get(self.kind, {})
 
     def assume(self, text: str) -> None:
         self.assumed.append(text)
@@ -185,7 +202,10 @@ class _Reader:
             self.assume(f"{names[0]} differs from layer to layer: the largest is taken for all")
             value = max((entry for entry in value if _is_size(entry)), default=None)
         if value is None:
-            return None
+            value = self._defaults.get(names[0])
+            if value is not None:
+                self.assume(f"no {names[0]}: {value}, the default of {self.kind}")
+            return value
         if not _is_size(value):
             raise ModelError(
                 f"{names[0]} must be a whole number above 0, not {str(value)[:60]!r}", where=self._where
@@ -198,7 +218,7 @@ class _Reader:
             raise ModelError(
                 f"no {names[0]} in this config.json, so the model's size is not known",
                 where=self._where,
-                remedy="Give the config.json of a decoder language model.",
+                remedy=f"`harness plan` takes a copy that has {names[0]}, with --config; it must be a decoder language model.",
             )
         return value
 

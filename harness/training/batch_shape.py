@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from harness.training.memory_terms import BatchShape
 from harness.training.recipe import Recipe
@@ -13,6 +14,8 @@ from harness.training.shared_prefix import Layout, layout
 
 _LAID_OUT = 64
 """So many micro-batches, those with the most tokens, are laid out as trees to find the largest."""
+
+_EPOCHS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ def shape_of_rows(recipe: Recipe, train: Sequence[TokenRow], validation: Sequenc
     """Return the largest micro-batch of these rows.
 
     Separate rows are padded to the longest, and the longest row comes once an epoch. With `share_prefix` the
-    micro-batches of the first epoch are made in the order that training makes them (needs torch) and laid out.
+    micro-batches of the first epochs are made in the order that training makes them (needs torch) and laid out.
     """
     kept = _fitting(recipe, train) or list(train[:1])
     size = recipe.training.per_device_train_batch_size
@@ -66,7 +69,9 @@ def shape_of_rows(recipe: Recipe, train: Sequence[TokenRow], validation: Sequenc
         tokens = longest = min(size * recipe.tokens.max_length, sum(len(row.ids) for row in kept))
         supervised = max(1, math.ceil(tokens * max(row.supervised / len(row.ids) for row in kept)))
     elif recipe.tokens.share_prefix:
-        largest = largest_layout(_micro_batches(kept, size, recipe.training.seed))
+        work = work_of(recipe, kept)
+        epochs = math.ceil((work.steps or 1) / (work.steps_per_epoch or 1))
+        largest = largest_layout(_micro_batches(kept, size, recipe.training.seed, epochs))
         tokens = len(largest.ids)
         attended, masked = branches(largest)
         if checked:
@@ -94,11 +99,14 @@ def largest_layout(batches: Iterable[Sequence[TokenRow]]) -> Layout:
 
 
 def largest_micro_batch(
-    rows: Sequence[TokenRow], size: int, *, share_prefix: bool, seed: int
+    rows: Sequence[TokenRow], size: int, *, share_prefix: bool, seed: int, epochs: int
 ) -> Sequence[TokenRow]:
-    """Return the rows of the micro-batch that takes the most memory (a heaviest one, where rows are drawn freely)."""
+    """Return the rows of the micro-batch that takes the most memory (a heaviest one, where rows are drawn freely).
+
+    Trees are looked at in the first epochs, at most `_EPOCHS` of them: each one draws its own.
+    """
     if share_prefix:
-        return _largest_tree(_micro_batches(rows, size, seed))
+        return _largest_tree(_micro_batches(rows, size, seed, epochs))
     return sorted(rows, key=lambda row: -len(row.ids))[:size]
 
 
@@ -146,8 +154,10 @@ def _fitting(recipe: Recipe, rows: Sequence[TokenRow]) -> list[TokenRow]:
     return [row for row in cut if row is not None]
 
 
-def _micro_batches(rows: Sequence[TokenRow], size: int, seed: int) -> list[list[TokenRow]]:
+def _micro_batches(rows: Sequence[TokenRow], size: int, seed: int, epochs: int) -> Iterator[list[TokenRow]]:
     from harness.training.batches import GroupedSampler
 
-    order = list(GroupedSampler([row.group for row in rows], size, seed, lambda: 0))
-    return [[rows[index] for index in order[at : at + size]] for at in range(0, len(order), size)]
+    groups = [row.group for row in rows]
+    for epoch in range(max(1, min(epochs, _EPOCHS))):
+        order = list(GroupedSampler(groups, size, seed, partial(int, epoch)))
+        yield from ([rows[index] for index in order[at : at + size]] for at in range(0, len(order), size))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from harness.errors import RunFolderError, UsageError
+from harness.errors import RunFolderError, SpecError, UsageError
 from harness.fingerprint import plan_differences
 from harness.log.files import read_json
+from harness.models.fingerprint import model_fingerprint
 from harness.training.prepare import Prepared
 from harness.training.run_folder import HEADER, FollowerFolder, TrainingFolder
 
@@ -40,8 +41,9 @@ def open_folder(prepared: Prepared, out: Path, resume: Path | None) -> TrainingF
     """Return the folder to train into: a new one, or `resume` if it was started with an equal recipe and equal data.
 
     In a run of several processes the first one makes it and the others follow. Raises RunFolderError naming what
-    differs, or that someone else writes to it.
+    differs, or that someone else writes to it; SpecError if the recipe evaluates what this launch spreads.
     """
+    _refuse_to_evaluate_parts(prepared)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return _opened(prepared, out, resume)
     from accelerate import PartialState
@@ -60,6 +62,33 @@ def open_folder(prepared: Prepared, out: Path, resume: Path | None) -> TrainingF
     if said[1] is not None or said[0] is None:
         raise RunFolderError(str(said[1]))
     return folder or FollowerFolder(Path(said[0]))
+
+
+def _refuse_to_evaluate_parts(prepared: Prepared) -> None:
+    """Raise SpecError if the recipe evaluates and every process holds only a part of the base."""
+    from harness.training.settings import uses_fsdp
+
+    evaluates = [key for key in ("validation", "eval_suite") if getattr(prepared.recipe, key) is not None]
+    spread_by = "FSDP" if uses_fsdp() else "DeepSpeed ZeRO-3" if _zero_stage() == 3 else None
+    if evaluates and spread_by is not None:
+        raise SpecError(
+            f"{' and '.join(evaluates)} cannot be evaluated while {spread_by} spreads the base over the processes",
+            where=prepared.recipe_path,
+            remedy=f"Leave out {' and '.join(evaluates)} (and early_stopping), and compare the checkpoints afterwards: "
+            "harness sweep RUN --suite SUITE. Or launch with train/accelerate/ddp.yaml, if the base fits.",
+        )
+
+
+def _zero_stage() -> int:
+    """Return the stage of ZeRO that `accelerate launch` asks for, 0 without DeepSpeed."""
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() not in ("1", "true"):
+        return 0
+    stage: object = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")
+    config = os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "none")
+    if config != "none":
+        zero = read_json(Path(config)).get("zero_optimization")
+        stage = zero.get("stage", 0) if isinstance(zero, dict) else 0
+    return int(str(stage)) if str(stage).isdecimal() else 0
 
 
 def _on_cpu(prepared: Prepared) -> bool:
@@ -91,6 +120,7 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
     recorded = header.get("recipe")
     now = prepared.recipe.model_dump(mode="json", by_alias=True)
     differences = plan_differences(recorded if isinstance(recorded, dict) else {}, now)
+    differences += _other_model(prepared, header)
     data = header.get("data")
     for split, part in (("train", prepared.train), ("validation", prepared.validation)):
         before = (data.get(split) or {}).get("sha256") if isinstance(data, dict) else None
@@ -100,5 +130,25 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
         raise RunFolderError(
             "this run was started otherwise: " + "; ".join(differences[:5]),
             where=run,
-            remedy="Restore the recipe and the data, or start a run of its own without --resume.",
+            remedy="Restore what differs, or start a run of its own without --resume.",
         )
+
+
+def _other_model(prepared: Prepared, header: dict[str, object]) -> list[str]:
+    """Return how the base and the prompts differ from those that a run was started with."""
+    base, prompt = header.get("base"), header.get("prompt")
+    before = {**(prompt if isinstance(prompt, dict) else {}), **(base if isinstance(base, dict) else {})}
+    differences = [
+        f"{said} was {before.get(key)} and is {now}"
+        for key, said, now in (
+            ("dialect", "the dialect of calls", prepared.dialect),
+            ("tools_by", "what offers the tools (tools_by)", prepared.renderer.tools_by),
+            ("date", "the day that the chat template is told", prepared.renderer.date),
+        )
+        if before.get(key) != now
+    ]
+    if before.get("template_sha256") != prepared.renderer.template_sha256:
+        differences.append("the base's chat template has changed")
+    if before.get("fingerprint") != model_fingerprint(prepared.model.path):
+        differences.append("the base's weights, configuration or tokenizer have changed")
+    return differences

@@ -21,11 +21,6 @@ class Available:
     what: str
 
 
-def available_memory(kind: str) -> Available | None:
-    """Return the free memory of the GPU or of this machine, None where it cannot be known."""
-    return free_gpu() if kind == "cuda" else free_memory()
-
-
 def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> Available | None:
     """Return what a new process may take: MemAvailable, or what is left of the control group's limit if less.
 
@@ -40,27 +35,40 @@ def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> Available |
     return Available(bytes=free, what="available memory")
 
 
-def free_gpu() -> Available | None:
-    """Return the free memory of the GPU with the most of it, asked of nvidia-smi; None without one."""
+def visible_gpus() -> tuple[Available | None, ...]:
+    """Return the free memory of each GPU that CUDA_VISIBLE_DEVICES leaves, asked of nvidia-smi; () without one."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return None
-    query = [program, "--query-gpu=name,memory.free", "--format=csv,noheader,nounits"]
+        return ()
+    query = [program, "--query-gpu=index,uuid,name,memory.free", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return None
-    return read_gpus(done.stdout) if done.returncode == 0 else None
+        return ()
+    return read_gpus(done.stdout, os.environ.get("CUDA_VISIBLE_DEVICES")) if done.returncode == 0 else ()
 
 
-def read_gpus(text: str) -> Available | None:
-    """Return the GPU with the most free memory in nvidia-smi's lines "name, MiB", None if no line is one."""
-    found = []
+def read_gpus(text: str, visible: str | None = None) -> tuple[Available | None, ...]:
+    """Return the GPUs in nvidia-smi's lines "index, UUID, name, MiB"; None for one that does not say what is free.
+
+    `visible` is CUDA_VISIBLE_DEVICES: numbers or beginnings of UUIDs; from the first that names no GPU on, none counts.
+    """
+    found: dict[tuple[str, str], Available | None] = {}
     for line in text.splitlines():
-        name, _, free = line.rpartition(",")
-        if name and free.strip().isdecimal():
-            found.append(Available(bytes=int(free) << 20, what=f"free on {name.strip()}"))
-    return max(found, key=lambda gpu: gpu.bytes, default=None)
+        start, _, free = line.rpartition(",")
+        index, uuid, name = [*(part.strip() for part in start.split(",", 2)), "", "", ""][:3]
+        if name:
+            known = free.strip().isdecimal()
+            found[index, uuid] = Available(bytes=int(free) << 20, what=f"free on {name}") if known else None
+    if visible is None:
+        return tuple(found.values())
+    chosen = []
+    for wanted in (part.strip() for part in visible.split(",")):
+        match = [gpu for gpu in found if wanted and (gpu[0] == wanted or gpu[1].startswith(wanted))]
+        if not match:
+            break
+        chosen.append(found[match[0]])
+    return tuple(chosen)
 
 
 def _mem_available(path: Path) -> int | None:

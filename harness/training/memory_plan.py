@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from harness.errors import ModelError
 from harness.training import memory_terms as terms
 from harness.training.architecture import Architecture, read_architecture
-from harness.training.machine import Available, available_memory
+from harness.training.machine import Available
 from harness.training.memory_terms import BatchShape, Target
 from harness.training.recipe import Recipe
 
@@ -200,28 +201,41 @@ def _extra(
 
 
 def preflight_memory(
-    prepared: Prepared, device: DeviceLike, *, forced: bool = False, available: Available | None = None
+    prepared: Prepared, device: DeviceLike, *, forced: bool = False, available: Available | None
 ) -> list[PreflightFinding]:
-    """Return one finding: whether a prepared recipe fits into the memory of `device`.
+    """Return one finding: whether a prepared recipe fits into the memory that is `available` on `device`.
 
-    Not fitting is critical, unless `forced` says to try anyway; nothing is said where the memory is not known.
-    Raises ModelError for a config.json without a decoder's sizes.
+    Not fitting is critical, unless `forced` says to try anyway. What cannot be known (None; a config.json without a
+    decoder's sizes) is a warning.
     """
     from harness.models.resolve import read_config
     from harness.training.batch_shape import shape_of_rows
     from harness.training.preflight import PreflightFinding
 
-    there = available or available_memory(device.kind)
-    if there is None:
-        return []
     path = prepared.model.path
     validation = prepared.validation.rows if prepared.validation else ()
     shape = shape_of_rows(prepared.recipe, prepared.train.rows, validation)
     target = Target(kind=device.kind, dtype=device.dtype, checkpointing=device.checkpointing)
-    plan = plan_memory(read_config(path), prepared.recipe, shape, target, where=path / "config.json")
-    verdict = plan.verdict(there.bytes)
+    unknown = ""
+    try:
+        plan = plan_memory(read_config(path), prepared.recipe, shape, target, where=path / "config.json")
+        needed = f"about {gib(plan.needed)} needed"
+        if available is None:
+            unknown = f"{needed}, and this device does not say what is free"
+    except ModelError as error:
+        unknown = f"the need is not known: {error.what}"
+    if unknown or available is None:
+        return [
+            PreflightFinding(
+                code="memory_unknown",
+                severity="warning",
+                message=f"memory: {unknown}",
+                remedy="Watch the first steps; `harness plan` takes sizes with --config, --gpu and --memory.",
+            )
+        ]
+    verdict = plan.verdict(available.bytes)
     message = (
-        f"memory: about {gib(plan.needed)} needed, {gib(there.bytes)} there ({there.what}): {verdict}; "
+        f"memory: {needed}, {gib(available.bytes)} there ({available.what}): {verdict}; "
         f"largest term: {plan.largest.name}, {gib(plan.largest.bytes)}"
     )
     if verdict == "fits":

@@ -15,7 +15,7 @@ from harness.models.aliases import ALIASES
 from harness.models.cache import models_dir
 from harness.models.json_file import read_json_object
 from harness.training.batch_shape import Work, assumed_shape, shape_of_rows, work_of
-from harness.training.machine import Available, available_memory, free_gpu
+from harness.training.machine import Available, free_memory, visible_gpus
 from harness.training.memory_changes import Advice, cheapest_changes
 from harness.training.memory_plan import MemoryPlan, Verdict, decide_target, plan_memory
 from harness.training.recipe import Recipe, load_recipe
@@ -63,9 +63,9 @@ def plan_recipe(
 ) -> RecipePlan:
     """Return the plan of a recipe file.
 
-    The device is a GPU if `gpu` bytes are given or nvidia-smi shows one, the processor otherwise or if `memory` bytes
-    are given. Rows are read where data and tokenizer are there; otherwise rows of `max_length` are planned. Raises
-    SpecError (recipe), ModelError (no config.json to plan from), RecordError (bad data).
+    The device is a GPU if `gpu` bytes are given or nvidia-smi shows one (the emptiest), the processor otherwise or if
+    `memory` bytes are given. Rows are read where data and tokenizer are there; otherwise rows of `max_length` are
+    planned. Raises SpecError (recipe), ModelError (no config.json to plan from), RecordError (bad data).
     """
     recipe = load_recipe(path)
     folder = _model_folder(recipe, path)
@@ -211,8 +211,10 @@ def _device(recipe: Recipe, gpu: int | None, memory: int | None) -> tuple[str, A
         return "cuda", Available(bytes=gpu, what="given with --gpu")
     if memory is not None:
         return "cpu", Available(bytes=memory, what="given with --memory")
-    found = None if recipe.training.extra.get("use_cpu") else free_gpu()
-    return ("cuda", found) if found else ("cpu", available_memory("cpu"))
+    gpus = () if recipe.training.extra.get("use_cpu") else visible_gpus()
+    if not gpus:
+        return "cpu", free_memory()
+    return "cuda", max((gpu for gpu in gpus if gpu), key=lambda gpu: gpu.bytes, default=None)
 
 
 def _rows(recipe: Recipe, path: Path, folder: Path | None) -> tuple[_Rows | None, tuple[str, ...]]:
@@ -228,21 +230,21 @@ def _rows(recipe: Recipe, path: Path, folder: Path | None) -> tuple[_Rows | None
         import transformers  # noqa: F401
     except ImportError:
         return None, ("transformers is not installed: every row is taken as long as tokens.max_length",)
-    from harness.training.prepare import prepare
+    from harness.training.prepare import prepare, reasons
 
     try:
         with _offline():
-            prepared = prepare(path)
+            prepared = prepare(path, weights=False)
     except ModelError as error:  # a config alone, without weights or tokenizer
         return None, (f"rows not read ({error.what}): every row is taken as long as tokens.max_length",)
     except HarnessError:
         raise
     validation: Sequence[TokenRow] = prepared.validation.rows if prepared.validation else ()
     notes: tuple[str, ...] = ()
-    if prepared.train.dropped:
-        notes = (
-            f"{len(prepared.train.dropped)} of {prepared.train.read} records are longer than max_length",
-        )
+    lost = reasons(prepared.train.dropped)
+    if lost:
+        why = ", ".join(f"{count} {reason}" for reason, count in lost.items())
+        notes = (f"of {prepared.train.read} records are left out: {why}",)
     return _Rows(train=tuple(prepared.train.rows), validation=tuple(validation)), notes
 
 

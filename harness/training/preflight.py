@@ -5,6 +5,7 @@ A critical finding stops the run. Codes and thresholds are in docs/training.md.
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import netrc
 import os
@@ -12,15 +13,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from harness.data.leakage import near_duplicates, normalise, user_text
+from harness.errors import ModelError
 from harness.models.resolve import read_config
+from harness.training.answer_check import answer_findings
 from harness.training.batch_shape import assumed_shape, work_of
 from harness.training.memory_plan import decide_target, gib, plan_memory
+from harness.training.preflight_numbers import leaked_records
 from harness.training.prepare import Prepared, PreparedData, reasons
 from harness.training.rows import TokenRow
 from harness.training.run_budget import plan_disk
-from harness.types import Sample
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -49,6 +53,7 @@ def preflight(prepared: Prepared, out: Path) -> list[PreflightFinding]:
         *(_lost(prepared.validation, "validation") if prepared.validation else ()),
         *_supervision(prepared.train),
         *_ends(prepared),
+        *answer_findings(prepared),
         *_leaks(prepared),
         *_unknown_tools(prepared),
         *_disk(prepared, out),
@@ -99,7 +104,8 @@ def _epochs(prepared: Prepared) -> float:
 
 
 def _lost(data: PreparedData, split: str) -> Iterator[PreflightFinding]:
-    for what, entries in (("dropped", data.dropped), ("cut", data.cut)):
+    long = tuple(entry for entry in data.dropped if entry.tokens)  # the others: harness.training.answer_check
+    for what, entries in (("dropped", long), ("cut", data.cut)):
         if not entries:
             continue
         share = len(entries) / max(1, data.read)
@@ -180,8 +186,7 @@ def _leaks(prepared: Prepared) -> Iterator[PreflightFinding]:
         return
     train = [normalise(user_text(sample)) for sample in prepared.train.samples]
     held = [normalise(user_text(sample)) for sample in prepared.validation.samples]
-    same = {_asked(sample) for sample in prepared.train.samples}
-    exact = [sample.id for sample in prepared.validation.samples if _asked(sample) in same]
+    exact = leaked_records(prepared)
     if exact:
         yield PreflightFinding(
             code="leakage",
@@ -203,12 +208,6 @@ def _leaks(prepared: Prepared) -> Iterator[PreflightFinding]:
         )
 
 
-def _asked(sample: Sample) -> tuple[object, ...]:
-    """Return what makes two records one question: the conversation, and the tools that are offered."""
-    turns = tuple((message.role, normalise(message.content)) for message in sample.messages)
-    return (turns, frozenset(tool.name for tool in sample.tools))
-
-
 def _unknown_tools(prepared: Prepared) -> Iterator[PreflightFinding]:
     for sample in prepared.train.samples:
         offered = {tool.name for tool in sample.tools}
@@ -228,7 +227,18 @@ def _disk(prepared: Prepared, out: Path) -> Iterator[PreflightFinding]:
     """Yield a finding if the checkpoints will not fit."""
     recipe, path = prepared.recipe, prepared.model.path
     target = decide_target(recipe, "cpu")  # what lies on the disk does not depend on the device
-    memory = plan_memory(read_config(path), recipe, assumed_shape(recipe), target, where=path / "config.json")
+    try:
+        memory = plan_memory(
+            read_config(path), recipe, assumed_shape(recipe), target, where=path / "config.json"
+        )
+    except ModelError as error:
+        yield PreflightFinding(
+            code="disk_unknown",
+            severity="warning",
+            message=f"the size of a checkpoint is not known: {error.what}",
+            remedy="Watch the disk after the first checkpoint.",
+        )
+        return
     disk = plan_disk(recipe, memory, work_of(recipe, prepared.train.rows), out, path)
     if not disk.fits:
         yield PreflightFinding(
@@ -260,13 +270,28 @@ def _trackers(prepared: Prepared) -> Iterator[PreflightFinding]:
 
 
 def wandb_can_log_in() -> bool:
-    """Return True if Weights & Biases has a key, or was told to be offline or disabled."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") in ("offline", "disabled"):
+    """Return True if Weights & Biases has a login for the server it will use, or was told to be offline or disabled."""
+    told = os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
+    if told or os.environ.get("WANDB_MODE") in ("offline", "disabled"):
         return True
     try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
+        host = urlsplit(_wandb_server()).hostname
+        file = os.environ.get("NETRC")
+        logins = netrc.netrc(Path(file).expanduser() if file else None)
+    except (OSError, ValueError, RuntimeError, configparser.Error, netrc.NetrcParseError):
         return False
+    return host is not None and host in logins.hosts
+
+
+def _wandb_server() -> str:
+    """Return the address of the server that wandb will use: the environment's, else what `wandb login --host` wrote."""
+    told = os.environ.get("WANDB_BASE_URL")
+    if told:
+        return told
+    folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    written = configparser.ConfigParser(interpolation=None)
+    written.read([folder / "settings", "wandb/settings"], encoding="utf-8")
+    return written.get("default", "base_url", fallback="https://api.wandb.ai")
 
 
 def shown_spans(row: TokenRow, decode: Callable[[list[int]], str]) -> list[tuple[str, bool]]:

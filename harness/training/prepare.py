@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from harness.models.resolve import ResolvedModel, resolve_model
 from harness.models.stop_tokens import stop_token_ids
 from harness.models.tokenizer import load_tokenizer
 from harness.parse.choose import dialect_for_template
-from harness.prompt.render import Renderer
+from harness.prompt.render import Renderer, TemplateRefusal
 from harness.registry import Registry
+from harness.training.foreign_data import refuse_foreign
 from harness.training.recipe import DataSpec, Recipe, data_path, load_recipe
 from harness.training.rows import TokenRow, token_rows, truncated
 from harness.types import Sample
@@ -24,7 +25,10 @@ from harness.types import Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A row that is not trained on, or not whole: which record, where it stands, and why."""
+    """A row that is not trained on, or not whole: which record, where it stands, and why.
+
+    `tokens` is its length, 0 for a record that the chat template refuses.
+    """
 
     sample_id: str
     where: str
@@ -60,7 +64,8 @@ class PreparedData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """Everything that training needs but the weights."""
+    """Everything that training needs but the weights. `recipe_path` is absolute, so that a run can be gone on with from
+    any folder."""
 
     recipe: Recipe
     recipe_path: Path
@@ -72,16 +77,21 @@ class Prepared:
     train: PreparedData
     validation: PreparedData | None
 
+    @property
+    def base_name(self) -> str:
+        """Return what the base is called from any folder: its alias or hub id, else the folder's absolute path."""
+        return str(self.model.path.resolve()) if self.model.kind == "folder" else self.recipe.base
 
-def prepare(recipe_path: Path) -> Prepared:
-    """Return a recipe's rows.
 
-    Raises SpecError (recipe), ModelError (base), RecordError (file and line of a bad record, or a row above
-    `max_length` where the recipe refuses such rows).
+def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
+    """Return a recipe's rows. Without `weights` those of a base on the hub are not fetched: `with_weights` does that.
+
+    Raises SpecError (recipe), ModelError (base), RecordError (file and line of a bad record, a file that holds no
+    records, or a row above `max_length` where the recipe refuses such rows).
     """
     recipe = load_recipe(recipe_path)
     paths = [data_path(recipe_path, data) for data in (recipe.train, recipe.validation) if data]
-    model = resolve_model(_base(recipe, recipe_path))
+    model = resolve_model(_base(recipe, recipe_path), weights=weights)
     tokenizer = load_tokenizer(model.path)
     if not tokenizer.chat_template:
         raise SpecError(
@@ -102,7 +112,7 @@ def prepare(recipe_path: Path) -> Prepared:
     ]
     return Prepared(
         recipe=recipe,
-        recipe_path=recipe_path,
+        recipe_path=recipe_path.absolute(),
         model=model,
         tokenizer=tokenizer,
         renderer=renderer,
@@ -111,6 +121,13 @@ def prepare(recipe_path: Path) -> Prepared:
         train=splits[0],
         validation=splits[1] if len(splits) > 1 else None,
     )
+
+
+def with_weights(prepared: Prepared) -> Prepared:
+    """Return a recipe whose base has its weights on this machine. Raises ModelError if they cannot be fetched."""
+    if prepared.model.kind != "hub":
+        return prepared
+    return replace(prepared, model=resolve_model(prepared.model.name))
 
 
 def reasons(dropped: tuple[Dropped, ...]) -> dict[str, int]:
@@ -146,6 +163,9 @@ def _split(
                     optional=spec.optional_arguments == "write",
                 )
             )
+        except TemplateRefusal as error:
+            dropped.append(Dropped(sample_id=sample.id, where=where, why=error.what[:160], tokens=0))
+            continue
         except RecordError as error:
             raise RecordError(error.what, where=f"{where} ({sample.id})", remedy=error.remedy) from None
         for row in made:
@@ -171,7 +191,9 @@ def _split(
         raise SpecError(
             "no row is left to train on" + (f" ({why})" if why else ": the file is empty"),
             where=path,
-            remedy="Raise tokens.max_length, or give another data set.",
+            remedy="Raise tokens.max_length, or give another data set."
+            if any(entry.tokens for entry in dropped)
+            else "Give a data set that this base's chat template can write.",
         )
     tools = path.parent / "tools.json"
     return PreparedData(
@@ -189,9 +211,13 @@ def _records(path: Path, limit: int | None) -> Iterator[LocatedSample]:
     """Yield the records, or `limit` of them spread evenly over the file."""
     tools_path = path.parent / "tools.json"
     tools = load_tools(tools_path) if tools_path.is_file() else {}
-    if limit is None:
-        yield from iter_samples(path, tools)
-        return
-    located = list(iter_samples(path, tools))
+    try:
+        if limit is None:
+            yield from iter_samples(path, tools)
+            return
+        located = list(iter_samples(path, tools))
+    except RecordError:
+        refuse_foreign(path)
+        raise
     count = min(limit, len(located))
     yield from (located[index * len(located) // count] for index in range(count))

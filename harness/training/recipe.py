@@ -6,22 +6,45 @@ docs/recipes.md is the specification.
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from harness.errors import SpecError
 from harness.fingerprint import sha256_of
-from harness.training.removed_names import removed_name
+from harness.training.foreign_data import hub_remedy, refuse_foreign
+from harness.training.removed_names import refused_extra, removed_name
 from harness.yaml_spec import Spec, read_yaml_spec
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1, le=10**9)]
 ReportTo = Literal["wandb", "tensorboard", "trackio"]
 
+_LARGEST = 100_000
+_PYDANTIC_PART = re.compile(r"\.(\[key\]|constrained-[a-z]+|literal\['[a-z]+'\])(?=:)")
+"""What pydantic adds to the name of a table's key, or of one way to write a value."""
 
-class DataSpec(Spec):
+
+def _taken(key: str) -> str:
+    why = refused_extra(key)
+    if why is not None:
+        raise ValueError(f"not taken: {why}")
+    return key
+
+
+ExtraName = Annotated[str, AfterValidator(_taken)]
+"""A field of `training.extra`. The name is checked and not the whole table, so that no message shows its values."""
+
+
+class _Keys(Spec):
+    """Keys of a recipe: every number is finite, so that a recipe can be hashed and written as JSON."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class DataSpec(_Keys):
     """One data-set split. `path` is relative to the recipe: a data-set folder (with `split`) or one JSONL file."""
 
     path: str
@@ -30,8 +53,8 @@ class DataSpec(Spec):
     """At most so many records, spread evenly over the file."""
 
 
-class LoraSpec(Spec):
-    """The adapter. `target_modules` is `all-linear` or a list of module names."""
+class LoraSpec(_Keys):
+    """The adapter. `target_modules` is `all-linear`, a list of module names, or a regular expression of a whole path."""
 
     r: int = 16
     alpha: float = 32
@@ -39,24 +62,38 @@ class LoraSpec(Spec):
     target_modules: str | list[str] = "all-linear"
     use_rslora: bool = False
 
+    @field_validator("target_modules")
+    @classmethod
+    def _names_modules(cls, targets: str | list[str]) -> str | list[str]:
+        if not targets or not all(name.strip() for name in targets if isinstance(targets, list)):
+            raise ValueError("name at least one module, or write all-linear")
+        if isinstance(targets, str):
+            try:
+                re.compile(targets)
+            except (re.error, RecursionError, OverflowError) as error:
+                raise ValueError(f"not a regular expression ({error}); a list of names needs none") from None
+        return targets
+
     @field_validator("r")
     @classmethod
     def _has_rank(cls, rank: int) -> int:
         if rank < 1:
             raise ValueError("rank must be 1 or more: an adapter of rank 0 has no weights; 8 or 16 is usual")
+        if rank > _LARGEST:
+            raise ValueError(f"rank must be at most {_LARGEST:,}; 8 or 16 is usual")
         return rank
 
     @field_validator("alpha")
     @classmethod
     def _has_scale(cls, alpha: float) -> float:
-        if not 0 < alpha < float("inf"):
+        if not 0 < alpha <= _LARGEST:
             raise ValueError(
-                "alpha must be above 0: it scales the adapter's whole effect; twice the rank is usual"
+                f"alpha must be above 0 and at most {_LARGEST:,}: it scales the adapter's whole effect; twice the rank is usual"
             )
         return alpha
 
 
-class TokensSpec(Spec):
+class TokensSpec(_Keys):
     """How records become token rows.
 
     `loss_on`: `answer` (the expected answer alone), `assistant` (earlier assistant turns too) or `all` (the prompt as
@@ -66,7 +103,7 @@ class TokensSpec(Spec):
     marks as optional is written in the answer.
     """
 
-    max_length: Annotated[int, Field(ge=8)] = 2048
+    max_length: Annotated[int, Field(ge=8, le=10**9)] = 2048
     loss_on: Literal["answer", "assistant", "all"] = "answer"
     too_long: Literal["drop", "truncate", "refuse"] = "drop"
     packing: bool = False
@@ -80,31 +117,32 @@ class TokensSpec(Spec):
         return self
 
 
-class TrainingSpec(Spec):
+class TrainingSpec(_Keys):
     """How long and how fast, under the names of Hugging Face's TrainingArguments.
 
     `max_steps` wins over `num_train_epochs`. `warmup_steps` below 1 is a share of all steps. `dtype` auto is bf16
     where the device has it, else fp16 on a GPU and fp32 on a CPU. `gradient_checkpointing` saves memory for time;
-    auto is on for a GPU and off for a CPU. `extra` passes any other field of TRL's SFTConfig.
+    auto is on for a GPU and off for a CPU. `max_grad_norm` none clips nothing. `extra` passes any other field of TRL's
+    SFTConfig that is not refused (removed_names.refused_extra).
     """
 
-    num_train_epochs: Annotated[float, Field(gt=0)] = 3.0
+    num_train_epochs: Annotated[float, Field(gt=0, le=_LARGEST)] = 3.0
     max_steps: Positive | None = None
     per_device_train_batch_size: Positive = 8
     gradient_accumulation_steps: Positive = 1
     per_device_eval_batch_size: Positive | None = None
     learning_rate: float = 2e-4
     lr_scheduler_type: str = "cosine"
-    warmup_steps: Annotated[float, Field(ge=0)] = 0.03
+    warmup_steps: Annotated[float, Field(ge=0, le=10**9)] = 0.03
     optim: str = "paged_adamw_8bit"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    neftune_noise_alpha: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0, le=10**9)] | Literal["none"] = 1.0
+    neftune_noise_alpha: Annotated[float, Field(gt=0, le=_LARGEST)] | None = None
     gradient_checkpointing: bool | Literal["auto"] = "auto"
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     logging_steps: Positive = 10
-    seed: Annotated[int, Field(ge=0)] = 42
-    extra: dict[str, Any] = Field(default_factory=dict)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    extra: dict[ExtraName, Any] = Field(default_factory=dict)
 
     @field_validator("learning_rate")
     @classmethod
@@ -113,15 +151,38 @@ class TrainingSpec(Spec):
             raise ValueError("must be above 0 and below 1: at 0 nothing is learnt; 2e-4 is usual for LoRA")
         return rate
 
+    @field_validator("extra")
+    @classmethod
+    def _can_be_written(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        for key, value in extra.items():
+            if not _is_plain(value):
+                raise ValueError(
+                    f"{key} must hold text, finite numbers, yes or no, or lists and tables of these"
+                )
+        if not isinstance(extra.get("use_cpu", False), bool):
+            raise ValueError("use_cpu must be true or false, without quotes")
+        return extra
 
-class EarlyStoppingSpec(Spec):
+
+def _is_plain(value: object) -> bool:
+    """Return True for what JSON can hold."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(entry) for key, entry in value.items())
+    if isinstance(value, list):
+        return all(_is_plain(entry) for entry in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
+
+
+class EarlyStoppingSpec(_Keys):
     """Stop after `patience` evaluations in a row without an improvement of more than `min_delta`."""
 
     patience: Positive = 3
-    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    min_delta: Annotated[float, Field(ge=0, le=10**9)] = 0.0
 
 
-class EvaluationSpec(Spec):
+class EvaluationSpec(_Keys):
     """When to evaluate and save, what to look at, and how many checkpoints to keep.
 
     `every` is a number of steps, or `epoch`. `metric` is what early stopping and the best checkpoint go by:
@@ -132,19 +193,19 @@ class EvaluationSpec(Spec):
     every: Positive | Literal["epoch"] = "epoch"
     keep: Positive | None = None
     metric: str = "eval_loss"
-    train_probe: Annotated[int, Field(ge=0)] = 50
+    train_probe: Annotated[int, Field(ge=0, le=10**9)] = 50
     early_stopping: EarlyStoppingSpec | None = None
     at_start: bool = True
 
 
-class EvalSuiteSpec(Spec):
+class EvalSuiteSpec(_Keys):
     """A suite (relative to the recipe) scored at each evaluation, on `limit` samples of its validation split."""
 
     path: str
     limit: Positive = 50
 
 
-class Recipe(Spec):
+class Recipe(_Keys):
     """Base, data, method and budget of one adapter."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
@@ -203,7 +264,10 @@ def load_recipe(path: Path) -> Recipe:
     Raises SpecError with file and line for an unknown key or a value that cannot be; a name that a library removed or
     that another trainer uses is answered with the name to write instead.
     """
-    return read_yaml_spec(path, Recipe, remedy_for=_remedy)
+    try:
+        return read_yaml_spec(path, Recipe, remedy_for=_remedy)
+    except SpecError as error:
+        raise SpecError(_PYDANTIC_PART.sub("", error.what), where=error.where, remedy=error.remedy) from None
 
 
 _SECTIONS: dict[str, type[Spec]] = {
@@ -226,11 +290,23 @@ def _remedy(key: str) -> str | None:
 
 
 def data_path(recipe_path: Path, data: DataSpec) -> Path:
-    """Return the JSONL file that a data entry names. Raises SpecError if it is not there."""
+    """Return the JSONL file that a data entry names.
+
+    Raises SpecError if it is not there, RecordError if what is there has another trainer's format.
+    """
     path = (recipe_path.parent / data.path).resolve()
+    folder = path
+    if path.is_file() and data.split is not None:
+        refuse_foreign(path)
+        raise SpecError(
+            f"{data.path} is a file, and a split is one of a folder",
+            where=recipe_path,
+            remedy="Leave out `split:`, or name the folder.",
+        )
     if data.split is not None:
         path = path / f"{data.split}.jsonl"
     elif path.is_dir():
+        refuse_foreign(path)
         splits = ", ".join(sorted(file.stem for file in path.glob("*.jsonl"))) or "none"
         raise SpecError(
             f"{data.path} is a folder, so a split must be named (there: {splits})",
@@ -238,5 +314,9 @@ def data_path(recipe_path: Path, data: DataSpec) -> Path:
             remedy="Add `split: train`.",
         )
     if not path.is_file():
-        raise SpecError(f"no data file {path}", where=recipe_path, remedy="Paths are relative to the recipe.")
+        for there in (folder, *(path.with_suffix(suffix) for suffix in (".json", ".parquet"))):
+            if there.exists():
+                refuse_foreign(there)
+        remedy = f"Paths are relative to the recipe.{'' if folder.exists() else hub_remedy(data.path)}"
+        raise SpecError(f"no data file {path}", where=recipe_path, remedy=remedy)
     return path

@@ -32,7 +32,7 @@ _REPLACEMENTS = {
     "fp16": _DTYPE,
     "bf16": _DTYPE,
     "no_cuda": "training.extra: {use_cpu: true}",
-    "use_mps_device": "nothing: the device is found",
+    "use_mps_device": "nothing: training runs on a CUDA GPU, or on the CPU where there is none",
     "group_by_length": "training.extra: {train_sampling_strategy: group_by_length}",
     "save_safetensors": "nothing: adapters are always safetensors",
     "overwrite_output_dir": "nothing: a new run gets a new folder, and --resume goes on with one",
@@ -105,6 +105,42 @@ _REPLACEMENTS = {
     "wandb_project": "the environment variable WANDB_PROJECT",
     "run_name": "name",
 }
+
+_SECRET = "a recipe is copied into train.json and into every checkpoint, so no login belongs in it"
+_RESUME = "a run that is gone on with must be the run that was not broken off"
+_OWN_EVALUATION = "evaluation is the harness's own loop, which does not read it"
+_OWN_ROWS = "rows, chat template and special tokens are those of the base, in training as in evaluation"
+_OWN_BASE = "the base is loaded by the harness, which does not read it"
+_LAUNCH = "the command is `accelerate launch` with a file of train/accelerate"
+
+_REFUSED_EXTRA = {
+    _RESUME: "ignore_data_skip save_only_model resume_from_checkpoint restore_callback_states_from_checkpoint "
+    "enable_jit_checkpoint save_on_each_node",
+    _OWN_EVALUATION: "prediction_loss_only eval_do_concat_batches eval_use_gather_object eval_accumulation_steps "
+    "include_for_metrics batch_eval_metrics bf16_full_eval fp16_full_eval do_train do_eval do_predict",
+    _OWN_ROWS: "chat_template_path eos_token pad_token truncation_mode label_names dataset_num_proc shuffle_dataset "
+    "pad_to_multiple_of",
+    _OWN_BASE: "model_init_kwargs trust_remote_code use_cache",
+    _LAUNCH: "fsdp fsdp_config deepspeed accelerator_config parallelism_config local_rank",
+    "training.logging_steps decides it": "logging_strategy",
+}
+_WHY_REFUSED = {name: why for why, names in _REFUSED_EXTRA.items() for name in names.split()}
+
+
+def refused_extra(key: str) -> str | None:
+    """Return why `training.extra` does not take a field, with what to write instead; None for one that it may take.
+
+    Refused are fields that other keys of the recipe decide, that hold a login or publish, that would make a resumed
+    run another run, and that nothing here reads.
+    """
+    if key in _WHY_REFUSED:
+        return f"{_WHY_REFUSED[key]}."
+    if key.endswith(("token", "api_key", "password", "secret")):
+        return f"{_SECRET}. {removed_name(key) or 'Use the environment variable of the service.'}"
+    if key.startswith(("hub_", "push_to_hub")):
+        return "training publishes nothing. Use the command `harness publish`."
+    taken = _REPLACEMENTS.get(key, "").startswith(f"training.extra: {{{key}:")
+    return None if taken else removed_name(key)
 
 
 def removed_name(key: str) -> str | None:

@@ -92,10 +92,10 @@ def group_of(sample: Sample) -> str:
 
 
 def _answered_turns(sample: Sample, loss_on: LossOn, optional: bool) -> Iterator[tuple[Sample, Message]]:
-    """Yield (what is asked, the assistant's turn): earlier turns first, the expected one last."""
+    """Yield (what is asked, the assistant's turn): earlier turns that may be learnt first, the expected one last."""
     if loss_on == "assistant":
         for index, message in enumerate(sample.messages):
-            if message.role == "assistant" and index:
+            if message.role == "assistant" and message.learn and index:
                 yield replace(sample, messages=sample.messages[:index]), message
     yield sample, expected_turn(sample, optional=optional)
 

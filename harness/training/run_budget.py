@@ -71,6 +71,8 @@ def _checkpoints(recipe: Recipe, work: Work) -> int | None:
     else:
         count = None if work.steps is None else math.ceil(work.steps / every)
     keep = recipe.evaluation.keep
+    # The newest, the best and the one that is being written lie there together.
+    most = max(keep, 2) + 1 if keep else None
     if count is None:
-        return keep + 1 if keep else None
-    return min(count, keep + 1) if keep else count
+        return most
+    return min(count, most) if most else count

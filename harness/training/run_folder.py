@@ -109,6 +109,15 @@ class TrainingFolder:
             if _CHECKPOINT.fullmatch(folder.name) and not is_complete(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def rotate(self, keep: int, best: int | None) -> None:
+        """Delete the oldest complete checkpoints beyond `keep`; the newest and that of step `best` stay in any case."""
+        found = checkpoints(self.path)
+        spared = {folder.name for folder in found[-1:]} | {f"checkpoint-{best}"}
+        others = [folder for folder in found if folder.name not in spared]
+        for folder in others[: max(0, min(len(others), len(found) - keep))]:
+            (folder / ORIGIN_FILE).unlink()  # first, so that one that is half deleted does not count
+            shutil.rmtree(folder, ignore_errors=True)
+
     def close(self) -> None:
         """Close the log and let go of the lock."""
         self._close_log()
@@ -145,10 +154,20 @@ class FollowerFolder(TrainingFolder):
     def clear_incomplete(self) -> None:
         """Do nothing."""
 
+    def rotate(self, keep: int, best: int | None) -> None:
+        """Do nothing."""
+
 
 def is_complete(checkpoint: Path) -> bool:
     """Return True if everything of a checkpoint was written: the origin file comes last."""
     return (checkpoint / ORIGIN_FILE).is_file() and (checkpoint / "adapter_config.json").is_file()
+
+
+def flush(checkpoint: Path) -> None:
+    """Return when every file of a checkpoint is on the disk, so that a power cut leaves it whole. Raises OSError."""
+    for file in (entry for entry in checkpoint.rglob("*") if entry.is_file()):
+        with file.open("rb+") as opened:
+            os.fsync(opened.fileno())
 
 
 def checkpoints(run: Path) -> list[Path]:

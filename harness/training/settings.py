@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from harness.errors import MissingDependency, SpecError, nearest_hint
+from harness.training.machine import Available, free_memory
 from harness.training.recipe import Recipe
-from harness.training.removed_names import removed_name
+from harness.training.removed_names import refused_extra, removed_name
+
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,7 @@ class Device:
 def choose_device(recipe: Recipe) -> Device:
     """Return the device of this machine, with the recipe's `auto` values decided. Raises SpecError."""
     spec = recipe.training
-    cpu = not torch.cuda.is_available() or bool(spec.extra.get("use_cpu"))
+    cpu = not torch.cuda.is_available() or spec.extra.get("use_cpu") is True
     kind = "cpu" if cpu else "cuda"
     dtype = spec.dtype
     if dtype == "auto":
@@ -43,6 +48,19 @@ def choose_device(recipe: Recipe) -> Device:
         )
     checkpointing = not cpu if spec.gradient_checkpointing == "auto" else spec.gradient_checkpointing
     return Device(kind=kind, dtype=dtype, checkpointing=checkpointing)
+
+
+def device_memory(kind: str) -> Available | None:
+    """Return what is free where this process trains: on the GPU that it will use, as torch numbers and sees them, or in
+    the machine's memory. None where it cannot be known."""
+    if kind != "cuda":
+        return free_memory()
+    try:
+        index = int(os.environ.get("LOCAL_RANK", "0"))
+        free, _ = torch.cuda.mem_get_info(index)
+        return Available(bytes=free, what=f"free on {torch.cuda.get_device_name(index)} (cuda:{index})")
+    except (RuntimeError, AssertionError, ValueError):
+        return None
 
 
 def quantization_config(recipe: Recipe, device: Device) -> Any:
@@ -99,7 +117,7 @@ def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int
     from trl import SFTConfig
 
     spec, evaluation = recipe.training, recipe.evaluation
-    fields = {field.name for field in dataclasses.fields(SFTConfig) if field.init}
+    fields = {field.name: field.type for field in dataclasses.fields(SFTConfig) if field.init}
     evaluates = recipe.validation is not None or recipe.eval_suite is not None
     steps = evaluation.every if isinstance(evaluation.every, int) else None
     settings: dict[str, Any] = {
@@ -114,7 +132,7 @@ def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int
         "warmup_steps": spec.warmup_steps,
         "optim": spec.optim,
         "weight_decay": spec.weight_decay,
-        "max_grad_norm": spec.max_grad_norm,
+        "max_grad_norm": 0.0 if spec.max_grad_norm == "none" else spec.max_grad_norm,
         "neftune_noise_alpha": spec.neftune_noise_alpha,
         "logging_steps": spec.logging_steps,
         "logging_first_step": True,
@@ -147,16 +165,27 @@ def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int
         warnings.simplefilter("ignore", FutureWarning)
         try:
             return SFTConfig(**{key: value for key, value in settings.items() if key in fields})
-        except (ValueError, TypeError) as error:
-            raise SpecError(f"training: {str(error).splitlines()[0]}") from error
+        except (ValueError, TypeError, ImportError, AttributeError, KeyError) as error:
+            raise SpecError(f"training: {first_line(error)}") from error
 
 
-def check_extra(extra: dict[str, Any], fields: set[str], decided: frozenset[str]) -> dict[str, Any]:
-    """Return `training.extra` if the installed TRL knows every name in it and no other key decides it.
+def first_line(error: Exception) -> str:
+    """Return the first line of what a library says, cut to a readable length."""
+    return next(
+        (line.strip()[:300] for line in str(error).splitlines() if line.strip()), type(error).__name__
+    )
+
+
+def check_extra(extra: dict[str, Any], fields: Mapping[str, Any], decided: frozenset[str]) -> dict[str, Any]:
+    """Return `training.extra` if the installed TRL knows every name in it, with values of the right type, and no other
+    key decides it. `fields` are the names and types of SFTConfig.
 
     Raises SpecError with the name to use.
     """
-    for key in extra:
+    for key, value in extra.items():
+        refused = refused_extra(key)
+        if refused is not None:
+            raise SpecError(f"training.extra: {key!r} is not taken", remedy=refused)
         if key in decided:
             raise SpecError(
                 f"training.extra: {key!r} is decided by other keys of the recipe", remedy=removed_name(key)
@@ -169,4 +198,9 @@ def check_extra(extra: dict[str, Any], fields: set[str], decided: frozenset[str]
             raise SpecError(
                 f"training.extra: the installed TRL has no option {key!r}", remedy=removed_name(key) or hint
             )
+        try:
+            TypeAdapter(fields[key], config=_STRICT).validate_python(value)
+        except ValidationError as error:
+            wanted = error.errors(include_url=False)[0]["msg"]
+            raise SpecError(f"training.extra: {key} is {value!r:.60}. {wanted}") from None
     return dict(extra)

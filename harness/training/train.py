@@ -17,27 +17,19 @@ from typing import Any
 import torch
 
 from harness.allocator import keep_freed_memory, release_unused_memory
-from harness.errors import EngineError, HarnessError, Interrupted, ModelError, StorageError
-from harness.fingerprint import sha256_of_file
-from harness.log.files import read_json, storage_error, write_json_atomically
+from harness.engine.hf import is_out_of_memory
+from harness.errors import EngineError, HarnessError, Interrupted, StorageError
+from harness.log.files import read_json, write_json_atomically
 from harness.log.writer import utc_now
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
-from harness.models.fingerprint import model_fingerprint
-from harness.prompt.golden import golden_prompt
-from harness.run.header import environment, git_state
 from harness.training.adapter_precision import widen_adapter
+from harness.training.failures import training_failure
+from harness.training.load_base import load_base
 from harness.training.preflight import wandb_can_log_in
-from harness.training.prepare import Prepared, PreparedData, reasons
-from harness.training.run_folder import TrainingFolder, checkpoints, is_complete
-from harness.training.settings import (
-    Device,
-    choose_device,
-    lora_config,
-    quantization_config,
-    sft_config,
-    shards_parameters,
-    uses_fsdp,
-)
+from harness.training.prepare import Prepared
+from harness.training.run_folder import TrainingFolder, checkpoints, flush, is_complete
+from harness.training.run_header import run_header, run_origin
+from harness.training.settings import Device, choose_device, lora_config, sft_config, shards_parameters
 from harness.training.trainer import EntryCallback, Rows, RowTrainer, TaskMetrics
 
 Watch = Callable[[list[dict[str, Any]]], str | None]
@@ -102,10 +94,10 @@ def train(
         micro_batch=recipe.training.per_device_train_batch_size,
         accumulation=recipe.training.gradient_accumulation_steps,
     )
-    origin = _origin(prepared)
+    origin = run_origin(prepared)
     last = checkpoints(folder.path)[-1:] if resume else []
     if not resume:
-        folder.write_header(_header(prepared, device))
+        folder.write_header(run_header(prepared, device, origin))
     while True:
         if last:
             folder.rewind(last[0])
@@ -115,39 +107,69 @@ def train(
         _wait_for_all()
         run = _Run(prepared, folder, device, origin, watch, report, task_metrics)
         try:
-            outcome = run.go(attempt, last[0] if last else None)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            del run
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            if int(os.environ.get("WORLD_SIZE", "1")) > 1 or not attempt.halve():
-                folder.set_status("failed", "out of memory")
-                raise EngineError(
-                    f"out of memory with micro-batches of {attempt.micro_batch}",
-                    where=folder.path,
-                    remedy="`harness plan RECIPE` names the largest term and the cheapest changes that would fit.",
-                ) from error
-            last = checkpoints(folder.path)[-1:]
-            report(
-                "note",
-                {
-                    "text": f"out of memory: going on with micro-batches of {attempt.micro_batch} and "
-                    f"{attempt.accumulation} accumulation steps (same effective batch)"
-                },
-            )
-            continue
+            outcome = _unless_out_of_memory(run, attempt, last[0] if last else None)
         except KeyboardInterrupt:
-            folder.set_status("stopped", "interrupted")
+            with suppress(StorageError):
+                folder.set_status("stopped", "interrupted")
             raise Interrupted(
                 "interrupted", where=folder.path, remedy=f"Go on with: harness train --resume {folder.path}"
             ) from None
-        except HarnessError as error:
+        except Exception as error:
+            what = error.what if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
             with suppress(StorageError):
-                folder.set_status("failed", error.what)
+                folder.set_status("failed", what[:300])
             raise
-        folder.set_status("stopped" if outcome.stopped_because else "done", outcome.stopped_because)
-        return outcome
+        if outcome is not None:
+            folder.set_status("stopped" if outcome.stopped_because else "done", outcome.stopped_because)
+            return outcome
+        _let_go()
+        _smaller(attempt, folder, report)
+        last = checkpoints(folder.path)[-1:]
+
+
+def _unless_out_of_memory(run: _Run, attempt: _Attempt, checkpoint: Path | None) -> TrainOutcome | None:
+    """Return the outcome of an attempt, None if memory ran out.
+
+    What else goes wrong is raised as the error it is. An exception holds the frames it came through, and with them the
+    model: so it is over before anyone tries again.
+    """
+    try:
+        return run.go(attempt, checkpoint)
+    except Exception as error:
+        if is_out_of_memory(error):
+            return None
+        known = training_failure(run.folder.path, error)
+        run.folder.clear_incomplete()
+        if known is None or known is error:
+            raise
+        raise known from error
+
+
+def _let_go() -> None:
+    """Free the model of an attempt that is over; model and trainer hold each other, so only a collection finds them."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    release_unused_memory()
+
+
+def _smaller(attempt: _Attempt, folder: TrainingFolder, report: Report) -> None:
+    """Make an attempt's micro-batch smaller after memory ran out. Raises EngineError if it is one row already."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 or not attempt.halve():
+        with suppress(StorageError):
+            folder.set_status("failed", "out of memory")
+        raise EngineError(
+            f"out of memory with micro-batches of {attempt.micro_batch}",
+            where=folder.path,
+            remedy="`harness plan RECIPE` names the largest term and the cheapest changes that would fit.",
+        )
+    report(
+        "note",
+        {
+            "text": f"out of memory: going on with micro-batches of {attempt.micro_batch} and "
+            f"{attempt.accumulation} accumulation steps (same effective batch)"
+        },
+    )
 
 
 class _Run:
@@ -164,7 +186,7 @@ class _Run:
         task_metrics: Callable[[Any, Any, Device], TaskMetrics] | None,
     ) -> None:
         self._prepared = prepared
-        self._folder = folder
+        self.folder = folder
         self._device = device
         self._origin = origin
         self._watch = watch
@@ -181,10 +203,14 @@ class _Run:
         arguments = sft_config(
             recipe,
             self._device,
-            self._folder.path,
+            self.folder.path,
             micro_batch=attempt.micro_batch,
             accumulation=attempt.accumulation,
         )
+        # The trainer deletes older checkpoints before the new one is whole, and at the end one that is not the best.
+        arguments.save_total_limit = None
+        # Otherwise early stopping would count from zero again.
+        arguments.restore_callback_states_from_checkpoint = True
         if checkpoint is not None:
             arguments.eval_on_start = False
         metric = recipe.evaluation.metric
@@ -209,22 +235,10 @@ class _Run:
         self._history = [dict(entry) for entry in _logged(checkpoint)]
         start = time.monotonic()
         self._started = start
-        try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except (torch.OutOfMemoryError, MemoryError):
-            raise
-        except OSError as error:
-            self._folder.clear_incomplete()
-            raise storage_error(self._folder.path, error) from error
-        except Exception as error:
-            # safetensors and torch report a full disk as errors of their own kind.
-            if "space left" in str(error).lower() or "os error 28" in str(error).lower():
-                self._folder.clear_incomplete()
-                raise storage_error(self._folder.path, OSError(28, "No space left on device")) from error
-            raise
-        (self._folder.path / "README.md").unlink(missing_ok=True)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        (self.folder.path / "README.md").unlink(missing_ok=True)
         return TrainOutcome(
-            folder=self._folder.path,
+            folder=self.folder.path,
             steps=trainer.state.global_step,
             stopped_because=entries.stopped_because or _early(trainer),
             seconds=time.monotonic() - start,
@@ -232,12 +246,12 @@ class _Run:
         )
 
     def _entry(self, entry: dict[str, Any]) -> str | None:
-        self._folder.append(entry)
+        self.folder.append(entry)
         self._history.append(entry)
         self._report("entry", entry)
-        for key in ("loss", "grad_norm", "eval_loss"):
+        for key in ("loss", "eval_loss"):
             value = entry.get(key)
-            if key != "grad_norm" and isinstance(value, float) and not math.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):
                 return f"{key} is {value} at step {entry.get('step')}"
         return self._watch(self._history)
 
@@ -246,60 +260,23 @@ class _Run:
             release_unused_memory()
         self._report("step", {"step": step, "steps": steps, "seconds": time.monotonic() - self._started})
 
-    def _checkpoint(self, step: int, epoch: float) -> None:
-        folder = self._folder.path / f"checkpoint-{step}"
-        (folder / "README.md").unlink(
-            missing_ok=True
-        )  # a model card of placeholders; `harness publish` writes one
+    def _checkpoint(self, step: int, epoch: float, best: int | None) -> None:
+        folder = self.folder.path / f"checkpoint-{step}"
+        # A model card of placeholders; `harness publish` writes one.
+        (folder / "README.md").unlink(missing_ok=True)
         # PEFT records where the base lies on this machine; what it is called means something elsewhere too.
         config = read_json(folder / "adapter_config.json")
-        config["base_model_name_or_path"] = self._prepared.recipe.base
+        config["base_model_name_or_path"] = self._prepared.base_name
         write_json_atomically(folder / "adapter_config.json", config)
+        flush(folder)
         record = origin_record(self._origin) | {"step": step, "epoch": epoch, "created": utc_now()}
         write_json_atomically(folder / ORIGIN_FILE, record)
         if not is_complete(folder):
             raise StorageError("the checkpoint was not written whole", where=folder)
+        keep = self._prepared.recipe.evaluation.keep
+        if keep is not None:
+            self.folder.rotate(keep, best)
         self._report("checkpoint", {"path": str(folder), "step": step})
-
-
-def load_base(prepared: Prepared, device: Device) -> Any:
-    """Return the base model, ready to be trained. Raises ModelError."""
-    from transformers import AutoModelForCausalLM
-
-    settings: dict[str, Any] = {
-        "dtype": getattr(torch, device.dtype),
-        "local_files_only": True,
-        "use_safetensors": True,
-        "attn_implementation": "sdpa",
-    }
-    quantization = quantization_config(prepared.recipe, device)
-    if quantization is not None:
-        settings["quantization_config"] = quantization
-        if not uses_fsdp():
-            local = int(os.environ.get("LOCAL_RANK", "0"))
-            settings["device_map"] = {"": local if device.kind == "cuda" else "cpu"}
-    try:
-        model = AutoModelForCausalLM.from_pretrained(str(prepared.model.path), **settings)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(
-            f"cannot be loaded for training: {reason[:300]}", where=prepared.model.path
-        ) from error
-    for module in model.modules():
-        # In eval mode on a CPU, bitsandbytes repacks 4-bit weights for a kernel that has no gradient, and leaves them
-        # so when training goes on: after the first evaluation nothing would flow through the base any more.
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
-    if prepared.recipe.tokens.share_prefix:
-        from harness.training.tree_attention import NAME, register
-        from harness.training.tree_check import check_tree
-
-        register()
-        model.set_attn_implementation(NAME)
-        check_tree(model, prepared.model.name)
-    return model
 
 
 def _rows(prepared: Prepared) -> Rows:
@@ -344,82 +321,6 @@ def _logged(checkpoint: Path | None) -> list[dict[str, Any]]:
     if checkpoint is None:
         return []
     return [entry for entry in read_json(checkpoint / "trainer_state.json").get("log_history", []) if entry]
-
-
-def _origin(prepared: Prepared) -> AdapterOrigin:
-    data = {"train": prepared.train, "validation": prepared.validation}
-    return AdapterOrigin(
-        base=prepared.recipe.base,
-        base_fingerprint=model_fingerprint(prepared.model.path),
-        dialect=prepared.dialect,
-        template_sha256=prepared.renderer.template_sha256,
-        tools_by=prepared.renderer.tools_by,
-        golden=golden_prompt(prepared.renderer),
-        data={name: _data_record(part) for name, part in data.items() if part is not None},
-        recipe=prepared.recipe.model_dump(mode="json", by_alias=True),
-        recipe_sha256=prepared.recipe.sha256(),
-        versions=environment()["packages"],
-        step=0,
-        epoch=0.0,
-        created=utc_now(),
-    )
-
-
-def _data_record(data: PreparedData) -> dict[str, Any]:
-    return {
-        "file": f"{data.path.parent.name}/{data.path.name}",
-        "sha256": data.sha256,
-        "rows": len(data.rows),
-    }
-
-
-def _header(prepared: Prepared, device: Device) -> dict[str, Any]:
-    origin = _origin(prepared)
-    return {
-        "schema": 1,
-        "status": "running",
-        "recipe": dict(origin.recipe),
-        "recipe_path": str(prepared.recipe_path),
-        "recipe_file_sha256": sha256_of_file(prepared.recipe_path),
-        "recipe_sha256": origin.recipe_sha256,
-        "base": {
-            "name": origin.base,
-            "path": str(prepared.model.path),
-            "fingerprint": origin.base_fingerprint,
-        },
-        "prompt": {
-            "dialect": origin.dialect,
-            "template_sha256": origin.template_sha256,
-            "tools_by": origin.tools_by,
-        },
-        "data": {
-            "train": {"path": str(prepared.train.path), **_data_record(prepared.train)},
-            "validation": {"path": str(prepared.validation.path), **_data_record(prepared.validation)}
-            if prepared.validation
-            else None,
-        },
-        "rows": counts(prepared.train),
-        "device": {"kind": device.kind, "dtype": device.dtype, "checkpointing": device.checkpointing},
-        "env": environment(),
-        "git": git_state(prepared.recipe_path.parent),
-        "started": utc_now(),
-        "ended": None,
-        "stopped_because": None,
-    }
-
-
-def counts(data: PreparedData) -> dict[str, Any]:
-    """Return what became of a split's records: how many were read, kept, dropped and truncated (and why), and tokens."""
-    return {
-        "read": data.read,
-        "kept": len(data.rows),
-        "dropped": len(data.dropped),
-        "truncated": len(data.cut),
-        "reasons": reasons((*data.dropped, *data.cut)),
-        "tokens": data.tokens,
-        "supervised_tokens": data.supervised,
-        "longest": max(len(row.ids) for row in data.rows),
-    }
 
 
 def _wait_for_all() -> None:

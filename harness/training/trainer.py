@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTTrainer
 
+from harness.log.files import read_json
 from harness.training.adapter_precision import widened_inputs
 from harness.training.batch_shape import largest_micro_batch
 from harness.training.batches import GroupedSampler, SharedPrefixCollator
@@ -40,6 +45,13 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
     that its exponential is a perplexity and does not depend on the batch size. `eval_train_probe_loss` is the same for
     a fixed slice of the training rows, without dropout and noise.
     """
+
+    # Sums that the base classes keep from one log entry to the next.
+    _tr_loss: torch.Tensor
+    _total_loss_scalar: float
+    _globalstep_last_logged: int
+    _metrics: dict[str, Any]
+    _total_train_tokens: int
 
     def __init__(
         self, *, rows: Rows, share_prefix: bool, task_metrics: TaskMetrics | None, **options: Any
@@ -88,6 +100,7 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
         """Return TRL's loss. Before the first step, the largest micro-batch is computed once and thrown away."""
         if not self._rehearsed:
             self._rehearsed = True
+            self._take_up_unlogged()
             self._rehearse(model)
         return super().training_step(model, inputs, *arguments, **options)
 
@@ -106,6 +119,7 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
             self.args.per_device_train_batch_size,
             share_prefix=self._share_prefix,
             seed=self.args.seed,
+            epochs=math.ceil(self.state.num_train_epochs),
         )
         collate: Any = SharedPrefixCollator(largest) if self._share_prefix else self._padded(largest)
         metrics, tokens = copy.deepcopy(self._metrics), self._total_train_tokens
@@ -114,13 +128,42 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
         model.zero_grad(set_to_none=True)
         self._metrics, self._total_train_tokens = metrics, tokens
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save what the base class does, and what was summed since the last log entry; return when all have saved."""
+        super()._save_checkpoint(model, trial)
+        unlogged = {
+            "since_step": self._globalstep_last_logged,
+            "loss_sum": float(self._tr_loss),
+            "metrics": dict(self._metrics["train"]),
+            "tokens": int(self._total_train_tokens),
+        }
+        self._unlogged_file().write_text(json.dumps(unlogged), encoding="utf-8")
+        self.accelerator.wait_for_everyone()
+
+    def _take_up_unlogged(self) -> None:
+        """Go on with the sums of the checkpoint that training resumes from: the next entry is a mean over all its steps."""
+        if not self._unlogged_file().is_file():
+            return
+        unlogged = read_json(self._unlogged_file())
+        self._globalstep_last_logged = unlogged["since_step"]
+        self._tr_loss = torch.tensor(unlogged["loss_sum"], device=self.args.device)
+        # The summary at the end is over the steps from here.
+        self._total_loss_scalar = -unlogged["loss_sum"]
+        self._metrics["train"].update(unlogged["metrics"])
+        self._total_train_tokens = unlogged["tokens"]
+
+    def _unlogged_file(self) -> Path:
+        """Return where this process keeps its sums in the checkpoint of the present step."""
+        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        return checkpoint / f"unlogged-{self.accelerator.process_index}.json"
+
     def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """Return TRL's loss. Its token count reads a mask that a tree does not have, so tokens are counted here."""
-        before: int = self._total_train_tokens
+        before = self._total_train_tokens
         loss = super().compute_loss(model, inputs, *arguments, **options)
         if "tree" in inputs and self.model.training:
             here = torch.tensor(inputs["input_ids"].numel(), device=inputs["input_ids"].device)
-            self._total_train_tokens: int = before + int(self.accelerator.gather_for_metrics(here).sum())
+            self._total_train_tokens = before + int(self.accelerator.gather_for_metrics(here).sum())
             self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return loss
 
@@ -145,7 +188,8 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
                 }
         if self._task_metrics is not None:
             with widened_inputs(model):
-                found = self._task_metrics(model, self.state.global_step)
+                # Each process asks for itself; all have to decide by one answer.
+                (found,) = broadcast_object_list([dict(self._task_metrics(model, self.state.global_step))])
             metrics |= {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         if was_training:
             model.train()
@@ -201,7 +245,7 @@ class EntryCallback(TrainerCallback):  # type: ignore[misc]
     def __init__(
         self,
         on_entry: Callable[[dict[str, Any]], str | None],
-        on_checkpoint: Callable[[int, float], None],
+        on_checkpoint: Callable[[int, float, int | None], None],
         on_step: Callable[[int, int], None],
     ) -> None:
         self._on_entry = on_entry
@@ -210,10 +254,12 @@ class EntryCallback(TrainerCallback):  # type: ignore[misc]
         self.stopped_because: str | None = None
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if not state.is_world_process_zero:
-            return
-        entry = dict(state.log_history[-1]) if state.log_history else dict(logs or {})
-        reason = self._on_entry(entry)
+        reason = None
+        if state.is_world_process_zero:
+            reason = self._on_entry(dict(state.log_history[-1]) if state.log_history else dict(logs or {}))
+        if args.world_size > 1:
+            # Every process logs at the same steps; one that went on alone would wait for the others for ever.
+            (reason,) = broadcast_object_list([reason])
         if reason is not None:
             self.stopped_because = reason
             control.should_training_stop = True
@@ -224,7 +270,7 @@ class EntryCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
-            self._on_checkpoint(state.global_step, float(state.epoch or 0))
+            self._on_checkpoint(state.global_step, float(state.epoch or 0), state.best_global_step)
 
 
 def _dataset(rows: Sequence[TokenRow], *, indexed: bool) -> Dataset:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -13,22 +16,25 @@ import pytest
 
 from tests.gate.conftest import ARGUMENTS, CALM, NAMES, RATIO, World, script_of
 
-pytest_plugins = ["pytester"]
-
 PLUGIN = "harness.testing.pytest_plugin"
 
 
 class Session:
     """pytest in the workspace, in a process of its own."""
 
-    def __init__(self, pytester: pytest.Pytester, world: World) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self._pytester = pytester
         installed = [one for one in entry_points(group="pytest11") if one.value == PLUGIN]
         self._plugin = () if installed else ("-p", PLUGIN)
 
     def __call__(self, *arguments: str | Path) -> pytest.RunResult:
-        return self._pytester.runpytest_subprocess(*self._plugin, *map(str, arguments), timeout=120)
+        # Not pytester: it takes every module that a test imported out of sys.modules, and torch cannot be loaded twice.
+        command = [sys.executable, "-P", "-m", "pytest", *self._plugin, *map(str, arguments)]
+        environment = {**os.environ, "PY_COLORS": "0", "PYTEST_ADDOPTS": ""}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
+        return pytest.RunResult(done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0)
 
     def scripted(self, name: str) -> dict[str, Any]:
         """The `target` of a gate file that measures a script."""
@@ -40,14 +46,12 @@ class Session:
 
 
 @pytest.fixture
-def session(
-    pytester: pytest.Pytester, world: World, in_process: Any, monkeypatch: pytest.MonkeyPatch
-) -> Session:
+def session(world: World, in_process: Any, monkeypatch: pytest.MonkeyPatch) -> Session:
     """pytest in a world whose good run is the baseline."""
     world.gates(NAMES, ARGUMENTS, RATIO, CALM)
     in_process("gate", world.runs["good"], "--propose-baseline")
     monkeypatch.chdir(world.root)
-    return Session(pytester, world)
+    return Session(world)
 
 
 FILE = "suites/tool_calling/tool_calling.gate.yaml"

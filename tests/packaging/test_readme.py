@@ -77,6 +77,7 @@ def words_of(command: str) -> list[str]:
 
 
 @pytest.mark.model
+@pytest.mark.timeout(900)
 def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) -> None:
     from harness.models.resolve import resolve_model
     from harness.testing.tiny_model import make_tiny_adapter

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.training.records import record
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,22 +24,26 @@ def losses(out: Path, key: str) -> dict[int, float]:
     return {entry["step"]: entry[key] for entry in map(json.loads, lines) if key in entry}
 
 
-@pytest.mark.network  # the processes find each other over the loopback
-@pytest.mark.parametrize("share", [True, False], ids=["tree", "padded"])
-def test_two_processes_equal_one(recipe, harness, tmp_path: Path, share: bool):
-    two = recipe(training__gradient_accumulation_steps=1, tokens__share_prefix=share)
+def launched(recipe: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """Train in two processes of this machine."""
     command = [sys.executable, "-P", "-m", "accelerate.commands.launch"]
     command += ["--config_file", str(ROOT / "train" / "accelerate" / "ddp.yaml"), "-m", "harness"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [*command, "train", str(two), "--out", str(tmp_path / "two")],
-        env=env,
-        cwd=tmp_path,
+    return subprocess.run(
+        [*command, "train", str(recipe), "--out", str(out)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        cwd=out.parent,
         capture_output=True,
         text=True,
         timeout=250,
         check=False,
     )
+
+
+@pytest.mark.network  # the processes find each other over the loopback
+@pytest.mark.parametrize("share", [True, False], ids=["tree", "padded"])
+def test_two_processes_equal_one(recipe, harness, tmp_path: Path, share: bool):
+    two = recipe(training__gradient_accumulation_steps=1, tokens__share_prefix=share)
+    done = launched(two, tmp_path / "two")
     assert done.returncode == 0, done.stderr[-3000:]
     one = harness("train", recipe(tokens__share_prefix=share), "--out", "one")
     assert one.exit_code == 0, one.err
@@ -60,3 +68,34 @@ def test_launch_configurations_are_what_accelerate_reads(name: str):
         assert json.loads((ROOT / settings["deepspeed_config_file"]).read_text())["zero_optimization"][
             "stage"
         ] in (2, 3)
+
+
+@pytest.mark.network
+def test_a_loss_that_is_no_number_ends_every_process(recipe, tiny_model: Path, tmp_path: Path):
+    """One row in one process holds a character whose embedding is NaN; the other process has to stop as well."""
+    from safetensors.torch import load_file, save_file
+
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    character = json.loads((base / "tokenizer.json").read_text())["model"]["vocab"]["%"]
+    weights["model.embed_tokens.weight"][character] = float("nan")
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    rows = [record(number) for number in range(12)]
+    rows[5]["messages"][0]["content"] += " %"
+    path = recipe(
+        rows,
+        base=str(base),
+        tokens__share_prefix=False,
+        training__gradient_accumulation_steps=1,
+        training__max_steps=30,
+        evaluation={"every": 30, "train_probe": 0},
+    )
+    done = launched(path, tmp_path / "runs")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder,) = (tmp_path / "runs").iterdir()
+    told = json.loads((folder / "train.json").read_text())
+    assert told["status"] == "stopped"
+    assert "loss is nan" in told["stopped_because"]
+    logged = losses(tmp_path / "runs", "loss")
+    assert math.isnan(list(logged.values())[-1])
+    assert 1 <= len(logged) <= 3, "three steps of four rows see every row"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ from typing import Any
 import pytest
 
 from harness.errors import ModelError
-from harness.models.adapter_origin import ORIGIN_FILE, read_origin
+from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, GoldenPrompt, origin_record, read_origin
+from harness.models.fingerprint import model_fingerprint
 from harness.models.resolve import resolve_model
 from harness.models.tokenizer import load_tokenizer
+from harness.parse.bare_json import BareJson
 from harness.parse.hermes import Hermes
 from harness.prompt.golden import golden_prompt
 from harness.prompt.render import Renderer
 from harness.run.origin_check import check_origin
 from harness.testing.tiny_model import make_tiny_model
+from tests.training.chat_templates import shipped
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +137,86 @@ def test_origin_survives_a_round_trip_and_its_golden_prompt_is_the_renderers(tra
     origin: Any = read_origin(adapter)
     assert origin.golden == golden_prompt(Renderer(load_tokenizer(base), Hermes()))
     assert "절점 5번" in origin.golden.text
+
+
+@pytest.fixture(scope="module")
+def dated(trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Renderer]:
+    """Return a base whose template writes the day into every prompt, and its renderer."""
+    base = copied(trained[0], tmp_path_factory.mktemp("dated") / "base")
+    (base / "chat_template.jinja").write_text(shipped()["llama3_2"], encoding="utf-8")
+    return base, Renderer(load_tokenizer(base), BareJson())
+
+
+def adapter_of(folder: Path, base: Path, renderer: Renderer, golden: GoldenPrompt, created: str) -> Path:
+    """Write a folder with an origin alone."""
+    folder.mkdir()
+    origin = AdapterOrigin(
+        base=str(base),
+        base_fingerprint=model_fingerprint(base),
+        dialect="bare_json",
+        template_sha256=renderer.template_sha256,
+        tools_by=renderer.tools_by,
+        golden=golden,
+        data={},
+        recipe={},
+        recipe_sha256="",
+        versions={},
+        step=1,
+        epoch=1.0,
+        created=created,
+    )
+    (folder / ORIGIN_FILE).write_text(json.dumps(origin_record(origin)), encoding="utf-8")
+    return folder
+
+
+def checked(adapter: Path, base: Path, renderer: Renderer) -> bool:
+    return check_origin(adapter, resolve_model(str(base)), renderer, "bare_json")
+
+
+def test_an_adapter_of_a_template_with_a_date_does_not_expire(dated, tmp_path: Path):
+    base, renderer = dated
+    golden = golden_prompt(renderer)
+    assert golden.date == "2024-07-26"
+    adapter = adapter_of(tmp_path / "adapter", base, renderer, golden, "2020-01-01T00:00:00Z")
+    assert read_origin(adapter).golden == golden  # type: ignore[union-attr]
+    assert checked(adapter, base, renderer)
+
+
+@pytest.mark.parametrize(
+    ("told", "created", "accepted"),
+    [
+        ("2026-05-04", "2026-05-04T11:00:00Z", True),
+        ("2026-05-05", "2026-05-04T23:30:00Z", True),  # east of Greenwich
+        ("2026-05-03", "2026-05-04T00:30:00Z", True),  # west of it
+        ("2026-05-04", "2026-06-04T11:00:00Z", False),
+        ("2026-05-04", "not a time", False),
+        ("2026-05-04", "0001-01-01T00:00:00Z", False),
+    ],
+)
+def test_an_origin_without_a_date_was_told_the_day_of_its_making(
+    dated, tmp_path: Path, told: str, created: str, accepted: bool
+):
+    base, renderer = dated
+    golden = golden_prompt(renderer.on(datetime.date.fromisoformat(told)))
+    older = GoldenPrompt(text=golden.text, tokens_sha256=golden.tokens_sha256)
+    adapter = adapter_of(tmp_path / "adapter", base, renderer, older, created)
+    record = json.loads((adapter / ORIGIN_FILE).read_text())
+    del record["golden"]["date"]
+    (adapter / ORIGIN_FILE).write_text(json.dumps(record))
+    if accepted:
+        assert checked(adapter, base, renderer)
+    else:
+        with pytest.raises(ModelError, match=r"was '.*04 May 2026.*' and is '.*26 Jul 2024"):
+            checked(adapter, base, renderer)
+
+
+def test_tools_offered_in_another_way_are_named(dated, tmp_path: Path):
+    base, renderer = dated
+    adapter = adapter_of(tmp_path / "a", base, renderer, golden_prompt(renderer), "2026-01-01T00:00:00Z")
+    record = json.loads((adapter / ORIGIN_FILE).read_text()) | {
+        "tools_by": "tool_block",
+        "template_sha256": "",
+    }
+    (adapter / ORIGIN_FILE).write_text(json.dumps(record))
+    with pytest.raises(ModelError, match="tools offered by tool_block, and they are offered by template"):
+        checked(adapter, base, renderer)

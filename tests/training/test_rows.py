@@ -124,6 +124,20 @@ def test_which_turns_are_learnt(bench: Bench, loss_on: str, learnt: list[str]):
     assert bench.learnt(row) == learnt
 
 
+@pytest.mark.parametrize(
+    ("unlearnt", "learnt"),
+    [
+        ({4}, ["<tool_call>", "Welcome."]),
+        ({2, 4}, ["Welcome."]),
+    ],
+)
+def test_turns_that_are_not_to_be_learnt_bear_no_loss(bench: Bench, unlearnt: set[int], learnt: list[str]):
+    messages = [replace(turn, learn=index not in unlearnt) for index, turn in enumerate(CHAT.messages)]
+    (row,) = bench.rows(replace(CHAT, messages=tuple(messages)), "assistant")
+    assert [text[: len(start)] for text, start in zip(bench.learnt(row), learnt, strict=True)] == learnt
+    assert row.ids == bench.rows(CHAT, "assistant")[0].ids
+
+
 def test_loss_on_all_is_one_span_over_everything(bench: Bench):
     (row,) = bench.rows(CHAT, "all")
     assert row.spans == ((0, len(row.ids)),)

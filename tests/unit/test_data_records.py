@@ -94,6 +94,15 @@ REFUSED = [
     (changed(messages=[{"role": "user", "content": None}]), "content must be text", None),
     (changed(messages=[{"role": "tool", "content": "x"}]), "needs the name", "name"),
     (changed(messages=[{"role": "assistant", "content": "x"}]), "last message", "user turn"),
+    (changed(messages=[{"role": "user", "content": "x", "weight": 0}]), "unknown key 'weight'", None),
+    *(
+        (
+            changed(messages=[{"role": "assistant", "content": "x", "weight": weight}]),
+            "weight is ",
+            "never learnt",
+        )
+        for weight in (2, 0.5, True, False, "0", None, [], {"a": 1})
+    ),
     (changed(gold=[{"name": "add_load", "arguments": {}}]), "'add_load' is not offered", "Did you mean"),
     (changed(gold=gold(node={"accept": [1]})), "no parameter 'node'", "Did you mean 'node_id'"),
     (changed(gold=gold(node_id=5)), "must be an object", '{"accept": [value]}'),

@@ -147,6 +147,29 @@ def test_facts_of_our_header(tmp_path: Path):
     )
 
 
+def test_preflights_numbers_are_findings(tmp_path: Path):
+    """What preflight counted is in train.json, and the first rules of a diagnosis go by it."""
+    folder = _run_folder(tmp_path)
+    header = json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    header["preflight"] = {"end_of_turn_supervised": False, "leaked_rows": 3, "vocab_size": 4}
+    (folder / "train.json").write_text(json.dumps(header), encoding="utf-8")
+    read = read_training_log(folder)
+    found = {finding.code: finding for finding in diagnose(read.entries, read.facts).findings}
+    assert found["no_end_of_turn"].severity == "critical"
+    assert found["leaked_rows"].evidence == {"rows": 3}
+    assert found["near_uniform"].severity == "critical", "1.9 is above 0.8 ln 4: guessing among four tokens"
+
+
+@pytest.mark.parametrize(
+    "preflight",
+    [None, [], {"leaked_rows": -1, "vocab_size": 0}, {"leaked_rows": "3", "vocab_size": math.nan}],
+)
+def test_preflights_numbers_of_a_wrong_type_are_unknown(preflight: Any):
+    facts = facts_of_header({"preflight": preflight, "metrics": preflight})
+    assert (facts.end_of_turn_supervised, facts.leaked_rows, facts.vocab_size) == (None, None, None)
+    assert (facts.higher_is_better, facts.lower_is_better) == ((), ())
+
+
 @pytest.mark.parametrize(
     "value", [None, [], "x", {"recipe": 3, "rows": [1]}, {"rows": {"kept": True, "read": "9"}}]
 )

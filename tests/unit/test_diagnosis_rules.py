@@ -64,6 +64,7 @@ COSINE = [1e-4 * (1 + math.cos(math.pi * i / 100)) for i in range(100)]
 
 SHOWN: list[tuple[Code, Log, RunFacts, str]] = [
     ("no_data", [{"step": 1, "epoch": 0.1}], facts(), "no loss at all"),
+    ("few_logs", train([1.2], 500), facts(), "one entry is no curve"),
     ("rows_lost", GOOD, facts(read_rows=1000, dropped_rows=20, truncated_rows=5), "2.5 % of the rows"),
     ("no_supervised_tokens", GOOD, facts(supervised_share=0.0), "all masked"),
     ("few_supervised_tokens", GOOD, facts(supervised_share=0.01), "1 %"),
@@ -223,6 +224,9 @@ def test_a_good_run_has_no_finding_of_weight():
 
 
 CLEAR: list[tuple[Code, Log, RunFacts, str]] = [
+    ("few_logs", train(falling(4)), facts(), "four are one"),
+    ("few_logs", train([2.0]), facts(state="running"), "the rest is still to come"),
+    ("few_logs", evals(falling(8)), facts(), "evaluations without training losses"),
     ("rows_lost", GOOD, facts(read_rows=1000, dropped_rows=5), "half a per cent is normal"),
     (
         "nonfinite_loss",
@@ -361,6 +365,32 @@ def test_two_or_three_evaluations_can_still_say_something(
     diagnosis = diagnose(train(losses) + evals(values, 60))
     assert diagnosis.verdict == verdict, why
     assert diagnosis.confidence == ("high" if verdict == "underfit" else "low"), "underfit rests on 20 logs"
+
+
+UNSEEN = [
+    (1, facts(), "inconclusive", "low"),
+    (3, facts(), "inconclusive", "low"),
+    (1, facts(state="running"), "no_eval", "low"),
+    (4, facts(), "no_eval", "low"),
+    (10, facts(), "no_eval", "moderate"),
+    (20, facts(), "no_eval", "high"),
+]
+
+
+@pytest.mark.parametrize(("n", "known", "verdict", "confidence"), UNSEEN)
+def test_without_evaluations_the_logs_decide_how_sure_it_is(
+    n: int, known: RunFacts, verdict: str, confidence: str
+):
+    """That nothing was held out is plain; that the training loss shows no trouble takes logs to say."""
+    diagnosis = diagnose(train(falling(n), 500), known)
+    assert (diagnosis.verdict, diagnosis.confidence) == (verdict, confidence)
+    assert "no_eval" in _codes(diagnosis)
+
+
+def test_too_few_logs_are_told_how_often_to_log():
+    """Twenty logs in a run as long as this one."""
+    (finding,) = (found for found in diagnose(train([1.2], 500)).findings if found.code == "few_logs")
+    assert [(change.setting, change.value) for change in finding.changes] == [("logging_steps", 25)]
 
 
 def test_level_noisy_losses_do_not_diverge():

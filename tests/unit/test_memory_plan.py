@@ -43,6 +43,21 @@ SMOLLM2 = decoder(576, 30, 9, 3, 1536, 49152, tie_word_embeddings=True)
 LLAMA2_7B = decoder(4096, 32, 32, 32, 11008, 32000)
 LLAMA31_8B = decoder(4096, 32, 32, 8, 14336, 128256)
 MISTRAL_7B = decoder(4096, 32, 32, 8, 14336, 32000)
+# google/gemma-3-4b-it's own file, the parts that bear on the text.
+GEMMA3_4B: dict[str, Any] = {
+    "architectures": ["Gemma3ForConditionalGeneration"],
+    "model_type": "gemma3",
+    "text_config": {
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "sliding_window": 1024,
+    },
+    "torch_dtype": "bfloat16",
+    "vision_config": {"hidden_size": 1152, "intermediate_size": 4304, "model_type": "siglip_vision_model"},
+}
 QWEN25_05B = decoder(896, 24, 14, 2, 4864, 151936, model_type="qwen2", tie_word_embeddings=True)
 
 
@@ -62,12 +77,41 @@ def plan(sizes: dict[str, Any], spec: Recipe, kind: str = "cuda", **options: Any
         pytest.param(LLAMA2_7B, 6_738_415_616, id="Llama-2-7B"),
         pytest.param(LLAMA31_8B, 8_030_261_248, id="Llama-3.1-8B"),
         pytest.param(MISTRAL_7B, 7_241_732_096, id="Mistral-7B-v0.1"),
+        # 3,880,263,168 in the published files; a layer has two norms of the hidden size more than Llama's.
+        pytest.param(GEMMA3_4B, 3_880_263_168 - 34 * 2 * 2560, id="the text of Gemma-3-4B"),
         pytest.param(QWEN25_05B, 494_032_768 - 24 * (896 + 2 * 128), id="Qwen2.5-0.5B without its biases"),
     ],
 )
 def test_the_weights_of_published_models(sizes: dict[str, Any], parameters: int) -> None:
     found = read_architecture(sizes)
     assert found.linear_weights + found.other_weights == parameters
+
+
+def test_sizes_that_published_files_leave_out_are_the_librarys_and_are_said() -> None:
+    found = read_architecture(GEMMA3_4B)
+    assert (found.heads, found.kv_heads, found.head_dim, found.vocab, found.tied) == (
+        8,
+        4,
+        256,
+        262_208,
+        True,
+    )
+    assert found.model_type == "gemma3_text"
+    for name in ("num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size"):
+        assert any(text.startswith(f"no {name}: ") for text in found.assumed), name
+    assert not any("unknown architecture" in text for text in found.assumed)
+    said = {
+        **GEMMA3_4B,
+        "text_config": {**GEMMA3_4B["text_config"], "num_attention_heads": 16, "head_dim": 128},
+    }
+    assert (read_architecture(said).heads, read_architecture(said).head_dim) == (16, 128)
+
+
+def test_no_other_architecture_has_its_sizes_made_up() -> None:
+    config = {key: value for key, value in LLAMA31_8B.items() if key != "num_attention_heads"}
+    with pytest.raises(ModelError, match="no num_attention_heads") as caught:
+        read_architecture(config)
+    assert "--config" in str(caught.value.remedy)
 
 
 def test_the_adapter_of_a_published_run() -> None:
@@ -251,6 +295,9 @@ def test_what_is_assumed_is_said() -> None:
         pytest.param({"every": 50}, 151, 100, 4, id="the last step is saved too"),
         pytest.param({"every": "epoch"}, 300, 100, 3, id="each epoch"),
         pytest.param({"every": 10, "keep": 2}, 300, 100, 3, id="those kept and the one being written"),
+        pytest.param(
+            {"every": 10, "keep": 1}, 300, 100, 3, id="the newest, the best, and the one being written"
+        ),
         pytest.param({"every": 10}, None, None, None, id="steps not known"),
     ],
 )

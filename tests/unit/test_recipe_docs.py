@@ -30,7 +30,7 @@ PLACES = {
 SPECS = {
     name: spec
     for name, spec in vars(recipes).items()
-    if isinstance(spec, type) and issubclass(spec, Spec) and spec is not Spec
+    if isinstance(spec, type) and issubclass(spec, Spec) and spec is not Spec and not name.startswith("_")
 }
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 

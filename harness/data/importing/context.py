@@ -48,9 +48,9 @@ class Context:
         if times:
             self.notes[what] += times
 
-    def note_unused(self, row: Mapping[str, object], used: Iterable[str]) -> None:
-        """Count the row's columns that no record keeps."""
+    def note_unused(self, row: Mapping[str, object], used: Iterable[str], what: str = "column") -> None:
+        """Count the row's columns (or a message's keys) that no record keeps."""
         known = set(used)
         for key, value in row.items():
             if key not in known and value not in (None, "", [], {}):
-                self.note(f"column {key!r} is not used")
+                self.note(f"{what} {key!r} is not used")

@@ -8,7 +8,7 @@ from harness.data.importing.calls import decode_loosely, read_call
 from harness.data.importing.columns import ChatColumns
 from harness.data.importing.context import Context
 from harness.data.importing.rows import Row
-from harness.data.importing.sharegpt import learns, messages_of, speaker_of
+from harness.data.importing.sharegpt import learns, messages_of, note_message, speaker_of
 from harness.data.importing.source_id import SOURCE_KEYS, source_id
 from harness.data.importing.tool_schemas import read_tools
 from harness.data.importing.turns import Turn, as_text, conversation_samples, text_of
@@ -48,6 +48,7 @@ def hermes(row: Row, context: Context) -> list[Sample]:
         what = f"conversations[{index}]"
         speaker = speaker_of(entry, what, row, _COLUMNS)
         text = text_of(entry.get("value"), what, row)
+        note_message(entry, context, _COLUMNS, ())
         if speaker == "system":
             tools = tools or _tools_in(text, row, context)
             text = _without_instructions(text, context)

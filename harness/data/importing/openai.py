@@ -6,13 +6,14 @@ from harness.data.importing.calls import read_call
 from harness.data.importing.columns import OPENAI_COLUMNS, ChatColumns
 from harness.data.importing.context import Context, Converter
 from harness.data.importing.rows import Row
-from harness.data.importing.sharegpt import learns, messages_of, speaker_of, with_system
+from harness.data.importing.sharegpt import learns, messages_of, note_message, speaker_of, with_system
 from harness.data.importing.source_id import SOURCE_KEYS, source_id
 from harness.data.importing.tool_schemas import read_tools
 from harness.data.importing.turns import Turn, conversation_samples, text_of
 from harness.types import Json, Sample, ToolCall, ToolSpec
 
 _HARMLESS = ("parallel_tool_calls", "tool_choice")
+_SPOKEN = ("tool_calls", "function_call", "refusal")
 
 
 def openai(columns: ChatColumns | None = None) -> Converter:
@@ -55,6 +56,8 @@ class _Reader:
     def turn(self, entry: Json, what: str) -> Turn:
         speaker = speaker_of(entry, what, self.row, self.named)
         text = text_of(entry.get(self.named.content), what, self.row)
+        used = {"tool": ("name", "tool_call_id"), "assistant": _SPOKEN, "call": _SPOKEN}.get(speaker, ())
+        note_message(entry, self.context, self.named, used)
         if speaker == "tool":
             name, position = self.answered(entry, what)
             return Turn(role="tool", content=text, name=name, answers=position)

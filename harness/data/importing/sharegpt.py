@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from harness.data.importing.calls import read_call
 from harness.data.importing.columns import ChatColumns, Speaker
 from harness.data.importing.context import Context, Converter
@@ -13,7 +16,8 @@ from harness.data.strict_json import StrictJsonError, decode
 from harness.errors import did_you_mean
 from harness.types import Json, Sample, ToolCall
 
-_LEARN_KEYS = ("weight", "loss", "train", "training")
+LEARN_KEYS: Final = ("weight", "loss", "train", "training")
+"""Keys by which sources say whether an assistant turn is to be learnt."""
 
 
 def sharegpt(columns: ChatColumns | None = None) -> Converter:
@@ -69,15 +73,19 @@ def speaker_of(entry: Json, what: str, row: Row, named: ChatColumns) -> Speaker:
     return named.roles[role]
 
 
+def note_message(entry: dict[str, Json], context: Context, named: ChatColumns, used: Sequence[str]) -> None:
+    """Count a message's keys that no record keeps, such as `reasoning_content`."""
+    context.note_unused(entry, (named.role, named.content, *LEARN_KEYS, *used), "message key")
+
+
 def learns(entry: dict[str, Json]) -> bool:
     """Return False if the source says that an assistant turn is not to be learned (weight 0, train false)."""
-    return not any(
-        key in entry and entry[key] in (0, False) and entry[key] is not None for key in _LEARN_KEYS
-    )
+    return not any(key in entry and entry[key] in (0, False) and entry[key] is not None for key in LEARN_KEYS)
 
 
 def _turn(entry: Json, what: str, row: Row, context: Context, named: ChatColumns) -> Turn:
     speaker = speaker_of(entry, what, row, named)
+    note_message(entry, context, named, ("name",) if speaker == "tool" else ())
     value = entry.get(named.content)
     if speaker == "call":
         return Turn(

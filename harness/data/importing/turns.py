@@ -73,7 +73,13 @@ def _sample(
     return Sample(
         id=source_id,
         messages=tuple(
-            Message(role=turn.role, content=turn.content, tool_calls=turn.calls, name=turn.name)
+            Message(
+                role=turn.role,
+                content=turn.content,
+                tool_calls=turn.calls,
+                name=turn.name,
+                learn=turn.learn,
+            )
             for turn in before
         ),
         tools=tools,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.training.diagnosis.metric_names import is_loss, is_probe
 from harness.training.diagnosis.model import Axis, Curves, Note, RunFacts, Series
 from harness.training.diagnosis.numbers import is_table_row, to_number, to_place
 
@@ -15,12 +16,11 @@ _TRAIN_KEYS |= {"grad_norm": "grad_norm", "entropy": "entropy"}
 _STEP_KEYS = ("step", "current_steps", "global_step")
 
 _NO_METRIC = re.compile(
-    r"(runtime|per_second|preparation_time|compilation_time|num_tokens|tokens_seen|entropy|mean_token_accuracy"
-    r"|perplexity|ppl|epoch|samples|steps)$"
+    r"(runtime|per_second|preparation_time|compilation_time|num_tokens|tokens_seen|(?<!cross_)entropy"
+    r"|mean_token_accuracy|perplexity|ppl|epoch|samples|steps)$"
 )
 """Evaluation keys that are no task metric. Token accuracy is teacher-forced: it says nothing of what is generated."""
 
-_PROBE = re.compile(r"(^|_)train(ing)?(_|$)")
 _VALIDATION_KEYS = ("eval_loss", "eval_val_loss", "eval_validation_loss", "eval_dev_loss", "eval_test_loss")
 
 MAX_KEYS = 64
@@ -166,9 +166,9 @@ class _Builder:
     def build(self, facts: RunFacts) -> Curves:
         """Return the curves."""
         evals = [key for key in self.points if key.startswith("eval_") and self.points[key][0]]
-        losses = {key: self._series(key) for key in sorted(evals) if key.endswith("loss")}
-        metrics = {key: self._series(key) for key in sorted(evals) if not key.endswith("loss")}
-        probe = next((key for key in losses if _PROBE.search(key.removeprefix("eval_"))), None)
+        losses = {key: self._series(key) for key in sorted(evals) if is_loss(key)}
+        metrics = {key: self._series(key) for key in sorted(evals) if not is_loss(key)}
+        probe = next((key for key in losses if is_probe(key)), None)
         reached = self.end / facts.max_steps if facts.max_steps and self.axis == "step" else 1.0
         train_rows = facts.train_rows or _summary_rows(self.summary, min(1.0, reached))
         return Curves(
@@ -184,7 +184,7 @@ class _Builder:
             ),
             losses=losses,
             metrics=metrics,
-            validation=_validation(losses, probe, facts.metric),
+            validation=_validation(losses, facts.metric),
             probe=probe,
             end=self.end,
             finished=facts.state == "done" or (bool(self.summary) and facts.state != "running"),
@@ -194,9 +194,9 @@ class _Builder:
         )
 
 
-def _validation(losses: Mapping[str, Series], probe: str | None, metric: str) -> str | None:
+def _validation(losses: Mapping[str, Series], metric: str) -> str | None:
     """Return the held-out loss that verdicts go by: the one the run selects by, else the usual names, else the first."""
-    held_out = [key for key in losses if key != probe and not _PROBE.search(key.removeprefix("eval_"))]
+    held_out = [key for key in losses if not is_probe(key)]
     for key in (metric, *_VALIDATION_KEYS):
         if key in held_out:
             return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +30,8 @@ def facts_of_header(header: Mapping[str, Any], facts: RunFacts | None = None) ->
     tokens, supervised = _count(rows.get("tokens")), _count(rows.get("supervised_tokens"))
     max_steps = _count(training.get("max_steps"))
     metric = _mapping(recipe.get("evaluation")).get("metric")
+    directions, preflight = _mapping(header.get("metrics")), _mapping(header.get("preflight"))
+    ends = preflight.get("end_of_turn_supervised")
     return replace(
         facts,
         source="harness",
@@ -44,14 +47,24 @@ def facts_of_header(header: Mapping[str, Any], facts: RunFacts | None = None) ->
         dropped_rows=_count(rows.get("dropped")),
         truncated_rows=_count(rows.get("truncated")),
         supervised_share=supervised / tokens if tokens and supervised is not None else None,
-        metric=metric if isinstance(metric, str) else "eval_loss",
+        end_of_turn_supervised=ends if isinstance(ends, bool) else None,
+        leaked_rows=_count(preflight.get("leaked_rows")),
+        vocab_size=_count(preflight.get("vocab_size")) or None,
+        metric=logged_key(metric) if isinstance(metric, str) and metric else "eval_loss",
+        lower_is_better=tuple(logged_key(name) for name, higher in directions.items() if higher is False),
+        higher_is_better=tuple(logged_key(name) for name, higher in directions.items() if higher is True),
         task_samples=_count(suite.get("limit")),
     )
 
 
+def logged_key(metric: str) -> str:
+    """Return a metric's key in the log: a recipe may write `loss` or `eval_loss`, the log has `eval_loss`."""
+    return metric if metric.startswith("eval_") else f"eval_{metric}"
+
+
 def facts_of_state(state: Mapping[str, Any], facts: RunFacts | None = None) -> RunFacts:
     """Return the facts in a trainer_state.json of Hugging Face."""
-    facts = facts or RunFacts()
+    facts = _selection(state, facts or RunFacts())
     max_steps = _count(state.get("max_steps"))
     batch = _count(state.get("train_batch_size"))
     return replace(
@@ -60,6 +73,47 @@ def facts_of_state(state: Mapping[str, Any], facts: RunFacts | None = None) -> R
         planned_epochs=_positive(state.get("num_train_epochs")) if not max_steps else None,
         batch_rows=batch or None,
     )
+
+
+def _selection(state: Mapping[str, Any], facts: RunFacts) -> RunFacts:
+    """Return the facts with the metric that the run selects by, told by `best_metric` at the step where it was logged.
+
+    Known only if one key had that value there. Where it was also the highest (or lowest) until then, and not both, that
+    is its direction.
+    """
+    best, step = to_number(state.get("best_metric")), _best_step(state)
+    if best is None or step is None or not isinstance(state.get("log_history"), list):
+        return facts
+    entries = [entry for entry in state["log_history"] if isinstance(entry, Mapping)]
+    keys = {
+        key
+        for entry in entries
+        if to_number(entry.get("step")) == step
+        for key, value in entry.items()
+        if isinstance(key, str) and key.startswith("eval_") and to_number(value) == best
+    }
+    if len(keys) != 1:
+        return facts
+    (key,) = keys
+    values = [to_number(entry[key]) for entry in entries if key in entry]
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    highest, lowest = best == max(known, default=None), best == min(known, default=None)
+    return replace(
+        facts,
+        metric=key,
+        higher_is_better=(key,) if highest and not lowest else (),
+        lower_is_better=(key,) if lowest and not highest else (),
+    )
+
+
+def _best_step(state: Mapping[str, Any]) -> int | None:
+    """Return the step of the best evaluation; older versions of transformers name its checkpoint alone."""
+    step = _count(state.get("best_global_step"))
+    if step is not None:
+        return step
+    path = state.get("best_model_checkpoint")
+    match = _CHECKPOINT.search(path) if isinstance(path, str) else None
+    return int(match.group(1)) if match else None
 
 
 def facts_of_llama_factory(log: list[Mapping[str, Any]], facts: RunFacts | None = None) -> RunFacts:

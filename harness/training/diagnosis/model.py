@@ -26,6 +26,7 @@ Language = Literal["en", "ko"]
 
 Code = Literal[
     "no_data",
+    "few_logs",
     # D0 data
     "rows_lost",
     "no_supervised_tokens",
@@ -148,8 +149,9 @@ class RunFacts:
     """What is known of a run beside its log; everything may be unknown.
 
     Counts of rows are after splitting; `batch_rows` is rows in an optimizer step over all devices. `checkpoints` holds
-    the steps of the checkpoints that exist, None where nobody looked. `task_samples` is the number of samples that
-    each task metric is a share of. `supervised_share` is supervised tokens over all tokens.
+    the steps of the checkpoints that exist, None where nobody looked. `metric` is the evaluation key that the run
+    selects by; `lower_is_better` and `higher_is_better` are keys whose direction the run recorded. `task_samples` is
+    the number of samples that each task metric is a share of. `supervised_share` is supervised tokens over all tokens.
     """
 
     source: Source = "transformers"
@@ -171,6 +173,7 @@ class RunFacts:
     checkpoints: tuple[int, ...] | None = None
     metric: str = "eval_loss"
     lower_is_better: tuple[str, ...] = ()
+    higher_is_better: tuple[str, ...] = ()
     task_samples: int | None = None
     notes: tuple[Note, ...] = ()
 

@@ -1,4 +1,4 @@
-"""From a path to log entries and facts: our run folder, any Hugging Face output, LLaMA-Factory's log, or plain JSON."""
+"""From a path to log entries and facts: our run folder, Hugging Face's output, LLaMA-Factory's log, W&B's rows, JSON."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from harness.training.diagnosis.facts import (
 )
 from harness.training.diagnosis.model import Note, RunFacts
 from harness.training.diagnosis.objective import other_objective
+from harness.training.diagnosis.tracker_export import from_tracker, is_tracker_export
 
 HEADER, LOG, STATE, LLAMA_FACTORY = "train.json", "log.jsonl", "trainer_state.json", "trainer_log.jsonl"
 MAX_BYTES = 1 << 30
 
 _WHAT_WORKS = (
     "Give a training run folder, a trainer_state.json, a folder with checkpoints, LLaMA-Factory's trainer_log.jsonl, or "
-    "a JSON or JSONL list of log_history entries."
+    "a JSON or JSONL list of log_history entries (or of the rows of a Weights & Biases run)."
 )
+_EXPORT = (
+    "From Weights & Biases: `json.dump(list(wandb.Api().run('ENTITY/PROJECT/RUN').scan_history()), open('history.json', "
+    "'w'))`. Or give the trainer_state.json in the newest checkpoint folder, which holds the same numbers."
+)
+_KNOWN_KEYS = frozenset({"loss", "train_loss", "train_runtime", "current_steps"})
 
 
 class TrainingLog(NamedTuple):
@@ -44,6 +50,9 @@ def read_training_log(path: Path) -> TrainingLog:
     log = _read_folder(path) if path.is_dir() else _read_file(path)
     if not log.entries:
         raise RunFolderError("no log entries", where=log.file, remedy=_WHAT_WORKS)
+    if is_tracker_export(log.entries):
+        notes = (*log.facts.notes, Note(code="tracker_export"))
+        log = log._replace(entries=from_tracker(log.entries), facts=replace(log.facts, notes=notes))
     other = other_objective(log.entries)
     if other:
         raise UsageError(
@@ -51,7 +60,20 @@ def read_training_log(path: Path) -> TrainingLog:
             where=log.file,
             remedy="These rules would mislead. Look at the reward (or the margins) and at held-out task metrics instead.",
         )
+    if log.file.name not in (LOG, STATE, LLAMA_FACTORY):
+        _must_hold_curves(log)
     return log
+
+
+def _must_hold_curves(log: TrainingLog) -> None:
+    """Raise RunFolderError for objects that are no entries of a training log."""
+    keys = {key: None for entry in log.entries for key in entry if isinstance(key, str)}
+    if any(key in _KNOWN_KEYS or key.startswith("eval_") for key in keys):
+        return
+    seen = ", ".join(key[:40] for key in list(keys)[:8]) or "none"
+    raise RunFolderError(
+        f"no entry holds `loss` or an `eval_...` key (keys: {seen})", where=log.file, remedy=_WHAT_WORKS
+    )
 
 
 def _read_folder(folder: Path) -> TrainingLog:
@@ -100,6 +122,8 @@ def _read_file(path: Path, older: list[Path] | None = None) -> TrainingLog:
     if not start:
         raise RunFolderError("the file is empty", where=path, remedy=_WHAT_WORKS)
     if start not in (b"{", b"["):
+        if _is_table(data):
+            raise RunFolderError("a table (CSV), not JSON", where=path, remedy=_EXPORT)
         raise RunFolderError("not JSON", where=path, remedy=_WHAT_WORKS)
     if path.suffix == ".jsonl" or (start == b"{" and _is_lines(data)):
         entries, notes = _json_lines(path, data)
@@ -113,6 +137,12 @@ def _read_file(path: Path, older: list[Path] | None = None) -> TrainingLog:
         remedy = f"The state before it: {older[0]}" if older else error.remedy
         raise RunFolderError(error.what, where=error.where, remedy=remedy) from None
     return _from_value(value, path)
+
+
+def _is_table(data: bytes) -> bool:
+    """Return whether the first line names columns of a training log."""
+    first = data.lstrip().partition(b"\n")[0][:10_000].lower()
+    return first.count(b",") + first.count(b"\t") >= 1 and (b"step" in first or b"loss" in first)
 
 
 def _is_lines(data: bytes) -> bool:

@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from harness.training.diagnosis.metric_names import Phrase, has, is_measure, is_negated
 from harness.training.diagnosis.model import Change, Code, Finding
 from harness.training.diagnosis.reading import Reading
 
 
+def _names(text: str) -> frozenset[Phrase]:
+    return frozenset(tuple(name.split("_")) for name in text.split())
+
+
 class _Health(NamedTuple):
-    """A metric's name, the values (as a share of bad samples) that warn and alarm, and what to do."""
+    """The words of metrics, the values (as a share of bad samples) that warn and alarm, and what to do.
+
+    `good`: the words name what is well (valid JSON). A negation ("non_empty") turns that.
+    """
 
     code: Code
-    name: re.Pattern[str]
-    warning: float
-    critical: float
+    names: frozenset[Phrase]
     advice: str
     good: bool = False
+    warning: float = 0.05
+    critical: float = 0.20
+
+    def bad_when_low(self, key: str) -> bool | None:
+        """Return whether a low value of a metric is bad; None for a metric that this is not about."""
+        if is_measure(key) or not has(key, self.names):
+            return None
+        return self.good != is_negated(key, self.names)
 
 
 _HEALTH = (
-    _Health("never_stops", re.compile(r"no_eos|never_stops|truncated"), 0.05, 0.20, "supervise_end_of_turn"),
-    _Health("repetition", re.compile(r"repetition|repeat_rate"), 0.05, 0.20, "earlier_checkpoint"),
-    _Health("empty_replies", re.compile(r"empty"), 0.05, 0.20, "look_at_labels"),
-    _Health("prompt_echo", re.compile(r"echo"), 0.05, 0.20, "look_at_labels"),
-    _Health("broken_json", re.compile(r"json_valid"), 0.05, 0.20, "check_dialect", good=True),
+    _Health("never_stops", _names("no_eos never_stop never_stops truncated"), "supervise_end_of_turn"),
+    _Health("repetition", _names("repetition repeat_rate 반복 반복률"), "earlier_checkpoint"),
+    _Health("empty_replies", _names("empty"), "look_at_labels"),
+    _Health("empty_replies", _names("nonempty"), "look_at_labels", good=True),
+    _Health("prompt_echo", _names("echo"), "look_at_labels"),
+    _Health("broken_json", _names("json_valid json_validity valid_json"), "check_dialect", good=True),
+    _Health("broken_json", _names("json_invalid invalid_json"), "check_dialect"),
     _Health(
-        "invented_calls", re.compile(r"hallucination|invented_tool|call_when_none"), 0.05, 0.20, "add_no_call"
+        "invented_calls", _names("hallucination invented_tool call_when_none 환각 환각률"), "add_no_call"
     ),
 )
 
@@ -38,12 +53,13 @@ def generation(reading: Reading) -> Iterator[Finding]:
     """D11: shares of bad replies at the last evaluation; a value that was no better at the start is information only."""
     for health in _HEALTH:
         for key, series in reading.curves.metrics.items():
-            if not health.name.search(key) or not math.isfinite(series.last) or not 0 <= series.last <= 1:
+            low = health.bad_when_low(key)
+            if low is None or not math.isfinite(series.last) or not 0 <= series.last <= 1:
                 continue
-            bad = 1 - series.last if health.good else series.last
+            bad = 1 - series.last if low else series.last
             if bad <= health.warning:
                 continue
-            first = 1 - series.y[0] if health.good else series.y[0]
+            first = 1 - series.y[0] if low else series.y[0]
             improving = len(series) > 1 and bad < first / 2
             severe = "critical" if bad > health.critical else "warning"
             yield Finding(

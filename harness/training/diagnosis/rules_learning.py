@@ -14,7 +14,7 @@ from harness.training.diagnosis.reading import Reading, significant
 from harness.training.diagnosis.trend import mann_kendall, theil_sen, thinned
 
 LEARNT, LEARNT_BOUND = 0.03, 0.10
-ENOUGH_LOGS, ENOUGH_STEPS, FEW_LOGS = 20, 100, 4
+ENOUGH_LOGS, ENOUGH_STEPS, FEW_LOGS, USUAL_INTERVAL = 20, 100, 4, 10
 ENOUGH_PROGRESS = 0.2
 TREND_P = 0.05
 SLOW_DROP, SLOW_TRAIN = 0.10, 0.15
@@ -54,6 +54,19 @@ def not_learning(reading: Reading) -> Iterator[Finding]:
             at=reading.x[-1],
             changes=(reading.raise_lr(), Change(advice="check_frozen")),
         )
+
+
+def few_logs(reading: Reading) -> Iterator[Finding]:
+    """Too few training losses for a curve: what the rules look for in it cannot be seen, and was not ruled out."""
+    if not 0 < reading.n < FEW_LOGS or reading.facts.state == "running":
+        return
+    often = round(reading.curves.end / ENOUGH_LOGS) if reading.curves.axis == "step" else USUAL_INTERVAL
+    yield Finding(
+        code="few_logs",
+        severity="info",
+        evidence={"n": reading.n, "needed": FEW_LOGS},
+        changes=(Change(advice="set", setting="logging_steps", value=max(1, often)),),
+    )
 
 
 def still_falling(held_out: HeldOut) -> float | None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
+from harness.training.diagnosis.metric_names import has, is_measure, is_probe, name_says_higher
 from harness.training.diagnosis.model import Curves, RunFacts, Series
 from harness.training.diagnosis.trend import successive_noise
 
-_LOWER = re.compile(
-    r"(loss|error|hallucination|repetition|repeat|empty|echo|no_eos|never_stops|refusal|phantom|ungrounded|invented"
-    r"|wer|cer|truncated|drift)"
+_HEALTH = frozenset(
+    {("no", "eos"), ("never", "stops"), ("repetition",), ("repeat",), ("empty",), ("nonempty",), ("echo",)}
+    | {("truncated",), ("drift",), ("over", "refusal")}
 )
-_HEALTH = re.compile(r"(no_eos|never_stops|repetition|empty|echo|truncated|drift|over_refusal)")
-_PREFERRED = ("tool_name_accuracy", "exact", "parameter_accuracy", "accuracy", "f1")
+_PREFERRED = (("tool", "name", "accuracy"), ("exact",), ("parameter", "accuracy"), ("accuracy",), ("f1",))
 
 UNKNOWN_ERROR = 0.02
 """Standard error assumed of a metric whose samples are not known: that of a share of 0.8 over 400 samples."""
@@ -51,33 +50,52 @@ class TaskMetric:
         return tuple(i for i, value in enumerate(self.y) if value >= max(self.y) - self.error)
 
 
-def higher_is_better(key: str, facts: RunFacts) -> bool:
-    """Return whether more of a metric is better: what the run says, else what its name says."""
+def higher_is_better(key: str, facts: RunFacts) -> bool | None:
+    """Return whether more of a metric is better: what the run says, else what its name says, None if neither does.
+
+    Of the metric that the run selects by, Hugging Face takes more for better where its name does not end in "loss".
+    """
     if key in facts.lower_is_better:
         return False
-    return not _LOWER.search(key)
+    if key in facts.higher_is_better:
+        return True
+    said = name_says_higher(key)
+    return True if said is None and key == facts.metric else said
+
+
+def unknown_directions(curves: Curves, facts: RunFacts) -> tuple[str, ...]:
+    """Return the metrics of which it is not known which way is better; they are drawn and decide nothing."""
+    return tuple(key for key in curves.metrics if higher_is_better(key, facts) is None)
 
 
 def task_metric(curves: Curves, facts: RunFacts) -> TaskMetric | None:
-    """Return the metric to go by: the one the run selects checkpoints by, else the most usual name; None without one."""
+    """Return the metric to go by: the one the run selects checkpoints by, else the most usual name; None without one.
+
+    Metrics of training rows, shares of bad replies and metrics of unknown direction are left out.
+    """
     usable = {
         key: series
         for key, series in curves.metrics.items()
-        if key == facts.metric or not _HEALTH.search(key)
+        if key == facts.metric
+        or not (is_probe(key) or _is_health(key) or higher_is_better(key, facts) is None)
     }
     if not usable:
         return None
     key = facts.metric if facts.metric in usable else None
-    for part in _PREFERRED:
-        key = key or next((name for name in usable if part in name), None)
+    for phrase in _PREFERRED:
+        key = key or next((name for name in usable if has(name, frozenset({phrase}))), None)
     return _reading(usable[key or min(usable)], facts)
+
+
+def _is_health(key: str) -> bool:
+    return has(key, _HEALTH) and not is_measure(key)
 
 
 def _reading(series: Series, facts: RunFacts) -> TaskMetric | None:
     points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(y)]
     if not points:
         return None
-    higher = higher_is_better(series.key, facts)
+    higher = higher_is_better(series.key, facts) is not False
     values = tuple(y for _, y in points)
     best = max(values) if higher else min(values)
     return TaskMetric(

@@ -22,14 +22,16 @@ from harness.training.diagnosis.model import (
     Change,
     Code,
     Confidence,
+    Curves,
     Diagnosis,
     Finding,
+    Note,
     RunFacts,
     Verdict,
 )
 from harness.training.diagnosis.reading import Reading
 from harness.training.diagnosis.rules_integrity import SMALL_VALIDATION
-from harness.training.diagnosis.task import task_metric
+from harness.training.diagnosis.task import task_metric, unknown_directions
 
 RULES: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     rules_integrity.losses,
@@ -40,6 +42,7 @@ RULES: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     rules_heldout.leakage,
     rules_stability.too_high,
     rules_stability.spikes,
+    rules_learning.few_logs,
     rules_learning.not_learning,
     rules_learning.stopped_early,
     rules_learning.plateau,
@@ -77,7 +80,7 @@ _IMPLIED: Mapping[Code, frozenset[Code]] = {
 }
 """Findings that say nothing beside the one that causes them."""
 
-_HIGH_EVALS = 8
+_HIGH_EVALS, _SHOWN_KEYS = 8, 8
 
 
 def diagnose(log: Sequence[Mapping[str, Any]], facts: RunFacts | None = None) -> Diagnosis:
@@ -105,8 +108,14 @@ def diagnose(log: Sequence[Mapping[str, Any]], facts: RunFacts | None = None) ->
         best=best,
         curves=curves,
         facts=facts,
-        notes=(*facts.notes, *curves.notes),
+        notes=(*facts.notes, *curves.notes, *_unclear(curves, facts)),
     )
+
+
+def _unclear(curves: Curves, facts: RunFacts) -> tuple[Note, ...]:
+    keys = unknown_directions(curves, facts)
+    shown = ", ".join(keys[:_SHOWN_KEYS]) + (", ..." if len(keys) > _SHOWN_KEYS else "")
+    return (Note(code="direction_unknown", evidence={"key": shown}),) if keys else ()
 
 
 def _not_saved(best: BestCheckpoint) -> Finding:
@@ -153,7 +162,7 @@ def _verdict(found: Sequence[Finding], reading: Reading) -> Verdict:
     if "no_data" in codes:
         return "inconclusive"
     if "no_eval" in codes:
-        return "no_eval"
+        return "inconclusive" if "few_logs" in codes else "no_eval"
     if _evaluations(reading) < MIN_EVALS:
         return "too_few_evals"
     if "noisy_eval" in codes:
@@ -169,9 +178,9 @@ def _evaluations(reading: Reading) -> int:
 
 def _confidence(verdict: Verdict, reading: Reading) -> Confidence:
     """Return how much data the verdict rests on: trends need eight evaluations on 20 rows or more, or 20 logs where the
-    training loss alone decides.
+    training loss alone decides (`no_eval` says that it shows no trouble).
     """
-    if verdict in ("broken", "no_eval"):
+    if verdict == "broken":
         return "high"
     if verdict in ("too_few_evals", "inconclusive"):
         return "low"
@@ -179,6 +188,6 @@ def _confidence(verdict: Verdict, reading: Reading) -> Confidence:
     rows = reading.curves.eval_rows
     if rows is not None and rows < SMALL_VALIDATION:
         n = min(n, MIN_EVALS - 1)
-    if verdict == "diverged" or (verdict == "underfit" and n < MIN_EVALS):
+    if verdict in ("diverged", "no_eval") or (verdict == "underfit" and n < MIN_EVALS):
         return "high" if reading.n >= 20 else "moderate" if reading.n >= 10 else "low"
     return "high" if n >= _HIGH_EVALS else "moderate" if n >= MIN_EVALS else "low"

@@ -249,6 +249,14 @@ NOTES: dict[str, Both] = {
         "{n} entries without a step (or epoch) were left out.",
         "스텝(또는 에폭)이 없는 기록 {n}개를 뺐습니다.",
     ),
+    "direction_unknown": Both(
+        "Which way is better is not known of {key}: drawn, and left out of the verdict.",
+        "{key} 값은 높을수록 좋은지 낮을수록 좋은지 알 수 없어 그리기만 하고 판정에서는 뺐습니다.",
+    ),
+    "tracker_export": Both(
+        "Read as a Weights & Biases export: train/loss as loss, eval/loss as eval_loss.",
+        "Weights & Biases에서 내보낸 로그로 읽었습니다(train/loss는 loss, eval/loss는 eval_loss).",
+    ),
     "too_many_keys": Both(
         "More than {n} evaluation keys; the rest was left out.", "평가 항목이 {n}개를 넘어 나머지는 뺐습니다."
     ),

@@ -26,6 +26,13 @@ FINDINGS: dict[Code, Words] = {
         Both("Nothing to diagnose", "진단할 내용 없음"),
         Both("The log holds no loss and no evaluation.", "로그에 손실도 평가 결과도 없습니다."),
     ),
+    "few_logs": Words(
+        Both("Too few training losses", "학습 손실 기록 부족"),
+        Both(
+            "The log holds fewer training losses ({n}) than a curve needs ({needed}).",
+            "로그에 학습 손실이 {n}개뿐이라 곡선을 읽기에 모자랍니다(최소 {needed}개).",
+        ),
+    ),
     # D0
     "rows_lost": Words(
         Both("Rows lost to the length limit", "길이 제한으로 잃은 행"),

@@ -1,0 +1,213 @@
+"""Options that a library, or nobody, would take are refused by preflight, before the base is loaded; logins never get in."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECRET = "hf_" + "0123456789abcdef"
+
+
+def preflight(command: Any, path: Path) -> Any:
+    done = command("train", path, "--preflight")
+    assert "Traceback" not in done.err
+    return done
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"hub_token": SECRET},
+        {"hub_token": SECRET, "push_to_hub": True},
+        {"push_to_hub_token": SECRET},
+        {"hub_model_id": "me/x"},
+        {"hub_strategy": "every_save"},
+        {"some_api_key": SECRET},
+        {"token": SECRET},
+    ],
+    ids=lambda extra: next(iter(extra)),
+)
+def test_a_login_in_a_recipe_is_refused_and_written_nowhere(recipe, in_process, tmp_path: Path, extra):
+    path = recipe(training__extra=extra)
+    done = in_process("train", path, "--out", tmp_path / "runs")
+    assert done.exit_code == 4
+    assert next(iter(extra)) in done.err
+    assert "recipe.yaml:" in done.err
+    assert SECRET not in done.err + done.out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"ignore_data_skip": True}, "gone on with"),
+        ({"save_only_model": True}, "gone on with"),
+        ({"resume_from_checkpoint": "x"}, "gone on with"),
+        ({"assistant_only_loss": True}, "tokens.loss_on"),
+        ({"completion_only_loss": True}, "tokens.loss_on"),
+        ({"metric_for_best_model": "x"}, "evaluation.metric"),
+        ({"greater_is_better": True}, "direction"),
+        ({"data_seed": 1}, "training.seed"),
+        ({"auto_find_batch_size": True}, "micro-batch halves"),
+        ({"fsdp": "full_shard"}, "accelerate launch"),
+        ({"deepspeed": "x"}, "accelerate launch"),
+        ({"model_init_kwargs": {"revision": "x"}}, "does not read it"),
+        ({"use_cpu": "no"}, "true or false"),
+        ({"use_cpu": 1}, "true or false"),
+        ({"adam_beta2": "0.95"}, "adam_beta2"),
+        ({"adam_beta2": float("inf")}, "finite"),
+        ({"lr_scheduler_kwargs": {"min_lr": float("nan")}}, "finite"),
+        ({"tf32": "yes"}, "tf32"),
+        ({"nonsense": 1}, "no option 'nonsense'"),
+        ({"adam_beta3": 1}, "adam_beta"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_extra_options_that_break_or_do_nothing(recipe, in_process, extra: dict[str, Any], said: str):
+    done = preflight(in_process, recipe(training__extra=extra))
+    assert done.exit_code == 4
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"adam_beta2": 0.95, "adam_epsilon": 1e-6},
+        {"dataloader_num_workers": 2},
+        {"use_cpu": True},
+        {"train_sampling_strategy": "group_by_length"},
+        {"packing_strategy": "bfd"},
+        {"project": "lamps"},
+        {"lr_scheduler_kwargs": {"num_cycles": 0.5}},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_extra_options_that_are_documented_are_taken(recipe, in_process, extra: dict[str, Any]):
+    done = preflight(in_process, recipe(training__extra=extra))
+    assert done.exit_code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"training__optim": "foo"}, "foo"),
+        ({"training__optim": "adalomo"}, "adalomo"),
+        ({"training__optim": "galore_adamw"}, "galore"),
+        ({"training__lr_scheduler_type": "foo"}, "foo"),
+        ({"training__lr_scheduler_type": "cosine_with_min_lr"}, "min_lr"),
+        ({"lora__target_modules": []}, "at least one module"),
+        ({"lora__target_modules": [""]}, "at least one module"),
+        ({"lora__target_modules": ["nothing_proj"]}, "no module 'nothing_proj'"),
+        ({"lora__target_modules": ["q_proj", "v_prj"]}, "v_proj"),
+        ({"lora__target_modules": "(["}, "not a regular expression"),
+        ({"lora__target_modules": "nothing.*"}, "nothing.*"),
+        ({"eval_suite": "nowhere"}, "nowhere"),
+    ],
+    ids=str,
+)
+def test_what_failed_only_after_the_base_was_loaded(recipe, in_process, changes: dict[str, Any], said: str):
+    done = preflight(in_process, recipe(**changes))
+    assert done.exit_code == 4, done.err
+    assert said in done.err
+
+
+def test_four_bits_without_bitsandbytes(recipe, in_process, monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "bitsandbytes" else real(name)
+    )
+    done = preflight(in_process, recipe(quantization="nf4"))
+    assert done.exit_code == 4
+    assert "needs bitsandbytes" in done.err
+
+
+def test_a_metric_that_the_suite_does_not_measure(recipe, in_process):
+    suite = Path(__file__).parents[2] / "suites" / "tool_calling"
+    done = preflight(in_process, recipe(eval_suite=str(suite), evaluation__metric="nonsense"))
+    assert done.exit_code == 4
+    assert "does not measure 'nonsense'" in done.err
+
+
+@pytest.mark.parametrize(
+    "targets", ["all-linear", ["q_proj", "down_proj"], r".*layers\.0\..*q_proj"], ids=str
+)
+def test_targets_that_are_there(recipe, in_process, targets):
+    done = preflight(in_process, recipe(lora__target_modules=targets))
+    assert done.exit_code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"training__num_train_epochs": float("inf")}, "num_train_epochs"),
+        ({"training__num_train_epochs": 1e300}, "num_train_epochs"),
+        ({"training__max_grad_norm": float("inf")}, "training.max_grad_norm: "),
+        ({"training__max_grad_norm": "no"}, "training.max_grad_norm: "),
+        ({"training__weight_decay": float("inf")}, "weight_decay"),
+        ({"training__weight_decay": float("nan")}, "weight_decay"),
+        ({"training__warmup_steps": float("inf")}, "warmup_steps"),
+        ({"training__neftune_noise_alpha": float("inf")}, "neftune_noise_alpha"),
+        ({"training__max_steps": 10**30}, "max_steps"),
+        ({"training__seed": 2**32}, "seed"),
+        ({"lora__alpha": float("inf")}, "alpha"),
+        ({"lora__r": 10**30}, "rank"),
+        ({"evaluation__early_stopping": {"min_delta": float("inf")}}, "min_delta"),
+    ],
+    ids=str,
+)
+def test_numbers_without_end_are_refused_by_name(
+    recipe, in_process, tmp_path, changes: dict[str, Any], said: str
+):
+    done = in_process("train", recipe(**changes), "--out", tmp_path / "runs")
+    assert done.exit_code == 4
+    assert "recipe.yaml:" in done.err
+    assert said in done.err
+    assert max(map(len, done.err.splitlines())) < 250
+    assert not (tmp_path / "runs").exists()
+
+
+def test_gradients_may_be_left_unclipped(recipe, in_process, tmp_path: Path):
+    done = in_process(
+        "train", recipe(training__max_grad_norm="none", training__max_steps=2), "--out", tmp_path / "runs"
+    )
+    assert done.exit_code == 0, done.err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "train.json").read_text())["recipe"]["training"]["max_grad_norm"] == "none"
+
+
+def test_nothing_but_our_own_words_is_printed(recipe, harness):
+    """bitsandbytes says at its import which kernels it does not find."""
+    done = preflight(harness, recipe(training__optim="paged_adamw_8bit"))
+    assert done.exit_code == 0, done.err
+    for line in done.err.splitlines():
+        assert line.startswith(("preflight: ", "  ")), line
+
+
+def test_weights_and_biases_is_logged_in_to_the_server_that_is_set(tmp_path: Path, monkeypatch):
+    from harness.training.preflight import wandb_can_log_in
+
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    logins = tmp_path / "logins"
+    logins.write_text("machine wandb.example.com login user password 0123456789\n")
+    logins.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(logins))
+    assert not wandb_can_log_in()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.com:8443/")
+    assert wandb_can_log_in()
+    monkeypatch.setenv("WANDB_BASE_URL", "http://[")
+    assert not wandb_can_log_in()
+    monkeypatch.delenv("WANDB_BASE_URL")
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
+    settings = tmp_path / "settings"
+    settings.write_text("[default]\nbase_url = https://wandb.example.com\n", encoding="utf-8")
+    assert wandb_can_log_in()
+    settings.write_bytes(b"no settings at all \xff")
+    assert not wandb_can_log_in()
