@@ -25,8 +25,9 @@ help:
 demo: model
 	$(BIN)/harness run suites/tool_calling --limit 100
 
+# In the order of the folders: the files with a real model come early, and the quick ones fill the gaps at the end.
 test: install-dev model
-	$(BIN)/python -P -m pytest -n 2 --dist loadfile
+	$(BIN)/python -P -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # inspect_ai wants an older fsspec than the packages here.
 test-inspect: .venv-inspect/.installed
