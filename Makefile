@@ -27,7 +27,7 @@ demo: model
 
 # In the order of the folders: the files with a real model come early, and the quick ones fill the gaps at the end.
 test: install-dev model
-	$(BIN)/python -P -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -P -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 # inspect_ai wants an older fsspec than the packages here.
 test-inspect: .venv-inspect/.installed

@@ -17,8 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "reports" / "examples"
 SUITE = "reports/examples/suite"
+DATA = EXAMPLES / "suite" / "structural-60"
 BASE, OTHERS = "base", ("tuned", "damaged")
-LIMIT = "60"
+SAMPLES = 60
 LEFT_OUT = ("events.jsonl", ".lock", ".reserve")
 SIDE_BY_SIDE = "side-by-side-scripted.html"
 
@@ -30,12 +31,31 @@ def harness(*arguments: str) -> None:
         raise SystemExit(done.returncode)
 
 
+def write_data() -> None:
+    """Write the suite's data set: some samples of the shipped one, spread over its slices. Gates speak of whole suites."""
+    from harness.suite.load import load_suite
+    from harness.suite.select import Selection, select
+
+    shipped = load_suite(str(ROOT / "suites" / "tool_calling"))
+    selection = Selection(limit=SAMPLES, tags={}, strata=shipped.spec.slices)
+    taken = select((located.sample for located in shipped.samples()), selection)
+    DATA.mkdir(exist_ok=True)
+    shutil.copy(shipped.records.parent / "tools.json", DATA)
+    lines = shipped.records.read_text(encoding="utf-8").splitlines(keepends=True)
+    chosen = [
+        line
+        for line, located in zip(lines, shipped.samples(), strict=True)
+        if taken.takes(located.sample, selection)
+    ]
+    (DATA / "test.jsonl").write_text("".join(chosen), encoding="utf-8")
+
+
 def make(name: str) -> Path:
     """Make one run and put it in its place."""
     place = EXAMPLES / f"scripted-{name}"
     with tempfile.TemporaryDirectory() as made:
         script = f"script=reports/examples/scripts/{name}.yaml"
-        options = ["--engine", "scripted", "--engine-option", script, "--limit", LIMIT, "--out", made]
+        options = ["--engine", "scripted", "--engine-option", script, "--out", made]
         harness("run", SUITE, *options)
         (folder,) = Path(made).iterdir()
         shutil.rmtree(place, ignore_errors=True)
@@ -55,7 +75,8 @@ def relative(header: Path, made: str) -> None:
 
 
 def main() -> None:
-    """Make every run, its gates and its page."""
+    """Make the data set, every run, its gates and its page."""
+    write_data()
     base = make(BASE)
     harness("report", str(base.relative_to(ROOT)))
     for name in OTHERS:

@@ -55,6 +55,17 @@ class ClusterSums(NamedTuple):
         return float(self.numerators[:, column].sum() / self.denominators[:, column].sum())
 
 
+def random_swaps(clusters: int, draws: int, seed: int) -> Iterator[Floats]:
+    """Yield which clusters change sides, 1 or 0, each as likely: (some draws, clusters) each."""
+    import numpy as np
+
+    generator = np.random.Generator(np.random.PCG64(seed))
+    at_once = max(1, min(draws, CHUNK_CELLS // max(1, clusters)))
+    for start in range(0, draws, at_once):
+        size = min(at_once, draws - start)
+        yield generator.integers(0, 2, (size, clusters), dtype=np.int8).astype(np.float64)
+
+
 def resampled(sums: ClusterSums, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
     """Yield the sums over drawn clusters, (some resamples, m) each."""
     import numpy as np

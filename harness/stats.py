@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from harness.resampling import CHUNK_CELLS, ClusterSums, resampled
+from harness.resampling import ClusterSums, random_swaps, resampled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -246,34 +246,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def minimum_detectable_difference(
-    pairs: float, discordant: float, *, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Return the smallest difference of two paired shares that McNemar's test finds with this power.
-
-    `pairs` is the number of independent pairs (clusters), `discordant` the share of pairs expected to differ. Solves
-    sqrt(n) · d = z(1 - alpha/2) · sqrt(p) + z(power) · sqrt(p - d²) for d (Connor 1987, Biometrics 43:207). Returns
-    infinity where even the largest possible difference, p itself, would not be found.
-    """
-    if pairs <= 0 or discordant <= 0:
-        return math.inf
-    z_alpha = NormalDist().inv_cdf(1 - alpha / 2)
-    z_power = NormalDist().inv_cdf(power)
-
-    def found(d: float) -> bool:
-        return math.sqrt(pairs) * d >= z_alpha * math.sqrt(discordant) + z_power * math.sqrt(
-            max(0.0, discordant - d * d)
-        )
-
-    low, high = 0.0, min(1.0, discordant)
-    if not found(high):
-        return math.inf
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if found(middle) else (middle, high)
-    return high
-
-
 def _pair(
     numerators: tuple[ArrayLike, ArrayLike], denominators: tuple[ArrayLike, ArrayLike], clusters: ArrayLike
 ) -> tuple[ClusterSums, ClusterSums]:
@@ -306,11 +278,7 @@ def _swaps(count: int, resamples: int, seed: int) -> Iterator[Floats]:
     if count <= _EXACT_SWAPS:
         yield ((np.arange(1 << count)[:, None] >> np.arange(count)) & 1).astype(np.float64)
         return
-    generator = np.random.Generator(np.random.PCG64(seed))
-    at_once = max(1, min(resamples, CHUNK_CELLS // count))
-    for start in range(0, resamples, at_once):
-        size = min(at_once, resamples - start)
-        yield generator.integers(0, 2, (size, count), dtype=np.int8).astype(np.float64)
+    yield from random_swaps(count, resamples, seed)
 
 
 def _difference_draws(first: ClusterSums, second: ClusterSums, resamples: int, seed: int) -> Floats:

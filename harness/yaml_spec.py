@@ -32,18 +32,16 @@ def read_yaml_spec(
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SpecError("no such file", where=path) from None
+        what = "a link to a file that is not there" if path.is_symlink() else "no such file"
+        raise SpecError(what, where=path) from None
     except IsADirectoryError:
         raise SpecError("this is a folder, not a YAML file", where=path) from None
     except UnicodeDecodeError as error:
         raise SpecError(f"not UTF-8 text ({error.reason} at byte {error.start})", where=path) from None
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", where=path) from None
-    loader = yaml.SafeLoader(text)
     try:
-        root = loader.get_single_node()
-        _refuse_duplicate_keys(root, path)
-        data = loader.construct_document(root) if root is not None else None
+        root, data = _parsed(text, path)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise SpecError(
@@ -51,14 +49,23 @@ def read_yaml_spec(
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SpecError(f"not valid YAML: {str(error).splitlines()[0]}", where=path) from None
-    finally:
-        loader.dispose()
     if root is None or not isinstance(data, dict):
         raise SpecError("must hold keys and values", where=path)
     try:
         return model.model_validate(data)
     except ValidationError as error:
         raise _spec_error(error, path, root, model, remedy_for) from None
+
+
+def _parsed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
+    # Making the loader reads the text, and refuses characters that YAML does not know.
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        _refuse_duplicate_keys(root, path)
+        return root, loader.construct_document(root) if root is not None else None
+    finally:
+        loader.dispose()
 
 
 def _refuse_duplicate_keys(

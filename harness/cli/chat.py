@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import with_dtype, with_quantization
 from harness.errors import UsageError
 
 
@@ -28,8 +29,8 @@ from harness.errors import UsageError
     "--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0 is greedy."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--dtype", default="auto", type=click.Choice(["auto", "float32", "bfloat16", "float16"]))
-@click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")
+@with_dtype
+@with_quantization
 def command(
     model: str | None,
     adapters: tuple[Path, ...],

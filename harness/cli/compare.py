@@ -90,10 +90,7 @@ def _write_page(path: Path, comparison: Comparison) -> None:
 
 
 def _show(comparison: Comparison, samples: int | None) -> None:
-    from harness.cli.present import PipeConsole
+    from harness.cli.present import table_console
     from harness.report.compare_terminal import PIPE_WIDTH, SAMPLES, render_comparison
 
-    console = PipeConsole(highlight=False)
-    if not console.is_terminal:
-        console = PipeConsole(highlight=False, width=max(console.width, PIPE_WIDTH))
-    render_comparison(comparison, console, samples=SAMPLES if samples is None else samples)
+    render_comparison(comparison, table_console(PIPE_WIDTH), samples=SAMPLES if samples is None else samples)

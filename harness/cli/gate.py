@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, UsageError
+from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, HarnessError, UsageError
 
 if TYPE_CHECKING:
-    from harness.gate.load import GateFile
     from harness.gate.propose import MovedMeasure, Proposal
     from harness.gate.result import GateReport, GateResult
 
@@ -42,7 +41,8 @@ def command(
 ) -> int:
     """Hold RUN against thresholds and a baseline; exit with 1 if a gate fails (docs/gates.md).
 
-    The verdicts are left in RUN/gates.json, and the scorecard is made again with them on its first screen.
+    The verdicts are left in RUN/gates.json, a file that cannot be evaluated among them as not decided, and the scorecard is
+    made again with them on its first screen.
     """
     if baseline is not None and against is not None:
         raise UsageError("--baseline is a file and --against a run folder: give one of them")
@@ -50,17 +50,20 @@ def command(
         raise UsageError("--propose-baseline compares with nothing: leave out --against and --json")
     if against is not None and against.resolve() == run.resolve():
         raise UsageError("--against names RUN itself, and a run is as good as itself", where=run)
-    files = _gate_files(run, gate_file, suite)
+    paths = _gate_paths(run, gate_file, suite)
     if propose_baseline:
-        return _propose(run, files, baseline)
-    from harness.gate.evaluate import evaluate
+        return _propose(run, paths, baseline)
     from harness.log import schema
     from harness.report.scorecard_file import show_gates
 
-    reports = tuple(evaluate(run, file, baseline=baseline, against=against) for file in files)
+    reports, errors = _evaluated(run, paths, baseline, against)
     refused = show_gates(run, reports)
     if refused:
         _say(refused, err=True)
+    if errors:
+        for error in errors[1:]:
+            _say(error.one_message(), err=True)
+        raise errors[0]
     if as_json:
         click.echo(json.dumps([report.record() for report in reports], indent=1, ensure_ascii=False))
     else:
@@ -71,19 +74,37 @@ def command(
     return EXIT_GATE_FAILED if any(report.failed for report in reports) else EXIT_DONE
 
 
-def _gate_files(run: Path, named: Path | None, suite: str | None) -> list[GateFile]:
-    from harness.gate.load import gate_files_of, load_gate_file
+def _gate_paths(run: Path, named: Path | None, suite: str | None) -> list[Path]:
+    from harness.gate.load import gate_paths_of
     from harness.log.reader import RunFolder
 
     header = RunFolder(run).header()
     if named is not None:
-        return [load_gate_file(named)]
+        return [named]
     folder = Path(suite if suite is not None else header["suite"]["path"])
     if not folder.is_dir():
         raise UsageError(
             f"the suite of this run is no longer at {folder}", where=run, remedy="Say where it is: --suite."
         )
-    return gate_files_of(folder)
+    return gate_paths_of(folder)
+
+
+def _evaluated(
+    run: Path, paths: list[Path], baseline: Path | None, against: Path | None
+) -> tuple[list[GateReport], list[HarnessError]]:
+    """Return a report of every gate file, also of those that cannot be evaluated, and why those cannot."""
+    from harness.gate.evaluate import evaluate
+    from harness.gate.load import load_gate_file
+    from harness.gate.result import not_evaluated
+
+    reports, errors = [], []
+    for path in paths:
+        try:
+            reports.append(evaluate(run, load_gate_file(path), baseline=baseline, against=against))
+        except HarnessError as error:
+            reports.append(not_evaluated(run, path, error))
+            errors.append(error)
+    return reports, errors
 
 
 def _show(report: GateReport) -> None:
@@ -110,9 +131,11 @@ def _say(text: str, *, err: bool = False) -> None:
     click.echo(visible(text), err=err)
 
 
-def _propose(run: Path, files: list[GateFile], baseline: Path | None) -> int:
+def _propose(run: Path, paths: list[Path], baseline: Path | None) -> int:
+    from harness.gate.load import load_gate_file
     from harness.gate.propose import propose
 
+    files = [load_gate_file(path) for path in paths]
     wanting = [file for file in files if file.relative or baseline is not None]
     if not wanting:
         raise UsageError(

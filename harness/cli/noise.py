@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import pairs
+from harness.cli.options import (
+    with_adapters,
+    with_dtype,
+    with_engine_options,
+    with_limit,
+    with_model,
+    with_quantization,
+)
 from harness.errors import Interrupted, StorageError
 
 if TYPE_CHECKING:
@@ -42,20 +49,14 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--seeds", callback=_numbers, metavar="N,N", help="Seeds, one run each, for a suite that draws."
 )
-@click.option("--model", "-m", help="Alias, folder or hub id. Default: the suite's.")
-@click.option(
-    "--adapter", "-a", "adapters", multiple=True, help="Adapter folder, or 'base'; may be repeated."
-)
-@click.option(
-    "--limit", type=click.IntRange(min=1), help="That many samples, spread over the suite's slices."
-)
+@with_model
+@with_adapters
+@with_limit
 @click.option("--resume", is_flag=True, help="Go on with runs that an interrupted measurement left.")
 @click.option("--engine", default="hf", show_default=True, help="hf, scripted, or a plug-in's name.")
-@click.option(
-    "--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md."
-)
-@click.option("--dtype", default="auto", type=click.Choice(["auto", "float32", "bfloat16", "float16"]))
-@click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")
+@with_engine_options
+@with_dtype
+@with_quantization
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -1,4 +1,4 @@
-"""Parsing that several sub-commands share."""
+"""Options that several sub-commands share, and how they are parsed."""
 
 from __future__ import annotations
 
@@ -16,3 +16,18 @@ def pairs(context: click.Context, parameter: click.Parameter, values: tuple[str,
             raise click.BadParameter(f"{key!r} is given twice")
         found[key] = rest
     return found
+
+
+with_model = click.option("--model", "-m", help="Alias, folder or hub id. Default: the suite's.")
+with_adapters = click.option(
+    "--adapter", "-a", "adapters", multiple=True, help="Adapter folder, or 'base'; may be repeated."
+)
+with_limit = click.option(
+    "--limit", type=click.IntRange(min=1), help="That many samples, spread over the suite's slices."
+)
+with_engine_options = click.option(
+    "--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md."
+)
+DTYPES = click.Choice(["auto", "float32", "bfloat16", "float16"])
+with_dtype = click.option("--dtype", default="auto", type=DTYPES)
+with_quantization = click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")

@@ -39,7 +39,7 @@ def command(card: Path, others: tuple[Path, ...], ratings: Path | None, no_write
     from harness.persona.card import load_card
     from harness.persona.validation import validate_persona
     from harness.persona.validation_state import validation_path, write_validation
-    from harness.report.terminal import Pen
+    from harness.report.pen import Pen
 
     loaded = load_card(card)
     report = validate_persona(
@@ -49,7 +49,7 @@ def command(card: Path, others: tuple[Path, ...], ratings: Path | None, no_write
         progress=lambda said: click.echo(f"{said} ...", err=True),
     )
     console = Console(highlight=False)
-    pen = Pen(console.encoding)
+    pen = Pen(console)
     for table in _tables(report, pen, wide=console.width >= _WIDE):
         console.print(table)
     for line in _closing(report):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +48,16 @@ def show_run(folder: Path) -> None:
 
 def print_run(scorecard: Scorecard, page: Path) -> None:
     """Print a scorecard's summary and where its page lies."""
-    try:
+    with _reader_may_leave():
         render_terminal(scorecard, PipeConsole())
         click.echo(f"scorecard: {page}")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader went away (`harness run ... | head`): the run itself goes on, and so does its exit code.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_side_by_side(page: SideBySide, where: Path) -> None:
     """Print each run's verdict and headline metrics against the first, and where the page lies."""
-    try:
+    with _reader_may_leave():
         render_side_by_side_terminal(page, PipeConsole())
         click.echo(f"side by side: {where}")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_differences(base: Path, other: Path) -> None:
@@ -89,11 +84,9 @@ def show_differences(base: Path, other: Path) -> None:
         name = row.label + ("" if row.higher_is_better else " (lower is better)")
         values = (f"{100 * row.before:.1f} %", f"{100 * row.after:.1f} %", f"{100 * change.value:+.1f}")
         table.add_row(visible(name), *values, interval, str(row.n), verdict)
-    try:
+    with _reader_may_leave():
         PipeConsole().print(table)
         click.echo("Differences in percentage points, paired on the same samples, resampled by cluster.")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class PipeConsole(Console):
@@ -101,3 +94,21 @@ class PipeConsole(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def table_console(width: int) -> PipeConsole:
+    """Return a console for a wide table: the terminal's width, but at least `width` where a pipe reads it."""
+    console = PipeConsole(highlight=False)
+    if console.is_terminal:
+        return console
+    return PipeConsole(highlight=False, width=max(console.width, width))
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Let the reader of what is printed go away (`harness run ... | head`): the command goes on to its own exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

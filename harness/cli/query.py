@@ -89,12 +89,10 @@ def _table(answer: Answer) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from harness.cli.present import PipeConsole
+    from harness.cli.present import table_console
     from harness.report.text import one_line
 
-    console = PipeConsole(highlight=False)
-    if not console.is_terminal:
-        console = PipeConsole(highlight=False, width=max(console.width, _PIPE_WIDTH))
+    console = table_console(_PIPE_WIDTH)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     shown = list(islice(answer.rows, TABLE_ROWS))
     for at, name in enumerate(answer.columns):

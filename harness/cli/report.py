@@ -66,6 +66,7 @@ def _one(
     forms: tuple[Path | None, Path | None, Path | None, Path | None],
 ) -> None:
     from harness.cli.present import print_run
+    from harness.log import schema
     from harness.report.run_source import keep_baseline
     from harness.report.scorecard_file import write_scorecard
 
@@ -85,7 +86,7 @@ def _one(
         _write(junit, render_junit(card))
     if summary:
         _append(summary, render_markdown(card))
-    print_run(card, html or run / "scorecard.html")
+    print_run(card, html or run / schema.SCORECARD)
 
 
 def _side_by_side(

@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from itertools import chain, dropwhile, repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import pairs
+from harness.cli.options import (
+    pairs,
+    with_adapters,
+    with_dtype,
+    with_engine_options,
+    with_limit,
+    with_model,
+    with_quantization,
+)
 from harness.cli.progress import RunProgress
 from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.run.plan import RunPlan
 
 
 @click.command("run")
 @click.argument("suite")
-@click.option("--model", "-m", help="Alias, folder or hub id. Default: the suite's.")
-@click.option(
-    "--adapter", "-a", "adapters", multiple=True, help="Adapter folder, or 'base'; may be repeated."
-)
-@click.option(
-    "--limit", type=click.IntRange(min=1), help="That many samples, spread over the suite's slices."
-)
+@with_model
+@with_adapters
+@with_limit
 @click.option(
     "--tag", "tags", multiple=True, callback=pairs, metavar="K=V", help="Only samples with this tag."
 )
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run; all else as it was.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    help="Go on with this run, then with what comes after it; all else as it was.",
+)
 @click.option(
     "--reuse", type=click.Path(path_type=Path), help="Take over equal answers from this run folder."
 )
 @click.option("--engine", default="hf", show_default=True, help="hf, scripted, replay, or a plug-in's name.")
-@click.option(
-    "--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md."
-)
-@click.option("--dtype", default="auto", type=click.Choice(["auto", "float32", "bfloat16", "float16"]))
-@click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")
+@with_engine_options
+@with_dtype
+@with_quantization
 @click.option(
     "--system-prompt",
     type=click.Choice(["persona", "neutral", "none"]),
@@ -87,16 +97,33 @@ def command(
     )
     events: list[tuple[str, Mapping[str, Any]]] = []
     session = open_session(loaded, request, lambda kind, detail: events.append((kind, detail)))
-    if resume and len(session.targets) > 1:
-        raise UsageError("--resume goes on with one run", remedy="Name its one --adapter, or --adapter base.")
     with closing(session.engine):
+        plans = iter(session.plans(selection))
+        if resume and len(session.targets) > 1:
+            plans = _from_run_on(resume, plans)
+        earlier_runs = chain([resume], repeat(None))
         finished = [
-            one_run(plan, session.engine, resume, reuse, out, events) for plan in session.plans(selection)
+            one_run(plan, session.engine, earlier, reuse, out, events)
+            for plan, earlier in zip(plans, earlier_runs, strict=False)
         ]
-    if session.targets[0] is None and len(finished) > 1:
+    if not finished:
+        raise UsageError(
+            "--resume: none of the models and adapters to measure is what this run measured, or it was asked otherwise",
+            where=resume,
+            remedy="Name its one --adapter, or --adapter base: the difference is shown then.",
+        )
+    if len(finished) > 1 and len(finished) == len(session.targets) and session.targets[0] is None:
         _compare([folder for _, folder in finished])
     for counts, folder in finished:
         complain_about_errors(counts, folder)
+
+
+def _from_run_on(resume: Path, plans: Iterator[RunPlan]) -> Iterator[RunPlan]:
+    """Yield the plan of the run to go on with and those after it; what came before it was finished then."""
+    from harness.log.reader import RunFolder
+
+    stored = RunFolder(resume).header().get("plan")
+    return dropwhile(lambda plan: plan.fields() != stored, plans)
 
 
 def _compare(folders: list[Path]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import pairs
+from harness.cli.options import DTYPES, with_engine_options, with_limit, with_quantization
 from harness.errors import IncompleteRun, UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 @click.command("sweep")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--suite", help="A suite folder or the name of an installed suite.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), help="That many samples, spread over the suite's slices."
-)
+@with_limit
 @click.option(
     "--split",
     type=click.Choice(["validation", "train", "test"]),
@@ -32,13 +30,9 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with the last sweep of RUN, options as they were.")
 @click.option("--model", "-m", help="Where the base is now. Default: where training found it.")
 @click.option("--engine", help="hf, or a plug-in's name.  [default: hf]")
-@click.option(
-    "--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md."
-)
-@click.option(
-    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="[default: auto]"
-)
-@click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")
+@with_engine_options
+@click.option("--dtype", type=DTYPES, help="[default: auto]")
+@with_quantization
 def command(run: Path, resume: bool, **given: Any) -> None:
     """Score the base and every checkpoint of the training run RUN, and say which checkpoint to ship (docs/sweep.md)."""
     from harness.cli.sweep_view import SweepView, show_sweep

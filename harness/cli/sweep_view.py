@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.present import PipeConsole
+from harness.cli.present import table_console
 from harness.cli.progress import RunProgress
 from harness.log.files import write_atomically
 from harness.report.scorecard_file import write_scorecard
@@ -49,8 +49,5 @@ def show_sweep(run: Path, sweep: Sweep) -> None:
     write_atomically(folder / "sweep.json", data.encode("utf-8", "backslashreplace") + b"\n")
     page = folder / "sweep.html"
     write_atomically(page, render_sweep_html(sweep).encode("utf-8", "backslashreplace"))
-    console = PipeConsole(highlight=False)
-    if not console.is_terminal:
-        console = PipeConsole(highlight=False, width=max(console.width, _PIPE_WIDTH))
-    render_sweep(sweep, console)
+    render_sweep(sweep, table_console(_PIPE_WIDTH))
     click.echo(f"page: {page}")

@@ -27,6 +27,7 @@ from harness.gate.identity import Identity, first_difference, identity_of
 from harness.gate.outcomes import NOTHING, Key, Outcome, Outcomes, Part, checked_part
 from harness.log.files import write_atomically
 
+NAME_ONE = "Add baseline: ../../reports/baselines/SUITE/NAME.json, or give --baseline"
 PROPOSE = "Make it anew from a run that you accept: harness gate RUN --propose-baseline"
 _WORDS: dict[Part, str] = {(1.0, 1.0): "1", (0.0, 1.0): "0", NOTHING: "-"}
 _PARTS = {word: part for part, word in _WORDS.items()}
@@ -190,7 +191,7 @@ class _Stored(BaseModel):
     metrics: dict[str, str]
     measured: dict[str, str | None]
     measures: list[str]
-    values: dict[str, float | int | None]
+    values: dict[str, float | None]
     sha256: str
     samples: dict[str, list[str]]
 

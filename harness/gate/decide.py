@@ -12,6 +12,8 @@ from harness.stats import holm
 
 Verdict = Literal["pass", "fail", "cannot_tell"]
 _ROUNDING = 1e-12
+_NEAR = 1e-6
+"""A share of an interval's reach: nearer to a bound than that, no number of samples would move the interval off it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,6 @@ def samples_to_clear(measured: Measured, bound: float) -> int | None:
     An interval's reach shrinks with the square root of n.
     """
     reach = reach_towards(measured, bound)
-    if measured.value is None or reach is None or measured.value == bound:
+    if measured.value is None or reach is None or abs(measured.value - bound) <= _NEAR * reach:
         return None
     return math.ceil(measured.n * (reach / (measured.value - bound)) ** 2)

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import IncompleteRun, SpecError, UsageError, did_you_mean, nearest_hint
-from harness.gate.baseline import PROPOSE, Baseline, baseline_of_run, check_same_samples, read_baseline
+from harness.errors import SpecError, UsageError, did_you_mean, nearest_hint
+from harness.gate.baseline import (
+    NAME_ONE,
+    PROPOSE,
+    Baseline,
+    baseline_of_run,
+    check_same_samples,
+    read_baseline,
+)
 from harness.gate.decide import (
     Decision,
     Verdict,
@@ -24,7 +31,7 @@ from harness.gate.noise_floor import with_noise
 from harness.gate.outcomes import read_outcomes
 from harness.gate.pairing import PairedOutcomes
 from harness.gate.result import NAMED, GateReport, GateResult
-from harness.gate.run_summary import MeasureFacts, RunSummary, read_run
+from harness.gate.run_summary import MeasureFacts, RunSummary, check_share, read_run
 from harness.gate.schema import GateSpec
 from harness.gate.wording import Scale, absolute_sentence, relative_sentence, rule_of, too_few_sentence
 from harness.score.aggregate import OVERALL, group_name
@@ -61,12 +68,13 @@ def evaluate_gates(
     summary: RunSummary, file: GateFile, *, baseline: Path | None = None, against: Path | None = None
 ) -> GateReport:
     """Return the results of gates, wherever they were written, on a run that was read. Raises as `evaluate` does."""
+    check_whole(summary)
     cases = [_case(file, gate, summary) for gate in file.spec.gates]
     relative = [case for case in cases if case.gate.relative]
     found = {case.gate.name: _absolute(file, case, summary) for case in cases if not case.gate.relative}
     reference = None
     if relative:
-        reference = reference_of(file, baseline, against)
+        reference = reference_of(file, summary, baseline, against)
         found |= _relative(file, relative, summary, reference)
     elif baseline is not None or against is not None:
         raise UsageError(
@@ -83,11 +91,19 @@ def evaluate_gates(
     )
 
 
-def reference_of(file: GateFile, baseline: Path | None, against: Path | None) -> Baseline:
-    """Return what the file's relative gates compare with. Raises UsageError where nothing is named."""
+def reference_of(
+    file: GateFile, summary: RunSummary, baseline: Path | None, against: Path | None
+) -> Baseline:
+    """Return what the file's relative gates compare a run with. Raises UsageError for nothing, and for the run itself."""
     measures = sorted({gate.metric for gate in file.relative})
     if against is not None:
         other = read_run(against, max_error_rate=file.spec.max_error_rate)
+        if other.header["run_id"] == summary.header["run_id"]:
+            raise UsageError(
+                "this is the gated run itself, or a copy of it, and a run is as good as itself",
+                where=against,
+                remedy="Name another run.",
+            )
         check_measures(file, other)
         return baseline_of_run(str(against), other.header, read_outcomes(against, measures))
     path = baseline or file.baseline
@@ -95,7 +111,7 @@ def reference_of(file: GateFile, baseline: Path | None, against: Path | None) ->
         raise UsageError(
             "gates with no_worse_by, and no baseline to compare with",
             where=file.path,
-            remedy="Add baseline: ../../reports/baselines/SUITE/NAME.json, or give --baseline or --against.",
+            remedy=f"{NAME_ONE} or --against.",
         )
     found = read_baseline(path)
     missing = [measure for measure in measures if measure not in found.outcomes.measures]
@@ -104,25 +120,48 @@ def reference_of(file: GateFile, baseline: Path | None, against: Path | None) ->
     return found
 
 
-def check_beside(file: GateFile, summary: RunSummary) -> None:
-    """Raise unless the file lies beside the suite, in the version, that was run."""
-    from harness.suite.schema import SuiteSpec
-    from harness.yaml_spec import read_yaml_spec
+def check_whole(summary: RunSummary) -> None:
+    """Raise UsageError for a run of a part of the suite: gates speak of all of it."""
+    if summary.part:
+        raise UsageError(
+            f"this run measured a part of the suite ({summary.part}), and gates speak of all of it",
+            where=summary.path,
+            remedy="Run the suite without --limit and --tag; a gate on a part of it has a slice.",
+        )
 
-    path = file.path.parent / "suite.yaml"
-    if not path.is_file():
+
+def check_beside(file: GateFile, summary: RunSummary) -> None:
+    """Raise unless the file lies beside the suite that was run and scored: its version, its data, its contents."""
+    from harness.suite.load import load_suite
+
+    folder = file.path.parent
+    if not (folder / "suite.yaml").is_file():
         raise SpecError("a gate file lies beside its suite.yaml, and there is none here", where=file.path)
-    spec, suite = read_yaml_spec(path, SuiteSpec), summary.header["suite"]
+    now, suite, dataset = load_suite(str(folder)), summary.header["suite"], summary.header["dataset"]
     for what, ours, theirs in (
-        ("suite", spec.name, suite.get("name")),
-        ("version of the suite", spec.version, suite.get("version")),
+        ("suite", now.spec.name, suite.get("name")),
+        ("version of the suite", now.spec.version, suite.get("version")),
+        ("split", now.spec.dataset.split, dataset.get("split")),
     ):
         if ours != theirs:
             raise UsageError(
                 f"this run is of another {what}: {theirs}, and the gates are for {ours}",
                 where=summary.path,
-                remedy=f"Run {file.path.parent}, or name other gates with --gate-file.",
+                remedy=f"Run {folder}, or name other gates with --gate-file.",
             )
+    if now.records_sha256 != dataset.get("sha256"):
+        raise UsageError(
+            f"the data set changed after this run, without a new version of the suite: {now.records} or its tools.json",
+            where=summary.path,
+            remedy=f"Restore the data set, or raise the version in {folder / 'suite.yaml'} and run the suite again.",
+        )
+    if now.sha256 != suite.get("sha256"):
+        raise UsageError(
+            f"suite.yaml or scorer.py in {folder} changed after this run was scored, without a new version",
+            where=summary.path,
+            remedy=f"Score it again (harness score {summary.path}); if other answers are asked for now, raise the version "
+            "and run the suite again.",
+        )
 
 
 def check_measures(file: GateFile, summary: RunSummary) -> None:
@@ -156,6 +195,7 @@ def _case(file: GateFile, gate: GateSpec, summary: RunSummary) -> _Case:
                 where=file.where(gate),
                 remedy=did_you_mean(value, known, f"Values of {name}"),
             )
+    check_share(summary, gate.metric, group or OVERALL)
     bounds = [value for value in (gate.at_least, gate.at_most) if value is not None]
     if facts.unit == "share" and not (all(0 <= value <= 1 for value in bounds) and gate.ruled_out < 1):
         raise SpecError(
@@ -235,7 +275,6 @@ def _relative(
     outcomes = read_outcomes(summary.path, measures, summary.slices)
     check_same_samples(reference, identity_of(summary.header), outcomes)
     paired = PairedOutcomes(reference.outcomes, outcomes)
-    _check_lost(file, summary, reference, paired.lost)
     asked = {case.gate.name: paired.pairs(case.gate.metric, case.gate.slice, case.facts) for case in cases}
     tested = [case for case in cases if _enough(case.gate, asked[case.gate.name])]
     evidence = [
@@ -270,18 +309,6 @@ def _relative(
 
 def _enough(gate: GateSpec, pairs: Pairs) -> bool:
     return pairs.testable and pairs.n >= gate.min_n and pairs.independent >= MIN_CLUSTERS
-
-
-def _check_lost(file: GateFile, summary: RunSummary, reference: Baseline, lost: int) -> None:
-    """Samples that the baseline answered and the run did not must not drop out of the comparison unseen."""
-    total = len(reference.outcomes.samples)
-    if lost > file.spec.max_error_rate * total:
-        raise IncompleteRun(
-            f"{lost} of {total} samples that have a score in the baseline have none in this run (max_error_rate allows "
-            f"{100 * file.spec.max_error_rate:.2g} %)",
-            where=summary.path,
-            remedy="Finish the run, or find out why these samples cannot be asked any more (harness report).",
-        )
 
 
 def _decided(

@@ -17,6 +17,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.gate.paired_tests import (
+    HALVINGS,
     OneSided,
     PairCounts,
     design_effect,
@@ -44,8 +45,6 @@ Method = Literal["mcnemar", "sign_flip", "score", "bootstrap"]
 _RESAMPLES = 2000
 _RESAMPLES_A_GATE = 100
 """A p-value is no finer than its draws, and Holm's correction multiplies it by the number of gates."""
-_STEPS = 40
-"""Halvings of a bracket: twelve digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +192,7 @@ def _smallest_drop(question: Question, churn: float, n: int, deff: float) -> flo
     As many pairs change both ways as now, and a share d of the pairs breaks besides (Connor 1987, Biometrics 43:207).
     """
     low, high = question.margin, 1.0
-    for _ in range(_STEPS):
+    for _ in range(HALVINGS):
         drop = (low + high) / 2
         error = math.sqrt((churn + drop * (1 - drop)) * deff / n)
         low, high = (low, drop) if _is_found(question, drop, error, 0.5 / n) else (drop, high)
@@ -283,10 +282,11 @@ def _draws(
     """Return bootstrap differences of whole clusters and the number of clusters drawn from.
 
     A bootstrap knows no change that it has not seen: where few clusters changed it has too little width, and none at
-    all where none did. Two clusters are therefore added, one that got worse and one that got better by the typical
-    change, which is bounded by the largest possible one: sqrt((sum of squared changes + largest²) / (changed + 1)). Both
-    leave the values as they are. For yes/no pairs this is the adjustment of Bonett and Price (2012, Journal of
-    Educational and Behavioral Statistics 37:479), one pair added to either side.
+    all where none did. Two clusters are therefore added, as large as the one that a sample is in on average, one that got
+    worse and one that got better by the typical change, which is bounded by the largest possible one: sqrt((sum of
+    squared changes + largest²) / (changed + 1)). Both leave the values as they are. For yes/no pairs this is the
+    adjustment of Bonett and Price (2012, Journal of Educational and Behavioral Statistics 37:479), one pair added to
+    either side.
     """
     import numpy as np
 
@@ -294,7 +294,8 @@ def _draws(
     count = len(top)
     old_value, new_value = top.sum() / bottom.sum(), new.sum() / beneath.sum()
     weight = (bottom.sum() + beneath.sum()) / 2
-    size = weight / count
+    # A sample's own: small clusters that changed say little of large ones that did not.
+    size = float(np.square((bottom + beneath) / 2).sum()) / weight
     rests = (new - new_value * beneath) / beneath.sum() - (top - old_value * bottom) / bottom.sum()
     changed = (top != new) | (bottom != beneath)
     largest = _largest_change(pairs, size)
@@ -316,7 +317,7 @@ def _draws(
 
 
 def _largest_change(pairs: Pairs, size: float) -> float:
-    """Return how far one cluster of mean size can change; where the measure has no bound, how far it was seen to."""
+    """Return how far a cluster of this size can change; where the measure has no bound, how far it was seen to."""
     if pairs.largest is not None:
         return pairs.largest * size
     seen = [_shares(side) for side in (pairs.before, pairs.after)]
@@ -334,7 +335,7 @@ def _level(share: float, draws: int, clusters: int) -> float:
     """Return the level alpha whose bound leaves that share of the draws beyond it; no finer than the draws are."""
     share = min(max(share, 1 / (draws + 1)), draws / (draws + 1))
     low, high = 0.0, 1.0
-    for _ in range(_STEPS):
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if expanded_tail(middle, clusters) < share else (low, middle)
     return high

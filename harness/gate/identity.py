@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.run.scored_with import versions_by_metric
+
 _PROMPT = {
     "template_sha256": "another prompt (chat template)",
     "tools_by": "another prompt (how the tools are shown)",
@@ -34,10 +36,8 @@ class Identity:
 
 
 def identity_of(header: Mapping[str, Any]) -> Identity:
-    """Return the identity of a run from its header. What a damaged header lacks is "" and equals nothing sensible."""
+    """Return the identity of a run from its header as scored (`header_as_scored`). What a damaged header lacks is "" and equals nothing sensible."""
     suite, dataset, prompt = header["suite"], header["dataset"], header["prompt"]
-    stored = suite.get("metric_versions")
-    versions = [one for one in stored if isinstance(one, dict)] if isinstance(stored, list) else []
     sampling = header.get("sampling")
     return Identity(
         suite=str(suite.get("name", "")),
@@ -48,13 +48,8 @@ def identity_of(header: Mapping[str, Any]) -> Identity:
         prompt={name: str(prompt.get(name, "")) for name in _PROMPT if name in prompt or name in _ALWAYS},
         sampling=dict(sampling) if isinstance(sampling, dict) else {},
         repeats=int(header["repeats"]),
-        metrics={str(one.get("name")): _version(one) for one in versions},
+        metrics=versions_by_metric(header),
     )
-
-
-def _version(record: Mapping[str, Any]) -> str:
-    source = record.get("source_sha256")
-    return f"{record.get('version')}" + (f" ({str(source)[:12]})" if source else "")
 
 
 def first_difference(before: Identity, after: Identity) -> str | None:

@@ -80,16 +80,24 @@ def load_gate_file(path: Path) -> GateFile:
     return file
 
 
-def gate_files_of(folder: Path) -> list[GateFile]:
-    """Return every gate file in a suite's folder, by name. Raises NothingCollected if there is none."""
-    paths = sorted(path for path in folder.glob(f"*{SUFFIX}") if path.is_file())
+def gate_paths_of(folder: Path) -> list[Path]:
+    """Return every gate file in a suite's folder, by name, also what cannot be read: it must not vanish.
+
+    Raises NothingCollected if there is none.
+    """
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
         raise NothingCollected(
             f"no *{SUFFIX} beside this suite, so nothing is decided",
             where=folder,
             remedy="Write one (docs/gates.md), or name one with --gate-file.",
         )
-    return [load_gate_file(path) for path in paths]
+    return paths
+
+
+def gate_files_of(folder: Path) -> list[GateFile]:
+    """Return every gate file in a suite's folder, by name. Raises as `gate_paths_of` and `load_gate_file`."""
+    return [load_gate_file(path) for path in gate_paths_of(folder)]
 
 
 def _lines(path: Path, names: list[str]) -> tuple[int, ...]:

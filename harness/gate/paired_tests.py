@@ -9,7 +9,7 @@ import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.resampling import CHUNK_CELLS
+from harness.resampling import random_swaps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _EXACT_SUM = 20_000
 _WHOLE_CLUSTERS = 0.5
-_STEPS = 40
-"""Halvings of a bracket: twelve digits."""
+HALVINGS = 40
+"""Of a bracket in which a limit is looked for: twelve digits."""
 _ROUNDING = 1e-12
 
 
@@ -82,18 +82,14 @@ def swap_p(before: Sides, after: Sides, *, higher_is_better: bool, draws: int, s
     differ = (tops != 0) | (bottoms != 0)
     tops, bottoms = tops[differ], bottoms[differ]
     observed = sign * float(new.sum() / beneath.sum() - top.sum() / bottom.sum())
-    generator = np.random.Generator(np.random.PCG64(seed))
-    at_once = max(1, min(draws, CHUNK_CELLS // max(1, len(tops))))
     as_low = 0
-    for start in range(0, draws, at_once):
-        size = min(at_once, draws - start)
-        swaps = generator.integers(0, 2, (size, len(tops)), dtype=np.int8).astype(np.float64)
+    for swaps in random_swaps(len(tops), draws, seed):
         moved, moved_beneath = swaps @ tops, swaps @ bottoms
         with np.errstate(divide="ignore", invalid="ignore"):
             right = (new.sum() - moved) / (beneath.sum() - moved_beneath)
             left = (top.sum() + moved) / (bottom.sum() + moved_beneath)
             # A swap that leaves a side without any denominator says nothing against chance.
-            as_low += size - int((sign * (right - left) > observed + _ROUNDING).sum())
+            as_low += len(swaps) - int((sign * (right - left) > observed + _ROUNDING).sum())
     return (1 + as_low) / (1 + draws)
 
 
@@ -114,16 +110,18 @@ def design_effect(changes: NDArray[Any], sizes: NDArray[Any], discordant: int) -
     pairs that changed. The ratio of variances (Kish 1965, "Survey sampling", section 8.2; used to scale counts by Rao
     and Scott 1992, Biometrics 48:577) says little where few clusters changed, so it is averaged with the effect of
     samples that always change together, sum(sizes²) / sum(sizes), which weighs as much as half a changed cluster and
-    stands alone where none changed. At least 1, and exactly 1 for clusters of one sample.
+    stands alone where none changed. Small clusters that changed say little of large ones that did not: a changed cluster
+    counts by its share in sum(sizes²), and no more than one. At least 1, and exactly 1 for clusters of one sample.
     """
     import numpy as np
 
-    pairs = int(sizes.sum())
-    together = float(np.square(sizes, dtype=np.float64).sum()) / pairs
-    changed = int((changes != 0).sum())
-    if together == 1 or not changed:
+    pairs, clusters = int(sizes.sum()), len(sizes)
+    squares = np.square(sizes, dtype=np.float64)
+    together = float(squares.sum()) / pairs
+    moved = changes != 0
+    if together == 1 or not moved.any():
         return together
-    clusters = len(sizes)
+    changed = min(float(moved.sum()), clusters * float(squares[moved].sum() / squares.sum()))
     mean = float(changes.sum()) / pairs
     plain = (discordant / pairs - mean * mean) / (pairs - 1)
     rest = changes - mean * sizes
@@ -153,7 +151,7 @@ def score_interval(counts: PairCounts, confidence: float = 0.95) -> tuple[float,
 
     def bound(outer: float, sign: int) -> float:
         inner = estimate
-        for _ in range(_STEPS):
+        for _ in range(HALVINGS):
             middle = (inner + outer) / 2
             centre, spread = _score(counts, middle)
             inside = sign * centre <= z * spread

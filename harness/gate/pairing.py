@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.gate.evidence import Pairs
 from harness.gate.outcomes import Outcomes
 from harness.gate.run_summary import MeasureFacts
-from harness.score.aggregate import UNTAGGED
+from harness.score.aggregate import UNTAGGED, cluster_label
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PairedOutcomes:
-    """Pairs by measure and slice; `lost` counts samples that were scored before and are not any more.
+    """Pairs by measure and slice, of the samples that were scored in both.
 
     Both sides must hold the same samples (`check_same_samples`).
     """
@@ -26,16 +26,13 @@ class PairedOutcomes:
     def __init__(self, before: Outcomes, after: Outcomes) -> None:
         import numpy as np
 
-        scored = [key for key, one in before.samples.items() if one.status == "scored"]
-        shared = [key for key in scored if after.samples[key].status == "scored"]
-        self.lost = len(scored) - len(shared)
+        shared = [
+            key for key, one in before.samples.items() if one.status == after.samples[key].status == "scored"
+        ]
         self._samples = [key[0] for key in shared]
         self._measures = (before.measures, after.measures)
         self._tags = [after.samples[key].tags for key in shared]
-        # A prefix keeps a cluster that is named like some sample apart from that sample's own.
-        names = [
-            f"c {cluster}" if (cluster := after.samples[key].cluster) else f"i {key[0]}" for key in shared
-        ]
+        names = [cluster_label(after.samples[key].cluster, key[0]) for key in shared]
         self._clusters: NDArray[np.intp] = np.unique(np.array(names, dtype=str), return_inverse=True)[1]
         self._parts = tuple(
             np.array([side.samples[key].parts for key in shared], dtype=np.float64).reshape(

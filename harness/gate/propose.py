@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import HarnessError, IncompleteRun, UsageError
-from harness.gate.baseline import Baseline, baseline_of_run, baseline_text, read_baseline, write_baseline
-from harness.gate.evaluate import check_beside, check_measures
+from harness.gate.baseline import (
+    NAME_ONE,
+    Baseline,
+    baseline_of_run,
+    baseline_text,
+    read_baseline,
+    write_baseline,
+)
+from harness.gate.evaluate import check_beside, check_measures, check_whole
 from harness.gate.identity import first_difference
 from harness.gate.load import GateFile
 from harness.gate.outcomes import read_outcomes
@@ -56,7 +63,7 @@ def propose(run: Path, file: GateFile, path: Path | None = None) -> Proposal:
         raise UsageError(
             "no baseline file is named",
             where=file.path,
-            remedy="Add baseline: ../../reports/baselines/SUITE/NAME.json, or give --baseline FILE.",
+            remedy=f"{NAME_ONE} FILE.",
         )
     if target.suffix != ".json":
         raise UsageError("a baseline file's name ends in .json", where=target)
@@ -69,13 +76,7 @@ def propose(run: Path, file: GateFile, path: Path | None = None) -> Proposal:
         )
     check_beside(file, summary)
     check_measures(file, summary)
-    selection = summary.header.get("selection") or {}
-    if selection.get("limit") is not None or selection.get("tags"):
-        raise UsageError(
-            "this run measured a part of the suite, and a baseline covers all of it",
-            where=run,
-            remedy="Run the suite without --limit and --tag.",
-        )
+    check_whole(summary)
     headline = [name for name, facts in summary.measures.items() if facts.headline]
     compared = [gate.metric for gate in file.relative]
     kept = [name for name in summary.measures if name in {*headline, *compared}]

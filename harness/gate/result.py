@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.errors import HarnessError
 from harness.gate.decide import Verdict
 from harness.gate.schema import Action
 
@@ -79,13 +80,22 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateReport:
-    """The results of one gate file on one run; `baseline` names what the run was compared with, None for nothing."""
+    """The results of one gate file on one run; `baseline` names what the run was compared with, None for nothing.
+
+    `error` says why the file's gates could not be evaluated; it has no results then, and passes nothing.
+    """
 
     file: str
     run: str
     suite: str
     baseline: str | None
     results: tuple[GateResult, ...]
+    error: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Return whether the file was evaluated and none of its gates stops a release."""
+        return self.error is None and not self.failed
 
     @property
     def failed(self) -> tuple[GateResult, ...]:
@@ -99,9 +109,16 @@ class GateReport:
             "run": self.run,
             "suite": self.suite,
             "baseline": self.baseline,
-            "passed": not self.failed,
+            "passed": self.passed,
             "gates": [result.record() for result in self.results],
         }
+
+
+def not_evaluated(run: Path, file: Path, error: HarnessError) -> GateReport:
+    """Return the report of a gate file whose gates could not be evaluated on a run."""
+    return GateReport(
+        file=str(file), run=str(run), suite="", baseline=None, results=(), error=error.one_message()
+    )
 
 
 def gates_record(reports: tuple[GateReport, ...], within: Path | None = None) -> Mapping[str, Any]:
@@ -117,10 +134,17 @@ def gates_record(reports: tuple[GateReport, ...], within: Path | None = None) ->
         "schema": 1,
         "file": ", ".join(local(report.file) for report in reports),
         "baseline": ", ".join(sorted({local(report.baseline) for report in reports if report.baseline})),
-        "passed": not any(report.failed for report in reports),
+        "passed": all(report.passed for report in reports),
         "gates": [
-            {"file": local(report.file), **result.record(), "where": local(result.where)}
+            {"file": local(report.file), **row, "where": local(str(row["where"]))}
             for report in reports
-            for result in report.results
+            for row in _rows(report)
         ],
     }
+
+
+def _rows(report: GateReport) -> list[dict[str, Any]]:
+    if report.error is None:
+        return [result.record() for result in report.results]
+    about = {"name": Path(report.file).name, "where": report.file, "sentence": report.error}
+    return [{**about, "verdict": "unknown", "outcome": "fail", "counts_as": "fail"}]

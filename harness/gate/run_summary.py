@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,13 @@ from harness.errors import IncompleteRun, RunFolderError
 from harness.gate.decide import Measured
 from harness.log import schema
 from harness.log.reader import RunFolder
+from harness.log.score_counts import damaged_scores, score_difference
+from harness.run.scored_with import header_as_scored
 from harness.score.aggregate import OVERALL
+
+_LARGEST = 10**12
+"""More samples than any run has."""
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +32,7 @@ class MeasureFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """A scored run; `values[measure][group]` with the groups "all" and "<slice>=<value>".
+    """A scored run; `values[measure][group]` with the groups "all" and "<slice>=<value>", `header` as scored.
 
     `errors` counts samples whose generation failed, `unscored` those whose prompt is too long for the model.
     """
@@ -41,9 +47,17 @@ class RunSummary:
     errors: int
     unscored: int
 
+    @property
+    def part(self) -> str:
+        """Return the options that left out a part of the suite: "--limit 50 --tag language=ko"; "" for a whole run."""
+        selection = self.header["selection"]
+        limit, tags = selection.get("limit"), selection["tags"]
+        chosen = [] if limit is None else [f"--limit {str(limit)[:20]}"]
+        return " ".join(chosen + [f"--tag {name}={value}"[:80] for name, value in tags.items()])
+
 
 def read_run(path: Path, *, max_error_rate: float = 0.0) -> RunSummary:
-    """Return a run that may be gated.
+    """Return a run that may be gated, and whose scores are those that its summary counts.
 
     Raises IncompleteRun unless every planned sample has a score, but for a share of at most `max_error_rate` (errors,
     and prompts too long for the model: neither counts in any metric); RunFolderError for a folder that is no run, was
@@ -68,18 +82,25 @@ def read_run(path: Path, *, max_error_rate: float = 0.0) -> RunSummary:
         raise _incomplete(
             path, _without_score(planned, errors, unscored, max_error_rate), finish=bool(errors)
         )
-    suite = header["suite"]
-    slices = suite.get("slices")
+    if generated > planned:
+        raise _damaged(path, f"{generated} answers, and {planned} are planned")
+    if difference := score_difference(path, summary):
+        raise damaged_scores(path, difference)
+    if _count(path, counts, "scored") + unscored + errors != generated:
+        raise _damaged(path, f"its {generated} answers are not as many as its scores")
+    slices = header["suite"].get("slices")
     measures = _object(path, summary, "measures")
+    facts = {name: _facts(path, name, about) for name, about in measures.items()}
     values, clusters = _values(path, summary)
+    _check_sizes(path, values, planned)
     for name in measures:
         if OVERALL not in values.get(name, {}):
             raise _damaged(path, f"'aggregates' has no {name[:80]}")
     return RunSummary(
         path=path,
-        header=header,
+        header=header_as_scored(header, summary),
         slices=tuple(map(str, slices)) if isinstance(slices, list) else (),
-        measures={name: _facts(path, name, about) for name, about in measures.items()},
+        measures=facts,
         values=values,
         clusters=clusters,
         planned=planned,
@@ -124,7 +145,7 @@ def _object(path: Path, parent: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _count(path: Path, counts: Mapping[str, Any], key: str) -> int:
     value = counts.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
         raise _damaged(path, f"counts.{key} is no count")
     return value
 
@@ -162,9 +183,31 @@ def _values(
     return values, clusters
 
 
+def _check_sizes(path: Path, values: Mapping[str, Mapping[str, Measured]], planned: int) -> None:
+    for name, groups in values.items():
+        for group, one in groups.items():
+            if one.n > planned:
+                raise _damaged(
+                    path, f"{name[:80]} of {group[:80]} is of {one.n} samples, and {planned} are planned"
+                )
+
+
+def check_share(summary: RunSummary, measure: str, group: str) -> None:
+    """Raise RunFolderError if a measure whose unit is share was measured outside 0 to 1 in a group."""
+    one = summary.values[measure].get(group)
+    if one is None or summary.measures[measure].unit != "share":
+        return
+    for value in (one.value, one.low, one.high):
+        if value is not None and not -_ROUNDING <= value <= 1 + _ROUNDING:
+            raise _damaged(
+                summary.path, f"{measure[:80]} of {group[:80]} is a share, and {value:.6g} is none"
+            )
+
+
 def _number(path: Path, metric: str, value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    finite = isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    if isinstance(value, bool) or not finite:
         raise _damaged(path, f"a value of {metric[:80]} is no number")
     return float(value)

@@ -12,8 +12,12 @@ from harness.yaml_spec import Spec
 Action = Literal["pass", "warn", "fail"]
 """What a gate makes of *cannot tell*."""
 
-Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Bound = Annotated[float, Field(allow_inf_nan=False)]
+LEAST_DROP = 1e-6
+"""The least drop, other than none, that a gate may allow or rule out: no number of samples tells smaller ones."""
+
+# Strict, for YAML reads `yes` as true, which would be 1.
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Target(Spec):
@@ -34,13 +38,13 @@ class GateSpec(Spec):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)
     metric: str
-    at_least: Bound | None = None
-    at_most: Bound | None = None
-    no_worse_by: Share | None = None
-    detectable: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    at_least: Number | None = None
+    at_most: Number | None = None
+    no_worse_by: Annotated[Number, Field(ge=0)] | None = None
+    detectable: Annotated[Number, Field(ge=LEAST_DROP)] | None = None
     by: Literal["value", "interval"] = "value"
     slice: Mapping[str, str] = Field(default={}, max_length=1)
-    min_n: int = Field(default=20, ge=1)
+    min_n: Count = 20
     cannot_tell: Action | None = None
 
     @property
@@ -73,6 +77,8 @@ class GateSpec(Spec):
                 f"gate {self.name!r}: no_worse_by: 0 needs detectable, the drop that must be ruled out before it "
                 "passes (no data can show a difference of exactly 0)"
             )
+        if 0 < self.margin < LEAST_DROP:
+            raise ValueError(f"gate {self.name!r}: no_worse_by is 0 or at least {LEAST_DROP}")
         if self.relative and self.ruled_out < self.margin:
             raise ValueError(
                 f"gate {self.name!r}: detectable ({self.ruled_out}) is less than no_worse_by ({self.margin})"
@@ -85,7 +91,7 @@ class GateFileSpec(Spec):
 
     schema_: Literal[1] = Field(alias="schema")
     baseline: str | None = Field(default=None, pattern=r"^[^\x00]+\.json$", max_length=1000)
-    max_error_rate: float = Field(default=0.0, ge=0, le=1)
+    max_error_rate: float = Field(default=0.0, ge=0, le=1, strict=True)
     cannot_tell: Action = "warn"
     target: Target = Target()
     gates: tuple[GateSpec, ...]

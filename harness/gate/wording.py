@@ -9,12 +9,6 @@ from harness.gate.evidence import ALPHA, Evidence
 from harness.gate.schema import GateSpec
 
 _VERDICTS: dict[Verdict, str] = {"pass": "passes", "fail": "fails", "cannot_tell": "cannot tell"}
-METHODS = {
-    "mcnemar": "exact McNemar test",
-    "sign_flip": "exact sign-flip test of clusters",
-    "score": "score test (Tango)",
-    "bootstrap": "bootstrap of clusters",
-}
 
 
 class Scale:

@@ -8,9 +8,9 @@ nobody can tell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 from harness.report.facts import Fact, identity, name_of, title_of
 from harness.report.stored import mapping
@@ -19,6 +19,10 @@ from harness.run.paired_runs import PairedDifference
 from harness.stats import holm
 
 Standing = Literal["better", "worse", "unclear"]
+Test = TypeVar("Test", bound=Hashable)
+
+_ROUNDING = 1e-12
+"""What equals the noise floor but for rounding lies within it."""
 
 EXPECTED_TO_DIFFER = frozenset({"Adapter", "Model", "Git", "Started", "Took", "Run"})
 """Facts in which a run may differ from its baseline without the comparison being about something else."""
@@ -28,7 +32,8 @@ EXPECTED_TO_DIFFER = frozenset({"Adapter", "Model", "Git", "Started", "Took", "R
 class Change:
     """One metric's difference to the baseline, this run minus baseline, on the samples that both answered.
 
-    `adjusted` is Holm's p-value over the headline metrics, None for other metrics, of which no verdict is given.
+    `adjusted` is Holm's p-value over the headline metrics (of all runs, where several are held against one), None for
+    other metrics, of which no verdict is given.
     `share` says that values are ratios between 0 and 1 and differences are printed as percentage points. `noise` is the
     largest difference between repetitions of one of the two runs, None where none was measured.
     """
@@ -90,20 +95,25 @@ def changes(
     noise: Mapping[str, float],
 ) -> dict[str, Change]:
     """Return the changes by metric, p-values of the headline metrics adjusted by Holm."""
-    tested = [one for one in differences if one.metric in headline and one.difference.p is not None]
-    adjusted = holm([one.difference.p for one in tested if one.difference.p is not None])
-    by_metric = {one.metric: p for one, p in zip(tested, adjusted, strict=True)}
-    found = {}
-    for one in differences:
-        adjusted_p, floor = by_metric.get(one.metric), noise.get(one.metric)
-        standing = _standing(one, adjusted_p, floor) if one.metric in headline else None
-        found[one.metric] = _change(one, adjusted_p, floor, standing, shares.get(one.metric, True))
-    return found
+    found = {
+        one.metric: change_of(one, noise.get(one.metric), shares.get(one.metric, True)) for one in differences
+    }
+    tested = {one.metric: one.higher_is_better for one in differences if one.metric in headline}
+    family = adjusted({metric: found[metric].p for metric in tested})
+    return found | {
+        metric: judged(found[metric], family.get(metric), higher_is_better)
+        for metric, higher_is_better in tested.items()
+    }
 
 
-def _change(
-    one: PairedDifference, adjusted: float | None, noise: float | None, standing: Standing | None, share: bool
-) -> Change:
+def adjusted(family: Mapping[Test, float | None]) -> dict[Test, float]:
+    """Return Holm's p-value of every test of one family; what has no p-value is no test."""
+    known = {test: p for test, p in family.items() if p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))
+
+
+def change_of(one: PairedDifference, noise: float | None, share: bool) -> Change:
+    """Return a measured difference, of which no verdict is given yet; `noise` is what it must be larger than."""
     found = one.difference
     return Change(
         metric=one.metric,
@@ -113,23 +123,27 @@ def _change(
         low=found.low,
         high=found.high,
         p=found.p,
-        adjusted=adjusted,
+        adjusted=None,
         n=one.n,
         changed=one.changed,
         share=share,
-        standing=standing,
+        standing=None,
         noise=noise,
     )
 
 
-def _standing(one: PairedDifference, adjusted: float | None, noise: float | None) -> Standing:
-    low, high = one.difference.low, one.difference.high
-    clear = low is not None and high is not None and (low > 0 or high < 0)
+def judged(change: Change, adjusted: float | None, higher_is_better: bool) -> Change:
+    """Return a change with its verdict: `adjusted` is its p-value among all tests that are looked at together."""
+    return replace(change, adjusted=adjusted, standing=_standing(change, adjusted, higher_is_better))
+
+
+def _standing(change: Change, adjusted: float | None, higher_is_better: bool) -> Standing:
+    clear = change.low is not None and change.high is not None and (change.low > 0 or change.high < 0)
     if not clear or adjusted is None or adjusted >= ALPHA:
         return "unclear"
-    if noise is not None and abs(one.difference.value) <= noise:
+    if change.noise is not None and abs(change.value) <= change.noise + _ROUNDING:
         return "unclear"
-    return "better" if (one.difference.value > 0) == one.higher_is_better else "worse"
+    return "better" if (change.value > 0) == higher_is_better else "worse"
 
 
 def _differs(header: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.report.sample_body import ChangeKind, Record, change_of, label
 from harness.report.stored import whole
@@ -132,13 +132,4 @@ class ChangeCounter:
 def _placed(
     samples: list[ChangedSample], anchors: Mapping[tuple[str, int], str]
 ) -> tuple[ChangedSample, ...]:
-    return tuple(
-        ChangedSample(
-            sample_id=one.sample_id,
-            repeat=one.repeat,
-            before=one.before,
-            after=one.after,
-            anchor=anchors.get((one.sample_id, one.repeat)),
-        )
-        for one in samples
-    )
+    return tuple(replace(one, anchor=anchors.get((one.sample_id, one.repeat))) for one in samples)

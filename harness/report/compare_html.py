@@ -8,12 +8,11 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from harness.report import compare_wording as say
-from harness.report import text
 from harness.report.compare_model import Comparison, MetricRow
-from harness.report.compare_samples import SHOWN
 from harness.report.compare_svg import difference_whisker
-from harness.report.page import asset, page_environment, policy_source
-from harness.report.wording_of_change import amount, bare_p, evidence, interval, standing
+from harness.report.page import asset, page_environment, policy
+from harness.report.wording import value_text
+from harness.report.wording_of_change import amount, bare_p, interval, standing, uncertainty
 
 MARKS = {
     "ok": ("✓", "ok"),
@@ -49,26 +48,23 @@ def _whisker(row: MetricRow, place: int, reach: float) -> Markup:
         found.low,
         found.high,
         reach=reach,
-        noise=one.noise,
+        noise=found.noise,
         tone=found.standing or "plain",
         title=f"{row.label}: {amount(found.value, row.share)}",
-        description=evidence(found),
+        description=uncertainty(found),
     )
 
 
 @cache
 def _environment() -> Environment:
     return page_environment(
+        {},
         {
-            "count": text.count,
-            "one_line": text.one_line,
-        },
-        {
-            "plural": text.plural,
             "amount": amount,
             "interval": interval,
             "standing": standing,
             "bare_p": bare_p,
+            "value_text": value_text,
             "say": say,
             "reach": _reach,
             "whisker": _whisker,
@@ -76,7 +72,6 @@ def _environment() -> Environment:
             "kinds": KINDS,
             "signs": {"good": "✓", "bad": "▲", "unsure": "?"},
             "unfolded": OPEN,
-            "most_shown": SHOWN,
         },
     )
 
@@ -91,8 +86,6 @@ def render_comparison_html(comparison: Comparison) -> str:
             comparison=comparison,
             banner=say.banner(comparison.sides),
             style=Markup(style),
-            csp=Markup(
-                f"default-src 'none'; style-src {policy_source(style)}; img-src data:; base-uri 'none'; form-action 'none'"
-            ),
+            csp=Markup(policy(style)),
         )
     )

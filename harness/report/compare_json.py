@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from harness.report.compare_model import Comparison, MetricChange, MetricRow, Side
+from harness.report.compare_model import Comparison, MetricChange, MetricRow
 from harness.report.compare_outcomes import Outcome
 from harness.report.compare_samples import ChangedSample, ShownSample
 
@@ -22,9 +22,9 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "complete": comparison.complete,
         "n": comparison.n,
         "tests": comparison.tests,
-        "reference": _side(comparison.sides[0]),
+        "reference": asdict(comparison.sides[0]),
         "against": [
-            {**_side(side), **_outcome(outcome), "metrics": _metrics(comparison.metrics, place)}
+            {**asdict(side), **_outcome(outcome), "metrics": _metrics(comparison.metrics, place)}
             for place, side, outcome in comparison.others
         ],
         "measures": [
@@ -49,10 +49,6 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
 def render_comparison_json(comparison: Comparison) -> str:
     """Return the object as indented JSON in ASCII, so that no byte of a run can harm a reader."""
     return json.dumps(comparison_data(comparison), indent=1, allow_nan=False) + "\n"
-
-
-def _side(side: Side) -> dict[str, Any]:
-    return asdict(side)
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -89,7 +85,7 @@ def _metric(change: MetricChange) -> dict[str, Any]:
         "changed": found.changed,
         "clusters": change.clusters,
         "detectable": change.detectable,
-        "noise": change.noise,
+        "noise": found.noise,
         "verdict": found.standing,
     }
 

@@ -10,6 +10,7 @@ from harness.report.compare_outcomes import Outcome
 from harness.report.compare_samples import AlignedCall, Cell, ShownSample
 from harness.report.markdown_text import block, details, inline, plain, table
 from harness.report.text import count, one_line
+from harness.report.wording import value_text
 from harness.report.wording_of_change import amount, bare_p, interval, standing
 
 SAMPLES = 10
@@ -82,13 +83,13 @@ def _metrics(comparison: Comparison, place: int, reference: Side, side: Side) ->
         rows.append(
             [
                 label,
-                say.value(found.before, row.share),
-                say.value(found.after, row.share),
+                value_text(found.before, row.share),
+                value_text(found.after, row.share),
                 f"{bold}{amount(found.value, row.share)}{bold}",
                 interval(found),
                 plain(bare_p(found.adjusted)),
-                say.limits(change, row.share)[0],
-                say.noise_text(change, row.share),
+                say.detectable_text(change),
+                say.noise_text(found),
                 count(found.n),
                 f"{bold}{standing(found)}{bold}",
             ]
@@ -114,7 +115,7 @@ def _outcome(comparison: Comparison, side: Side, outcome: Outcome) -> Iterator[s
 
 
 def _sample(comparison: Comparison, sample: ShownSample) -> Iterator[str]:
-    kinds = ", ".join(dict.fromkeys(kind for kind in sample.name.kinds if kind != "same"))
+    kinds = say.became(sample.name)
     repeat = f" (repeat {sample.name.repeat})" if sample.name.repeat else ""
     yield f"**{kinds}** {inline(sample.name.sample_id)}{repeat}"
     yield ""

@@ -16,22 +16,20 @@ from numpy.typing import NDArray
 
 from harness.log.reader import RunFolder
 from harness.report import compare_wording as say
-from harness.report.against import Change, Standing
+from harness.report.against import Change, adjusted, change_of, judged
 from harness.report.compare_outcomes import Outcome, counts_of, outcome_of
 from harness.report.compare_samples import SHOWN, ChangedSamples, changed_samples, kinds_of
 from harness.report.facts import identity
 from harness.report.measures import is_headline
 from harness.report.stored import mapping, whole
 from harness.report.text import one_line
-from harness.report.wording_of_change import run_name, run_title
+from harness.report.wording_of_change import run_name, run_title, suite_name
 from harness.run.comparable import is_complete
 from harness.run.noise_file import NoiseFile, unlike
 from harness.run.paired_answers import ALPHA
 from harness.run.paired_runs import Coverage, PairedDifference, PairedRuns, measured, pair_runs
-from harness.stats import holm
 
 POWER = 0.8
-_ROUNDING = 1e-12
 _UNREMARKABLE = frozenset({"Run", "Started", "Took"})
 
 
@@ -53,14 +51,12 @@ class MetricChange:
     """One metric's difference to the reference.
 
     `detectable` is the smallest difference that a test at 5 % finds with 80 % power, given what differed here; None
-    where nothing can be said. `noise` is the largest difference between repetitions of one of the two runs, None where
-    none was measured; a difference within it is not told from noise.
+    where nothing can be said.
     """
 
     change: Change
     clusters: int
     detectable: float | None
-    noise: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +165,8 @@ def _outcome(
 
 
 def _suite(header: Mapping[str, Any]) -> str:
-    suite, dataset = mapping(header.get("suite")), mapping(header.get("dataset"))
-    name = " ".join(str(suite[key]) for key in ("name", "version") if suite.get(key)) or "Unknown suite"
-    return f"{name} ({dataset.get('split') or 'unknown split'})"
+    split = mapping(header.get("dataset")).get("split") or "unknown split"
+    return f"{suite_name(header) or 'Unknown suite'} ({split})"
 
 
 def _sides(paired: PairedRuns) -> tuple[Side, ...]:
@@ -204,10 +199,14 @@ def _metrics(
         {one.metric: one for one in measured(paired, other, tested=headline)}
         for other in range(1, len(paired.folders))
     ]
-    tested = [(place, name) for place, rows in enumerate(found) for name in headline if name in rows]
-    ps = [found[place][name].difference.p for place, name in tested]
-    known = [(key, p) for key, p in zip(tested, ps, strict=True) if p is not None]
-    adjusted = {key: value for (key, _), value in zip(known, holm([p for _, p in known]), strict=True)}
+    family = adjusted(
+        {
+            (place, name): rows[name].difference.p
+            for place, rows in enumerate(found)
+            for name in headline
+            if name in rows
+        }
+    )
     rows = []
     for name in sorted(described, key=lambda name: name not in headline):
         here = [one.get(name) for one in found]
@@ -227,13 +226,13 @@ def _metrics(
                 reference=first.before,
                 changes=tuple(
                     _change(
-                        one, share, name in headline, adjusted.get((place, name)), _floor(noise, place, name)
+                        one, share, name in headline, family.get((place, name)), _floor(noise, place, name)
                     )
                     for place, one in enumerate(here)
                 ),
             )
         )
-    return tuple(rows), len(known)
+    return tuple(rows), len(family)
 
 
 def _floor(noise: Sequence[NoiseFile | None], place: int, name: str) -> float | None:
@@ -243,36 +242,16 @@ def _floor(noise: Sequence[NoiseFile | None], place: int, name: str) -> float | 
 
 
 def _change(
-    one: PairedDifference | None, share: bool, headline: bool, adjusted: float | None, noise: float | None
+    one: PairedDifference | None, share: bool, headline: bool, p: float | None, noise: float | None
 ) -> MetricChange | None:
     if one is None:
         return None
-    found = one.difference
-    change = Change(
-        metric=one.metric,
-        before=one.before,
-        after=one.after,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        p=found.p,
-        adjusted=adjusted,
-        n=one.n,
-        changed=one.changed,
-        share=share,
-        standing=_standing(one, adjusted, noise) if headline else None,
+    change = change_of(one, noise, share)
+    return MetricChange(
+        change=judged(change, p, one.higher_is_better) if headline else change,
+        clusters=one.clusters,
+        detectable=_detectable(one, share),
     )
-    return MetricChange(change=change, clusters=one.clusters, detectable=_detectable(one, share), noise=noise)
-
-
-def _standing(one: PairedDifference, adjusted: float | None, noise: float | None) -> Standing:
-    low, high = one.difference.low, one.difference.high
-    clear = low is not None and high is not None and (low > 0 or high < 0)
-    if not clear or adjusted is None or adjusted >= ALPHA:
-        return "unclear"
-    if noise is not None and abs(one.difference.value) <= noise + _ROUNDING:
-        return "unclear"
-    return "better" if (one.difference.value > 0) == one.higher_is_better else "worse"
 
 
 def _detectable(one: PairedDifference, share: bool) -> float | None:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.report.align import Budget, CallPair, Mark, align
-from harness.report.stored import mapping, mappings, whole
+from harness.report.sample_body import MAX_TAGS, label, tags_of
+from harness.report.stored import mappings, whole
 from harness.report.text import Clipped, clip, markup_cost
 from harness.run.paired_columns import ScoreColumns
 from harness.run.paired_runs import PairedRuns
@@ -27,7 +28,6 @@ SHOWN = 50
 MAX_LISTED = 1_000
 REPLY_BYTES = 3_000
 QUESTION_BYTES = 1_500
-LABEL_BYTES = 200
 MAX_FINDINGS = 12
 MAX_SAMPLES_BYTES = 2_500_000
 _BROKEN, _SAME = 0, 3
@@ -197,10 +197,10 @@ def _named(
 ) -> ChangedSample:
     record = paired.scores[0].record(int(paired.rows[0][place])) if record is None else record
     return ChangedSample(
-        sample_id=_label(record.get("sample_id")),
+        sample_id=label(record.get("sample_id")),
         repeat=whole(record.get("repeat")),
         kinds=tuple(KINDS[int(one[place])] for one in kinds),
-        verdicts=tuple(_label(_verdict(paired, run, place), 80) for run in range(len(paired.rows))),
+        verdicts=tuple(label(_verdict(paired, run, place), 80) for run in range(len(paired.rows))),
     )
 
 
@@ -218,16 +218,14 @@ def _shown(paired: PairedRuns, kinds: Sequence[NDArray[np.uint8]], place: int) -
     calls = merge_calls([pairs for pairs, _ in aligned])
     replies = tuple(map(_reply, scores, generations))
     question = clip(str(scores[0].get("question") or ""), QUESTION_BYTES)
-    tags = tuple(
-        (_label(key, 80), _label(value, 80)) for key, value in mapping(scores[0].get("tags")).items()
-    )
+    tags = tags_of(scores[0])
     texts = [question.text, *(reply.text.text for reply in replies)]
     return ShownSample(
         name=_named(paired, kinds, place, scores[0]),
         question=question,
-        expect=_label(scores[0].get("expect")),
+        expect=label(scores[0].get("expect")),
         language=str(dict(tags).get("language", "")),
-        tags=tags[:12],
+        tags=tags[:MAX_TAGS],
         calls=calls,
         calls_omitted=max((omitted for _, omitted in aligned), default=0),
         replies=replies,
@@ -236,9 +234,9 @@ def _shown(paired: PairedRuns, kinds: Sequence[NDArray[np.uint8]], place: int) -
 
 
 def _reply(score: Mapping[str, Any], generation: Mapping[str, Any]) -> Reply:
-    codes = [_label(found.get("code"), 60) for found in mappings(score.get("findings"))]
+    codes = [label(found.get("code"), 60) for found in mappings(score.get("findings"))]
     return Reply(
-        verdict=_label(score.get("verdict"), 80),
+        verdict=label(score.get("verdict"), 80),
         correct=score.get("correct") is not False,
         text=clip(str(generation.get("text") or ""), REPLY_BYTES),
         truncated=generation.get("finish_reason") == "length",
@@ -305,8 +303,3 @@ def _call_cell(pair: CallPair | None) -> Cell:
 def _by_name(pair: CallPair | None) -> dict[tuple[str, bool], Cell]:
     rows = pair.rows if pair is not None else ()
     return {(row.name, row.expected is not None): Cell(text=row.actual, mark=row.mark) for row in rows}
-
-
-def _label(value: Any, limit: int = LABEL_BYTES) -> str:
-    kept = clip("" if value is None else str(value), limit)
-    return kept.text + "…" if kept.omitted else kept.text

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from harness.report.text import visible
-
-_HEIGHT, _MIDDLE = 22, 11
+from harness.report.svg import HEIGHT, MIDDLE, dot, drawing, ends, line
 
 
 def difference_whisker(
@@ -26,9 +24,6 @@ def difference_whisker(
         share = 0.5 + at / (2 * reach) if reach > 0 else 0.5
         return f"{2 + 96 * min(1.0, max(0.0, share)):.2f}%"
 
-    def line(kind: str, x1: str, x2: str, y1: int, y2: int) -> Markup:
-        return Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(kind, x1, x2, y1, y2)
-
     parts = []
     if noise is not None and reach > 0:
         width = 96 * min(1.0, noise / reach)
@@ -37,22 +32,8 @@ def difference_whisker(
                 f"{50 - width / 2:.2f}", f"{width:.2f}"
             )
         )
-    parts += [line("ax", x(-reach), x(reach), _MIDDLE, _MIDDLE), line("ze", x(0), x(0), 1, _HEIGHT - 1)]
+    parts += [line("ax", x(-reach), x(reach), MIDDLE, MIDDLE), line("ze", x(0), x(0), 1, HEIGHT - 1)]
     if low is not None and high is not None:
-        start, end = x(low), x(high)
-        parts += [
-            line("ci", start, end, _MIDDLE, _MIDDLE),
-            line("ci", start, start, 6, 16),
-            line("ci", end, end, 6, 16),
-        ]
-    parts.append(Markup('<circle class="pt" cx="{}" cy="{}" r="5"/>').format(x(value), _MIDDLE))
-    return Markup(
-        '<svg class="dw {tone}" role="img" width="100%" height="{height}"><title>{title}</title><desc>{desc}</desc>'
-        "{parts}</svg>"
-    ).format(
-        tone=tone,
-        height=_HEIGHT,
-        title=escape(visible(title)),
-        desc=escape(visible(description)),
-        parts=Markup("").join(parts),
-    )
+        parts += ends(x(low), x(high))
+    parts.append(dot(x(value)))
+    return drawing(f"dw {tone}", title, description, parts)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from harness.report import compare_wording as say
 from harness.report.compare_model import Comparison, Side
 from harness.report.compare_outcomes import Outcome
 from harness.report.compare_samples import AlignedCall, Cell, ShownSample
-from harness.report.text import count, one_line, visible
+from harness.report.pen import VERDICT_STYLES, Pen
+from harness.report.text import count, one_line
+from harness.report.wording import value_text
 from harness.report.wording_of_change import amount, bare_p, interval, standing
 
 SAMPLES = 5
@@ -22,43 +22,14 @@ PIPE_WIDTH = 160
 _MAX_TRANSITIONS = 12
 _VALUE = 44
 _REPLY = 400
-_STYLES = {"good": "bold green", "bad": "bold red", "unsure": "bold yellow"}
 _KINDS = {"broken": "red", "fixed": "green", "changed": "yellow", "same": ""}
 _MARKS = {"ok": "", "wrong": "≠ ", "missing": "missing", "extra": "+ ", "optional": "left out"}
-_ASCII = {"\u00a0": " ", "–": "-", "…": "...", "≠": "!=", "▲": "^", "▼": "v", "→": "->"}
-
-
-class _Pen:
-    """Writes what the terminal's encoding can hold, and folds paragraphs on a terminal only."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._plain = not console.encoding.lower().startswith("utf")
-
-    def text(self, value: str, style: str = "") -> Text:
-        shown = visible(value)
-        if self._plain:
-            for wide, narrow in _ASCII.items():
-                shown = shown.replace(wide, narrow)
-            shown = shown.encode(self._console.encoding, "backslashreplace").decode(self._console.encoding)
-        return Text(shown, style=style)
-
-    def line(self, value: str, style: str = "", indent: int = 0) -> None:
-        """Print a paragraph."""
-        if self._console.is_terminal:
-            self._console.print(Padding(self.text(value, style), (0, 0, 0, indent)))
-        else:
-            self._console.print(self.text(" " * indent + value, style), soft_wrap=True)
-
-    def show(self, table: Table) -> None:
-        """Print a table and an empty line."""
-        self._console.print(table)
-        self._console.print()
+_ASCII = {"≠": "!=", "▲": "^", "▼": "v", "→": "->"}
 
 
 def render_comparison(comparison: Comparison, console: Console, *, samples: int = SAMPLES) -> None:
     """Print the comparison, with at most `samples` samples in full."""
-    pen = _Pen(console)
+    pen = Pen(console, _ASCII)
     banner = say.banner(comparison.sides)
     if banner:
         pen.line(banner, "bold black on yellow")
@@ -79,16 +50,16 @@ def render_comparison(comparison: Comparison, console: Console, *, samples: int 
         pen.line(f"Note: {note}", "yellow")
 
 
-def _against(comparison: Comparison, place: int, side: Side, outcome: Outcome, pen: _Pen) -> None:
+def _against(comparison: Comparison, place: int, side: Side, outcome: Outcome, pen: Pen) -> None:
     verdict = outcome.verdict
-    pen.line(f"{verdict.word}. {verdict.sentence}", _STYLES[verdict.tone])
+    pen.line(f"{verdict.word}. {verdict.sentence}", VERDICT_STYLES[verdict.tone])
     pen.line(f"{verdict.tally} {say.outcome_sentence(outcome, comparison.n)}")
-    pen.show(_metrics(comparison, place, side, pen))
+    pen.table(_metrics(comparison, place, side, pen))
     if outcome.transitions:
-        pen.show(_transitions(comparison, side, outcome, pen))
+        pen.table(_transitions(comparison, side, outcome, pen))
 
 
-def _metrics(comparison: Comparison, place: int, side: Side, pen: _Pen) -> Table:
+def _metrics(comparison: Comparison, place: int, side: Side, pen: Pen) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("metric", overflow="fold")
     names = (one_line(comparison.sides[0].name, 20), one_line(side.name, 20))
@@ -103,13 +74,13 @@ def _metrics(comparison: Comparison, place: int, side: Side, pen: _Pen) -> Table
             continue
         found = change.change
         cells = (
-            say.value(found.before, row.share),
-            say.value(found.after, row.share),
+            value_text(found.before, row.share),
+            value_text(found.after, row.share),
             amount(found.value, row.share),
             interval(found),
             bare_p(found.adjusted),
-            say.limits(change, row.share)[0],
-            say.noise_text(change, row.share),
+            say.detectable_text(change),
+            say.noise_text(found),
             count(found.n),
         )
         style = {"better": "green", "worse": "bold red"}.get(found.standing or "", "")
@@ -117,7 +88,7 @@ def _metrics(comparison: Comparison, place: int, side: Side, pen: _Pen) -> Table
     return table
 
 
-def _transitions(comparison: Comparison, side: Side, outcome: Outcome, pen: _Pen) -> Table:
+def _transitions(comparison: Comparison, side: Side, outcome: Outcome, pen: Pen) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in (comparison.sides[0].name, side.name):
         table.add_column(pen.text(one_line(name, 30)), overflow="fold")
@@ -136,8 +107,8 @@ def _transitions(comparison: Comparison, side: Side, outcome: Outcome, pen: _Pen
     return table
 
 
-def _sample(comparison: Comparison, sample: ShownSample, pen: _Pen) -> None:
-    kinds = ", ".join(dict.fromkeys(kind for kind in sample.name.kinds if kind != "same"))
+def _sample(comparison: Comparison, sample: ShownSample, pen: Pen) -> None:
+    kinds = say.became(sample.name)
     repeat = f" (repeat {sample.name.repeat})" if sample.name.repeat else ""
     pen.line(
         f"{kinds}: {one_line(sample.name.sample_id, 80)}{repeat}", _KINDS.get(sample.name.kinds[0], "bold")
@@ -152,7 +123,7 @@ def _sample(comparison: Comparison, sample: ShownSample, pen: _Pen) -> None:
             table.add_column(pen.text(one_line(name, 30)), overflow="fold", max_width=_VALUE)
         for row in _rows(sample.calls):
             table.add_row(*map(pen.text, row))
-        pen.show(table)
+        pen.table(table)
     for side, reply in zip(comparison.sides, sample.replies, strict=True):
         cut = ", cut off by the answer budget" if reply.truncated else ""
         pen.line(f"{side.name} ({reply.verdict}{cut}): {one_line(reply.text.text, _REPLY)}", indent=2)

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from harness.report.stored import mapping
-from harness.report.text import count, one_line, percent, plural
+from harness.report.text import count, one_line, plural
 from harness.report.wording_of_change import amount, p_value
 from harness.run.comparable import PROMPT_PARTS, same_model
 from harness.run.noise_file import NoiseFile, unlike
 from harness.run.paired_runs import prompts_of_other_lengths
 
 if TYPE_CHECKING:
+    from harness.report.against import Change
     from harness.report.compare_model import MetricChange, MetricRow, Side
     from harness.report.compare_outcomes import Outcome
-    from harness.report.compare_samples import Kind
+    from harness.report.compare_samples import ChangedSample, Kind
     from harness.run.paired_runs import PairedRuns
 
 Tone = Literal["good", "bad", "unsure"]
@@ -54,6 +55,7 @@ def verdict(
         f"way, {count(counts['same'])} the same, of {plural(n, 'sample')}."
     )
     better, worse = ", ".join(moved["better"]), ", ".join(moved["worse"])
+    tone: Tone
     if better and worse:
         word, tone = "BETTER AND WORSE", "unsure"
         sentence = f"{name} against {reference}: better in {better}; worse in {worse}."
@@ -63,11 +65,7 @@ def verdict(
         word, tone, sentence = "WORSE", "bad", f"{name} is worse than {reference}: {worse}."
     else:
         word, tone, sentence = "CANNOT TELL", "unsure", _cannot_tell(reference, name, place, metrics)
-    return Verdict(tone=_tone(tone), word=word, sentence=sentence, tally=tally)
-
-
-def _tone(tone: str) -> Tone:
-    return "good" if tone == "good" else "bad" if tone == "bad" else "unsure"
+    return Verdict(tone=tone, word=word, sentence=sentence, tally=tally)
 
 
 def _cannot_tell(reference: str, name: str, place: int, metrics: Sequence[MetricRow]) -> str:
@@ -114,23 +112,19 @@ def outcome_sentence(outcome: Outcome, n: int) -> str:
     )
 
 
-def value(number: float, share: bool) -> str:
-    """Return a metric's value: a percentage for shares, else three digits."""
-    return percent(number) if share else f"{number:.3g}"
+def detectable_text(change: MetricChange) -> str:
+    """Return the smallest detectable difference, a dash where there is none."""
+    return "–" if change.detectable is None else amount(change.detectable, change.change.share, signed=False)
 
 
-def limits(change: MetricChange, share: bool) -> tuple[str, str]:
-    """Return the smallest detectable difference and the noise floor, a dash where there is none."""
-    shown = [
-        amount(found, share, signed=False) if found is not None else "–"
-        for found in (change.detectable, change.noise)
-    ]
-    return shown[0], shown[1]
-
-
-def noise_text(change: MetricChange, share: bool) -> str:
+def noise_text(change: Change) -> str:
     """Return the noise floor, or that none was measured."""
-    return limits(change, share)[1] if change.noise is not None else "not measured"
+    return "not measured" if change.noise is None else amount(change.noise, change.share, signed=False)
+
+
+def became(sample: ChangedSample) -> str:
+    """Return what became of a sample, each kind once: "broken, changed"."""
+    return ", ".join(dict.fromkeys(kind for kind in sample.kinds if kind != "same"))
 
 
 def expectation(expect: str) -> str:

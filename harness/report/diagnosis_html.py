@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from harness.report import text
 from harness.report.diagnosis_svg import NARROW, WIDE, curves_svg
-from harness.report.page import asset, page_environment, policy_source
+from harness.report.page import asset, page_environment, policy
 from harness.training.diagnosis.model import Diagnosis, Finding, Language, Verdict
 from harness.training.diagnosis.wording import (
     FindingText,
@@ -80,13 +80,11 @@ class _Page:
 def render_diagnosis_html(diagnosis: Diagnosis, *, title: str, language: Language = "en") -> str:
     """Return the page. Equal diagnoses give equal text, and it can always be encoded as UTF-8."""
     style = asset("scorecard.css") + asset("curves.css") + asset("diagnosis.css")
-    environment = page_environment({"one_line": text.one_line}, {"word": lambda name: label(name, language)})
+    environment = page_environment({}, {"word": lambda name: label(name, language)})
     return environment.get_template("diagnosis.html.j2").render(
         page=_page(diagnosis, title, language),
         style=Markup(style),
-        csp=Markup(
-            f"default-src 'none'; style-src {policy_source(style)}; img-src data:; base-uri 'none'; form-action 'none'"
-        ),
+        csp=Markup(policy(style)),
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from harness.report.page import asset
-from harness.report.plot import LEFT, RIGHT, Line, Panel, Scale, label, segment, tick_text, ticks
-from harness.report.text import one_line, visible
+from harness.report.plot import LEFT, RIGHT, Line, Panel, Scale, label, picture, segment, tick_text, ticks
+from harness.report.text import one_line
 from harness.training.diagnosis.model import Axis, Diagnosis, Finding, Language, Series
 from harness.training.diagnosis.trend import thinned
 from harness.training.diagnosis.wording import best_text, verdict_text
@@ -53,21 +53,17 @@ def curves_svg(
     parts += _gaps(diagnosis, across, up.start)
     parts += _best_name(diagnosis, across, up, language)
     parts += [_mark(number, finding, x, up.end - 12 - row * _MARK_ROW) for number, finding, x, row in marks]
-    height = bottom + _AXIS
     word_, sentence = verdict_text(diagnosis, language)
     described = word("picture", language).format(axis=word(curves.axis, language))
     if diagnosis.best is not None:
         described += f" {word('best', language)}: {best_text(diagnosis.best, diagnosis, language)}."
-    return Markup(
-        '<svg class="curves" role="img" viewBox="0 0 {w} {h}" width="{w}" height="{h}" aria-labelledby="{i}-t {i}-d" '
-        'xmlns="http://www.w3.org/2000/svg"><title id="{i}-t">{title}</title><desc id="{i}-d">{desc}</desc>{parts}</svg>'
-    ).format(
-        w=width,
-        h=f"{height:.0f}",
-        i=ident,
-        title=escape(f"{word_}: {sentence}"),
-        desc=escape(visible(described)),
-        parts=Markup("").join(parts),
+    return picture(
+        parts,
+        width=width,
+        height=bottom + _AXIS,
+        ident=ident,
+        title=f"{word_}: {sentence}",
+        description=described,
     )
 
 

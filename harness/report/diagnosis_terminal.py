@@ -6,10 +6,10 @@ import math
 from statistics import median
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
-from harness.report.text import one_line, visible
+from harness.report.pen import Pen
+from harness.report.text import one_line
 from harness.training.diagnosis.model import Diagnosis, Language, Series, Severity
 from harness.training.diagnosis.wording import (
     best_text,
@@ -25,35 +25,12 @@ from harness.training.diagnosis.words import CONFIDENCES, SEVERITIES
 _STYLES: dict[Severity, str] = {"critical": "bold red", "warning": "yellow", "info": "dim"}
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 32
-_ASCII = {"\u00a0": " ", "–": "-", "…": "...", "→": "->", "★": "*", "·": "-", "×": "x", "∞": "inf"}
-
-
-class _Lines:
-    """Prints lines in what the terminal's encoding can hold; folded on a terminal only."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.plain = not console.encoding.lower().startswith("utf")
-
-    def text(self, value: str, style: str = "") -> Text:
-        shown = visible(value)
-        if self.plain:
-            for wide, narrow in _ASCII.items():
-                shown = shown.replace(wide, narrow)
-            shown = shown.encode(self.console.encoding, "backslashreplace").decode(self.console.encoding)
-        return Text(shown, style=style)
-
-    def line(self, *parts: Text, indent: int = 0) -> None:
-        line = Text.assemble(*parts)
-        if self.console.is_terminal:
-            self.console.print(Padding(line, (0, 0, 0, indent)))
-        else:
-            self.console.print(Text(" " * indent) + line, soft_wrap=True)
+_ASCII = {"→": "->", "★": "*", "·": "-", "×": "x", "∞": "inf"}
 
 
 def render_diagnosis(diagnosis: Diagnosis, console: Console, *, language: Language = "en") -> None:
     """Print the diagnosis."""
-    lines = _Lines(console)
+    pen = Pen(console, _ASCII)
     word, sentence = verdict_text(diagnosis, language)
     sure = f" ({label('confidence', language)}: {say(CONFIDENCES[diagnosis.confidence], language)})"
     style = (
@@ -64,38 +41,38 @@ def render_diagnosis(diagnosis: Diagnosis, console: Console, *, language: Langua
     shown = word.upper()
     if not console.is_terminal:
         shown = f"{label('verdict', language)}: {shown}."
-    lines.line(
-        lines.text(f" {shown} " if console.is_terminal else shown, style),
+    pen.parts(
+        pen.text(f" {shown} " if console.is_terminal else shown, style),
         Text(" "),
-        lines.text(sentence + sure),
+        pen.text(sentence + sure),
     )
-    _curves(diagnosis, lines, language)
+    _curves(diagnosis, pen, language)
     best = diagnosis.best
     text = best_text(best, diagnosis, language) if best else label("no_best", language)
-    lines.line(
-        lines.text(f"★ {label('best', language)}: ", "bold green"), lines.text(text.removesuffix(".") + ".")
+    pen.parts(
+        pen.text(f"★ {label('best', language)}: ", "bold green"), pen.text(text.removesuffix(".") + ".")
     )
-    lines.line(Text(""))
+    pen.line("")
     for position, finding in enumerate(diagnosis.findings, 1):
         words = finding_text(finding, diagnosis, language)
         severity = say(SEVERITIES[finding.severity], language)
         place = f", {words.place}" if words.place else ""
-        lines.line(
-            lines.text(f"{position}. "),
-            lines.text(severity, _STYLES[finding.severity]),
-            lines.text(f" {words.title}", "bold"),
-            lines.text(f" [{finding.code}{place}]", "dim"),
+        pen.parts(
+            pen.text(f"{position}. "),
+            pen.text(severity, _STYLES[finding.severity]),
+            pen.text(f" {words.title}", "bold"),
+            pen.text(f" [{finding.code}{place}]", "dim"),
         )
-        lines.line(lines.text(words.because), indent=3)
+        pen.line(words.because, indent=3)
         for advice in words.advice:
-            lines.line(lines.text(f"→ {advice}"), indent=3)
+            pen.line(f"→ {advice}", indent=3)
     if not diagnosis.findings:
-        lines.line(lines.text(label("no_findings", language)))
+        pen.line(label("no_findings", language))
     for note in diagnosis.notes:
-        lines.line(lines.text(note_text(note, language), "dim"))
+        pen.line(note_text(note, language), "dim")
 
 
-def _curves(diagnosis: Diagnosis, lines: _Lines, language: Language) -> None:
+def _curves(diagnosis: Diagnosis, pen: Pen, language: Language) -> None:
     """Print each loss and metric as first value, a line of bars, last value."""
     curves = diagnosis.curves
     shown = [(label("train_loss", language), curves.train)]
@@ -104,9 +81,9 @@ def _curves(diagnosis: Diagnosis, lines: _Lines, language: Language) -> None:
         values = [value for value in series.y if math.isfinite(value)]
         if not values:
             continue
-        bars = "" if lines.plain else f" {sparkline(series)}"
-        text = f"{one_line(name, 40)}: {number(values[0])}{bars} {'->' if lines.plain else ''}{number(values[-1])} (n = {len(series)})"
-        lines.line(lines.text(text), indent=2)
+        bars = "" if pen.plain else f" {sparkline(series)}"
+        text = f"{one_line(name, 40)}: {number(values[0])}{bars} {'->' if pen.plain else ''}{number(values[-1])} (n = {len(series)})"
+        pen.line(text, indent=2)
 
 
 def sparkline(series: Series, width: int = _WIDTH) -> str:

@@ -16,6 +16,11 @@ from harness.report.text import count
 GateVerdict = Literal["pass", "fail", "cannot_tell", "unknown"]
 VERDICTS: tuple[GateVerdict, ...] = ("fail", "unknown", "cannot_tell", "pass")
 """Worst first, as a page lists them."""
+_WORDS: Mapping[GateVerdict, str] = {
+    "fail": "failed",
+    "cannot_tell": "cannot tell",
+    "unknown": "not decided",
+}
 MAX_GATES = 200
 MAX_NAMED = 10
 
@@ -91,11 +96,11 @@ def gates_of(record: Mapping[str, Any] | None) -> Gates | None:
 def summary(gates: Gates) -> str:
     """Return "7 of 8 gates passed, 1 failed: parameter_accuracy_no_worse."."""
     parts = [f"{count(gates.counts['pass'])} of {count(gates.total)} gates passed"]
-    for verdict, word in (("fail", "failed"), ("cannot_tell", "cannot tell"), ("unknown", "not decided")):
-        if gates.counts[verdict]:  # type: ignore[index]
-            names = gates.named(verdict)  # type: ignore[arg-type]
+    for verdict, word in _WORDS.items():
+        if gates.counts[verdict]:
+            names = gates.named(verdict)
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            parts.append(f"{count(gates.counts[verdict])} {word}: {shown}")  # type: ignore[index]
+            parts.append(f"{count(gates.counts[verdict])} {word}: {shown}")
     return ", ".join(parts) + "."
 
 

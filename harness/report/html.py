@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from jinja2 import Environment
@@ -57,6 +58,16 @@ SIGNS = {
     "bad": "✗",
     "unsure": "?",
 }
+SCORE_FILTERS: Mapping[str, Callable[..., str]] = {
+    "value": wording.estimate_value,
+    "interval": wording.estimate_interval,
+    "amount": lambda change: say.amount(change.value, change.share),
+    "change_interval": say.interval,
+    "p_value": say.p_value,
+    "standing": say.standing,
+    "sign": say.sign,
+}
+"""How a page of scores writes estimates and differences."""
 EXPECTATIONS = {
     "call": "a call",
     "no_call": "no call: none of the tools fits",
@@ -64,7 +75,8 @@ EXPECTATIONS = {
 }
 
 
-def _shape(estimate: Estimate) -> str:
+def described(estimate: Estimate) -> str:
+    """Return what a drawing of an estimate shows, for a reader who cannot see it."""
     if estimate.value is None:
         return "No sample counts."
     return f"95 % interval {wording.estimate_interval(estimate)}, n = {text.count(estimate.n)}"
@@ -83,7 +95,7 @@ def _whisker(
         estimate.low,
         estimate.high,
         title=f"{label}: {wording.estimate_value(estimate)}",
-        description=_shape(estimate) + was,
+        description=described(estimate) + was,
         reference=overall.value if overall else None,
         before=before,
         top=top,
@@ -116,12 +128,16 @@ def _gate_interval(gate: Gate) -> str:
     return f"{low.removesuffix('%').rstrip()} to {high}"
 
 
-def _top(metric: Metric, rows: list[Estimate]) -> float:
+def axis_top(estimates: Iterable[Estimate | None]) -> float:
     """Return the end of the axis: 1 for ratios, else the largest number drawn."""
-    if metric.overall.share and all(row.share for row in rows):
+    drawn = [one for one in estimates if one is not None]
+    if all(one.share for one in drawn):
         return 1.0
-    numbers = [n for row in (metric.overall, *rows) for n in (row.value, row.high) if n is not None]
-    return max(numbers, default=0.0) or 1.0
+    return max((n for one in drawn for n in (one.value, one.high) if n is not None), default=0.0) or 1.0
+
+
+def _top(metric: Metric, rows: list[Estimate]) -> float:
+    return axis_top([metric.overall, *rows])
 
 
 def _kind_bar(kind: Kind, top: int, of: int) -> Markup:
@@ -145,23 +161,10 @@ def _group_name(estimate: Estimate) -> str:
 def _environment() -> Environment:
     return page_environment(
         {
-            "count": text.count,
-            "percent": text.percent,
-            "seconds": text.seconds,
-            "value": wording.estimate_value,
-            "interval": wording.estimate_interval,
+            **SCORE_FILTERS,
             "group_name": _group_name,
-            "one_line": text.one_line,
-            "amount": lambda change: say.amount(change.value, change.share),
-            "evidence": say.evidence,
-            "from_to": say.from_to,
-            "change_interval": say.interval,
-            "p_value": say.p_value,
-            "standing": say.standing,
-            "sign": say.sign,
         },
         {
-            "plural": text.plural,
             "whisker": _whisker,
             "axis_top": _top,
             "kind_bar": _kind_bar,

@@ -14,7 +14,6 @@ from harness.report.against import Baseline
 from harness.report.changed import ChangedSample, ChangedSamples
 from harness.report.consistency import Consistency
 from harness.report.gates import Gates
-from harness.report.measures import Estimate
 from harness.report.model import Kind, Scorecard
 from harness.report.page import asset
 from harness.report.scenario_panel import ScenarioPanel
@@ -64,7 +63,7 @@ def scorecard_data(card: Scorecard) -> dict[str, Any]:
             }
             for metric in metrics
         ],
-        "estimates": [_estimate(metric.overall) for metric in metrics] + [_estimate(row) for row in slices],
+        "estimates": [asdict(metric.overall) for metric in metrics] + [asdict(row) for row in slices],
         "gates": _gates(card.gates),
         "baseline": _baseline(card.baseline),
         "changed": _changed(card.changed),
@@ -113,10 +112,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_rounded(inner) for inner in value]
     return value
-
-
-def _estimate(estimate: Estimate) -> dict[str, Any]:
-    return asdict(estimate)
 
 
 def _kind(kind: Kind) -> dict[str, Any]:
@@ -196,7 +191,7 @@ def _consistency(found: Consistency | None) -> dict[str, Any] | None:
         "tries": found.tries,
         "samples": found.samples,
         "incomplete": found.incomplete,
-        "estimates": [_estimate(one) for one in (*found.all_right, *found.any_right, found.same_reply)],
+        "estimates": [asdict(one) for one in (*found.all_right, *found.any_right, found.same_reply)],
         "flipping": found.flipping_n,
     }
 
@@ -229,7 +224,7 @@ def _training(panel: TrainingPanel | None) -> dict[str, Any] | None:
                     "epoch": row.epoch,
                     "train_loss": row.train_loss,
                     "validation_loss": row.validation_loss,
-                    "rates": [_estimate(rate) for rate in row.rates],
+                    "rates": [asdict(rate) for rate in row.rates],
                     "status": list(row.status),
                     "chosen": row.chosen,
                     "measured": row.measured,

@@ -18,10 +18,11 @@ from harness.report.text import one_line, visible
 _MARKUP = re.compile(
     r"^(?:[-+=]+|[0-9]+[.)])"  # a list, a rule or a heading at the start
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis, but not an underscore inside a word
-    r"|[!#$%&*<>@\[\\\]^`{|}~]"
+    r"|[!#$&*<>@\[\\\]^`{|}~]"
+    r"|%(?=[\w\"])|(?<=[gG][hH])-(?=[0-9])"  # milestones and issues
     r"|:(?=\S)|(?<=[wW])\."  # addresses
 )
-_REFERENCE = frozenset("@#!$%&~:.")
+_REFERENCE = frozenset("@#!$%&~:.-")
 """What GitHub or GitLab make a link of after Markdown is done: people, issues, merge requests, labels, addresses."""
 _JOINER = "&#8288;"
 
@@ -31,9 +32,16 @@ def inline(value: str, width: int = 120) -> str:
     return f"<code>{_MARKUP.sub(_entities, one_line(value, width))}</code>"
 
 
-def plain(value: str) -> str:
-    """Return a sentence that may hold names, on one line."""
-    return _MARKUP.sub(_apart, " ".join(visible(value).split("\n")).strip())
+def code(value: str, width: int = 80) -> str:
+    """Return text as `inline` does, between backticks where nothing in it could end them; nothing for an empty text."""
+    shown = one_line(value, width)
+    return inline(value, width) if "`" in shown or "|" in shown else f"`{shown}`" if shown else ""
+
+
+def plain(value: str, width: int | None = None) -> str:
+    """Return a sentence that may hold names, on one line; with a `width`, of at most so many characters."""
+    flat = " ".join(visible(value).split("\n")).strip() if width is None else one_line(value, width)
+    return _MARKUP.sub(_apart, flat)
 
 
 def block(value: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.report import first_screen, wording
-from harness.report.against import Baseline, baseline
+from harness.report.against import Baseline, baseline, judged
 from harness.report.changed import ChangeCounter, ChangedSamples
 from harness.report.consistency import Consistency, ConsistencyCounter
 from harness.report.facts import Fact, Section, command, identity, name_of, reproduce, title_of
@@ -283,6 +283,29 @@ def build_scorecard(
     read = _read(summary, samples, limits, against.earlier if against else None, repeats)
     card = _card(header, summary, read, against, gates_of(gates), training_panel(training), repeats)
     return replace(card, verdict=_verdict(card, no_baseline))
+
+
+def with_adjusted(card: Scorecard, adjusted: Mapping[str, float]) -> Scorecard:
+    """Return a card with other p-values of its headline metrics, and the verdicts that follow from them.
+
+    For a run that is looked at together with others, all of whose tests are one family.
+    """
+    if card.baseline is None:
+        return card
+    changes = {
+        metric.name: judged(metric.change, adjusted.get(metric.name), metric.higher_is_better)
+        for metric in card.headline
+        if metric.change is not None
+    }
+    headline = {one.name: replace(one, change=changes.get(one.name)) for one in card.headline}
+    found = replace(
+        card,
+        headline=tuple(headline.values()),
+        slices=tuple(replace(part, metric=headline[part.metric.name]) for part in card.slices),
+        baseline=replace(card.baseline, changes={**card.baseline.changes, **changes}),
+        limits=tuple(wording.together(text) for text in card.limits),
+    )
+    return replace(found, verdict=_verdict(found, NO_BASELINE))
 
 
 def _card(

@@ -1,4 +1,4 @@
-"""What every page has in common: assets by name, hashes for the content-security policy, and safe text.
+"""What every page has in common: assets by name, hashes for the content-security policy, safe text, numbers as text.
 
 Three walls against hostile text: every value is escaped, every hidden character is shown as an escape (in
 `finalize`, so that no template can forget it), and the page's content-security policy names the hashes of its own
@@ -27,7 +27,7 @@ def asset(name: str) -> str:
     return (files("harness.report") / "assets" / name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
-def policy_source(content: str) -> str:
+def _policy_source(content: str) -> str:
     """Return a content-security-policy source that allows exactly this inline text."""
     digest = hashlib.sha256(content.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
@@ -35,8 +35,8 @@ def policy_source(content: str) -> str:
 
 def policy(style: str, script: str | None = None, *, form: str = "'none'") -> str:
     """Return the content-security policy of a page that holds this style sheet and script and loads nothing."""
-    parts = ["default-src 'none'", f"style-src {policy_source(style)}", "img-src data:"]
-    parts += [f"script-src {policy_source(script)}"] if script is not None else []
+    parts = ["default-src 'none'", f"style-src {_policy_source(style)}", "img-src data:"]
+    parts += [f"script-src {_policy_source(script)}"] if script is not None else []
     return "; ".join([*parts, "base-uri 'none'", f"form-action {form}"])
 
 
@@ -57,8 +57,20 @@ def marked(value: str | Clipped) -> Markup:
     return Markup("").join(parts)
 
 
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "marked": marked,
+    "count": text.count,
+    "percent": text.percent,
+    "seconds": text.seconds,
+    "one_line": text.one_line,
+}
+
+
 def page_environment(filters: Mapping[str, Callable[..., Any]], names: Mapping[str, Any]) -> Environment:
-    """Return an environment whose templates are assets and whose every value is escaped and made visible."""
+    """Return an environment whose templates are assets and whose every value is escaped and made visible.
+
+    `filters` and `names` come on top of what writes numbers and text on every page.
+    """
     environment = Environment(
         loader=FunctionLoader(asset),
         autoescape=True,
@@ -68,6 +80,7 @@ def page_environment(filters: Mapping[str, Callable[..., Any]], names: Mapping[s
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(marked=marked, **filters)
-    environment.globals.update(names)
+    environment.filters.update(_FILTERS)
+    environment.filters.update(filters)
+    environment.globals.update(names, plural=text.plural)
     return environment

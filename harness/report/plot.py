@@ -141,6 +141,35 @@ class Panel:
         return Markup("").join(parts)
 
 
+def picture(
+    parts: Sequence[Markup],
+    *,
+    width: int,
+    height: float,
+    ident: str,
+    title: str,
+    description: str,
+    standalone: bool = True,
+) -> Markup:
+    """Return the drawing around `parts`, named for who cannot see it; `ident` tells its ids from another drawing's.
+
+    `standalone` says that it may also be a file of its own, which needs the name space.
+    """
+    space = Markup(' xmlns="http://www.w3.org/2000/svg"') if standalone else ""
+    return Markup(
+        '<svg class="curves" role="img" viewBox="0 0 {w} {h}" width="{w}" height="{h}" aria-labelledby="{i}-t {i}-d"'
+        '{space}><title id="{i}-t">{title}</title><desc id="{i}-d">{desc}</desc>{parts}</svg>'
+    ).format(
+        w=width,
+        h=f"{height:.0f}",
+        i=ident,
+        space=space,
+        title=escape(visible(title)),
+        desc=escape(visible(description)),
+        parts=Markup("").join(parts),
+    )
+
+
 def _legend_row(row: Sequence[Line], y: float) -> Markup:
     parts, at = [], LEFT
     for line in row:

@@ -96,16 +96,20 @@ def keep_baseline(run: Path, named: Path | None) -> None:
     write_json_atomically(place, {"run": relative})
 
 
-def load_scorecard(folder: Path, *, named: Path | None = None, full: bool = False) -> Scorecard:
+def load_scorecard(
+    folder: Path, *, named: Path | None = None, full: bool = False, remembered: bool = True
+) -> Scorecard:
     """Return the scorecard of a scored run; nothing is written.
 
-    `named` is a baseline that must fit, where it is not the one that RUN/baseline.json names. Raises RunFolderError for
-    a damaged run, and for a named baseline of another suite or data or that is unfinished; a remembered one that no
-    longer fits is left out, and the page says why.
+    `named` is a baseline that must fit, where it is not the one that RUN/baseline.json names (which counts only if
+    `remembered`). Raises RunFolderError for a damaged run, and for a named baseline of another suite or data or that is
+    unfinished; a remembered one that no longer fits is left out, and the page says why.
     """
     run = RunFolder(folder)
     header, summary = run.header(), run.summary()
-    chosen = Chosen(folder=named) if named else remembered_baseline(run)
+    chosen = Chosen(folder=named)
+    if named is None and remembered:
+        chosen = remembered_baseline(run)
     against = None
     if chosen.folder is not None and status_of(header, summary) != "complete":
         chosen = Chosen(folder=None, reason="Not known: an unfinished run is not compared.")
@@ -142,9 +146,11 @@ def load_side_by_side(folders: Sequence[Path]) -> SideBySide:
     check_comparable(runs, allow_incomplete=True)
     statuses = [status_of(run.header(), run.summary()) for run in runs]
     whole = statuses[0] == "complete"
-    cards = [load_scorecard(folders[0])]
+    # The base of the page is the first run, whatever run each was held against on its own.
+    cards = [load_scorecard(folders[0], remembered=False)]
     for folder, status in zip(folders[1:], statuses[1:], strict=True):
-        cards.append(load_scorecard(folder, named=folders[0] if whole and status == "complete" else None))
+        base = folders[0] if whole and status == "complete" else None
+        cards.append(load_scorecard(folder, named=base, remembered=False))
     return side_by_side(cards)
 
 

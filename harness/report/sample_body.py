@@ -106,6 +106,7 @@ def change_of(score: Record, before: Record | None) -> ChangeKind | None:
 
 
 def label(value: Any, limit: int = LABEL_BYTES) -> str:
+    """Return a value as text of at most `limit` bytes of markup, with an ellipsis where it was cut."""
     text = "" if value is None else str(value)
     kept = clip(text, limit)
     return kept.text + "…" if kept.omitted else kept.text
@@ -124,7 +125,8 @@ def _finding(raw: Mapping[str, Any], texts: Mapping[str, str]) -> FindingNote:
     )
 
 
-def _tags(score: Record) -> tuple[tuple[str, str], ...]:
+def tags_of(score: Record) -> tuple[tuple[str, str], ...]:
+    """Return a sample's tags."""
     return tuple((label(key, 80), label(value, 80)) for key, value in mapping(score.get("tags")).items())
 
 
@@ -155,7 +157,7 @@ def make_body(
     error = clip(str(generation["error"]), ERROR_BYTES) if generation.get("error") else None
     notes = tuple(_finding(raw, finding_texts) for raw in mappings(score.get("findings"))[:MAX_FINDINGS])
     tools = [label(tool, 80) for tool in items(score.get("tools"))]
-    tags = _tags(score)
+    tags = tags_of(score)
     verdict = label(score.get("verdict"), 80)
     clipped = (question, reply, error, before_reply, *(note.detail for note in notes))
     texts = [*tools[:MAX_TOOLS], *(one.text for one in clipped if one is not None)]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.report.against import adjusted
 from harness.report.facts import Fact
 from harness.report.first_screen import Tone, tally
 from harness.report.gates import Gate
 from harness.report.measures import Estimate, Metric
-from harness.report.model import Scorecard
+from harness.report.model import Scorecard, with_adjusted
 from harness.report.side_by_side_samples import ShownSample, shown_samples
-from harness.report.text import plural
 
 MAX_KINDS = 30
 MAX_CHANGED = 60
@@ -115,7 +115,11 @@ class SideBySide:
 
 
 def side_by_side(cards: Sequence[Scorecard]) -> SideBySide:
-    """Return the page of two or more scorecards; all but the first have it as their baseline where that is possible."""
+    """Return the page of two or more scorecards; all but the first have it as their baseline where that is possible.
+
+    The tests of all runs are one family: the more runs, the likelier that one of them looks better by chance.
+    """
+    cards = _judged_together(cards)
     runs = tuple(_runs(cards))
     tone, word, sentence = _verdict(runs)
     changed = _changed(cards)
@@ -135,11 +139,29 @@ def side_by_side(cards: Sequence[Scorecard]) -> SideBySide:
         slices=tuple(_slices(metrics, cards)),
         gates=tuple(_gates(cards))[:MAX_GATES],
         failures=tuple(_failures(cards)),
-        changed=tuple(_placed(row, anchors) for row in changed[:MAX_CHANGED]),
+        changed=tuple(
+            replace(row, anchor=anchors.get((row.sample_id, row.repeat))) for row in changed[:MAX_CHANGED]
+        ),
         more_changed=max(0, len(changed) - MAX_CHANGED),
         shown=shown,
         limits=tuple(dict.fromkeys(text for card in (*cards[1:], cards[0]) for text in card.limits)),
     )
+
+
+def _judged_together(cards: Sequence[Scorecard]) -> list[Scorecard]:
+    """Return the cards with Holm's p-values over the headline metrics of all of them."""
+    family = adjusted(
+        {
+            (place, metric.name): metric.change.p
+            for place, card in enumerate(cards)
+            for metric in card.headline
+            if metric.change is not None
+        }
+    )
+    return [
+        with_adjusted(card, {name: p for (at, name), p in family.items() if at == place})
+        for place, card in enumerate(cards)
+    ]
 
 
 def _suite(cards: Sequence[Scorecard]) -> str:
@@ -180,7 +202,8 @@ def _verdict(runs: Sequence[Run]) -> tuple[Tone, str, str]:
     worse = [run.name for run in others if _only(found[run.name], "worse", "better")]
     both = [name for name in worse if name in stopped]
     said = [f"{_are(both)} worse and stopped by gates"] if both else []
-    said += _said("gates stop", [name for name in stopped if name not in both])
+    only_stopped = [name for name in stopped if name not in both]
+    said += [f"gates stop {', '.join(only_stopped)}"] if only_stopped else []
     only_worse = [name for name in worse if name not in both]
     said += [f"{_are(only_worse)} worse"] if only_worse else []
     said += [f"{', '.join(unfinished)} not finished"] if unfinished else []
@@ -208,10 +231,6 @@ def _verdict(runs: Sequence[Run]) -> tuple[Tone, str, str]:
 
 def _are(names: Sequence[str]) -> str:
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-
-
-def _said(what: str, names: Sequence[str]) -> list[str]:
-    return [f"{what} {', '.join(names)}"] if names else []
 
 
 def _only(found: dict[str, list[Metric]], some: str, none: str) -> bool:
@@ -304,19 +323,3 @@ def _changed(cards: Sequence[Scorecard]) -> list[ChangedRow]:
             )
         )
     return sorted(rows, key=lambda row: (-row.kinds.count("broken"), row.kinds.count("fixed"), row.sample_id))
-
-
-def _placed(row: ChangedRow, anchors: dict[tuple[str, int], str]) -> ChangedRow:
-    return ChangedRow(
-        sample_id=row.sample_id,
-        repeat=row.repeat,
-        before=row.before,
-        kinds=row.kinds,
-        afters=row.afters,
-        anchor=anchors.get((row.sample_id, row.repeat)),
-    )
-
-
-def count_runs(page: SideBySide) -> str:
-    """Return "3 runs"."""
-    return plural(len(page.runs), "run")

@@ -7,9 +7,17 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from harness.report import svg, text, wording
-from harness.report import wording_of_change as say
-from harness.report.html import EXPECTATIONS, GATE_MARKS, MARKS, SIGNS, gate_number
+from harness.report import svg, wording
+from harness.report.html import (
+    EXPECTATIONS,
+    GATE_MARKS,
+    MARKS,
+    SCORE_FILTERS,
+    SIGNS,
+    axis_top,
+    described,
+    gate_number,
+)
 from harness.report.json_ import island_of
 from harness.report.measures import Estimate
 from harness.report.page import asset, page_environment, policy
@@ -19,33 +27,22 @@ from harness.report.side_by_side_json import side_by_side_data
 KINDS = {"broken": ("✗", "broken"), "fixed": ("✓", "fixed"), "": ("", "as before, or wrong in another way")}
 
 
-def _top(row: MetricRow | None, estimates: list[Estimate | None]) -> float:
-    """Return the end of the axis: 1 for ratios, else the largest number drawn."""
-    known = [one for one in estimates if one is not None]
-    if all(one.share for one in known):
-        return 1.0
-    return max((n for one in known for n in (one.value, one.high) if n is not None), default=0.0) or 1.0
-
-
 def _metric_top(row: MetricRow) -> float:
-    return _top(row, [metric.overall if metric else None for metric in row.values])
+    return axis_top(metric.overall if metric else None for metric in row.values)
 
 
 def _slice_top(rows: tuple[SliceRow, ...]) -> float:
-    return _top(None, [one for row in rows for one in row.values])
+    return axis_top(one for row in rows for one in row.values)
 
 
 def _whisker(estimate: Estimate, label: str, reference: float | None, top: float) -> Markup:
-    described = "No sample counts."
-    if estimate.value is not None:
-        described = f"95 % interval {wording.estimate_interval(estimate)}, n = {text.count(estimate.n)}, dashed line the base"
+    base = "" if estimate.value is None else ", dashed line the base"
     return svg.whisker(
         estimate.value,
         estimate.low,
         estimate.high,
         title=f"{label}: {wording.estimate_value(estimate)}",
-        description=described,
-        before=None,
+        description=described(estimate) + base,
         reference=reference,
         top=top,
         faint=estimate.small,
@@ -55,21 +52,8 @@ def _whisker(estimate: Estimate, label: str, reference: float | None, top: float
 @cache
 def _environment() -> Environment:
     return page_environment(
+        SCORE_FILTERS,
         {
-            "count": text.count,
-            "percent": text.percent,
-            "seconds": text.seconds,
-            "value": wording.estimate_value,
-            "interval": wording.estimate_interval,
-            "one_line": text.one_line,
-            "amount": lambda change: say.amount(change.value, change.share),
-            "change_interval": say.interval,
-            "p_value": say.p_value,
-            "standing": say.standing,
-            "sign": say.sign,
-        },
-        {
-            "plural": text.plural,
             "whisker": _whisker,
             "metric_top": _metric_top,
             "slice_top": _slice_top,

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 from harness.report import wording
 from harness.report import wording_of_change as say
-from harness.report.markdown import code, escaped
+from harness.report.markdown import SIGNS, table
+from harness.report.markdown_text import code, plain
 from harness.report.measures import Metric
 from harness.report.side_by_side import SideBySide
 
-_SIGNS = {"good": "✅", "bad": "❌", "unsure": "❔", "done": "⚪", "incomplete": "⚠️"}
 _KINDS = {"broken": "❌ broken", "fixed": "✅ fixed", "": ""}
-_STANDINGS = {"better": "▲", "worse": "▼", "unclear": "?"}
 MAX_SAMPLES = 20
 
 
@@ -22,10 +21,10 @@ def render_side_by_side_markdown(page: SideBySide) -> str:
 
 
 def _parts(page: SideBySide) -> Iterator[str]:
-    yield f"## {_SIGNS[page.tone]} {page.word}: {escaped(page.title)}"
-    yield f"**{escaped(page.sentence, 600)}**"
+    yield f"## {SIGNS[page.tone]} {page.word}: {plain(page.title, 400)}"
+    yield f"**{plain(page.sentence, 600)}**"
     yield "\n".join(
-        f"- {_SIGNS[run.tone]} **{escaped(run.name, 60)}**: {escaped(run.sentence, 600)}" for run in page.runs
+        f"- {SIGNS[run.tone]} **{plain(run.name, 60)}**: {plain(run.sentence, 600)}" for run in page.runs
     )
     if page.headline:
         yield "### Scores"
@@ -35,22 +34,17 @@ def _parts(page: SideBySide) -> Iterator[str]:
         yield _changed(page)
 
 
-def _table(head: list[str], rows: list[list[str]], numbers: int) -> str:
-    rule = ["---"] * (len(head) - numbers) + ["--:"] * numbers
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])
-
-
 def _scores(page: SideBySide) -> str:
-    head = ["Measure", "Better", *(escaped(run.name, 40) for run in page.runs)]
+    head = ["Measure", "Better", *(plain(run.name, 40) for run in page.runs)]
     rows = [
         [
-            f"**{escaped(row.label, 60)}**",
+            f"**{plain(row.label, 60)}**",
             "↑" if row.higher_is_better else "↓",
             *(_value(metric) for metric in row.values),
         ]
         for row in page.headline
     ]
-    return _table(head, rows, len(page.runs))
+    return table(head, rows, numbers=len(page.runs))
 
 
 def _value(metric: Metric | None) -> str:
@@ -60,12 +54,12 @@ def _value(metric: Metric | None) -> str:
     change = metric.change
     if change is None:
         return shown
-    sign = _STANDINGS.get(change.standing or "", "")
+    sign = say.sign(change.standing or "")
     return f"{shown}<br>{sign} {say.amount(change.value, change.share)} ({say.interval(change)})"
 
 
 def _changed(page: SideBySide) -> str:
-    head = ["Sample", *(escaped(run.name, 40) for run in page.runs)]
+    head = ["Sample", *(plain(run.name, 40) for run in page.runs)]
     rows = [
         [
             code(row.sample_id),
@@ -77,6 +71,6 @@ def _changed(page: SideBySide) -> str:
         ]
         for row in page.changed[:MAX_SAMPLES]
     ]
-    table = _table(head, rows, 0)
+    shown = table(head, rows)
     more = len(page.changed) + page.more_changed - len(rows)
-    return f"{table}\n\nand {more:,} more." if more > 0 else table
+    return f"{shown}\n\nand {more:,} more." if more > 0 else shown

@@ -8,15 +8,16 @@ from rich.text import Text
 
 from harness.report import wording_of_change as say
 from harness.report.measures import Metric
+from harness.report.pen import Pen
 from harness.report.side_by_side import SideBySide
-from harness.report.terminal import STANDINGS, TONES, Pen
+from harness.report.terminal import STANDINGS, TONES
 from harness.report.text import one_line
 from harness.report.wording import estimate_value
 
 
 def render_side_by_side_terminal(page: SideBySide, console: Console) -> None:
     """Print the verdict, each run's verdict, and the headline metrics with their differences to the first run."""
-    pen = Pen(console.encoding)
+    pen = Pen(console)
     word = Text(f" {page.word} ", style=f"bold {TONES[page.tone]}")
     lines: list[RenderableType] = [Text.assemble(word, " ", pen.text(page.sentence)), Text("")]
     for run in page.runs:

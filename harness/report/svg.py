@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 from harness.report.text import visible
 
 _PAD = 2.0
-_HEIGHT = 22
-_MIDDLE = 11
+HEIGHT = 22
+MIDDLE = 11
 
 
 def _x(value: float, top: float) -> str:
@@ -22,21 +22,37 @@ def _x(value: float, top: float) -> str:
     return f"{_PAD + share * (100 - 2 * _PAD):.2f}%"
 
 
-def _svg(kind: str, title: str, description: str, parts: Sequence[Markup]) -> Markup:
+def drawing(kind: str, title: str, description: str, parts: Sequence[Markup]) -> Markup:
+    """Return a drawing of one row's height."""
     return Markup(
         '<svg class="{kind}" role="img" width="100%" height="{height}"><title>{title}</title>'
         "<desc>{desc}</desc>{parts}</svg>"
     ).format(
         kind=kind,
-        height=_HEIGHT,
+        height=HEIGHT,
         title=escape(visible(title)),
         desc=escape(visible(description)),
         parts=Markup("").join(parts),
     )
 
 
-def _line(kind: str, x1: str, x2: str, y1: int, y2: int) -> Markup:
+def line(kind: str, x1: str, x2: str, y1: int, y2: int) -> Markup:
+    """Return a straight line."""
     return Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(kind, x1, x2, y1, y2)
+
+
+def ends(start: str, end: str) -> list[Markup]:
+    """Return an interval with a stroke at each end."""
+    return [
+        line("ci", start, end, MIDDLE, MIDDLE),
+        line("ci", start, start, 6, 16),
+        line("ci", end, end, 6, 16),
+    ]
+
+
+def dot(x: str) -> Markup:
+    """Return the dot of a value."""
+    return Markup('<circle class="pt" cx="{}" cy="{}" r="5"/>').format(x, MIDDLE)
 
 
 def whisker(
@@ -56,27 +72,22 @@ def whisker(
     `reference` is a dashed line (the value over all samples), `before` a hollow diamond (a baseline's value); `faint`
     greys what rests on few samples.
     """
-    parts = [_line("ax", _x(0, 1), _x(1, 1), _MIDDLE, _MIDDLE)]
-    parts += [_line("tk", _x(at, 1), _x(at, 1), 7, 15) for at in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    parts = [line("ax", _x(0, 1), _x(1, 1), MIDDLE, MIDDLE)]
+    parts += [line("tk", _x(at, 1), _x(at, 1), 7, 15) for at in (0.0, 0.25, 0.5, 0.75, 1.0)]
     if reference is not None:
-        parts.append(_line("rf", _x(reference, top), _x(reference, top), 1, _HEIGHT - 1))
+        parts.append(line("rf", _x(reference, top), _x(reference, top), 1, HEIGHT - 1))
     if low is not None and high is not None:
-        start, end = _x(low, top), _x(high, top)
-        parts += [
-            _line("ci", start, end, _MIDDLE, _MIDDLE),
-            _line("ci", start, start, 6, 16),
-            _line("ci", end, end, 6, 16),
-        ]
+        parts += ends(_x(low, top), _x(high, top))
     if before is not None:
         # A path has no percentages: the nested element carries the place.
         parts.append(
             Markup(
                 '<svg class="bf" x="{}" y="{}" width="1" height="1"><path d="M0-5 5 0 0 5-5 0Z"/></svg>'
-            ).format(_x(before, top), _MIDDLE)
+            ).format(_x(before, top), MIDDLE)
         )
     if value is not None:
-        parts.append(Markup('<circle class="pt" cx="{}" cy="{}" r="5"/>').format(_x(value, top), _MIDDLE))
-    return _svg("wh faint" if faint else "wh", title, description, parts)
+        parts.append(dot(_x(value, top)))
+    return drawing("wh faint" if faint else "wh", title, description, parts)
 
 
 def bar(value: float, top: float, *, title: str, description: str) -> Markup:
@@ -86,4 +97,4 @@ def bar(value: float, top: float, *, title: str, description: str) -> Markup:
         Markup('<rect class="bg" x="0" y="6" width="100%" height="10" rx="2"/>'),
         Markup('<rect class="br" x="0" y="6" width="{}%" height="10" rx="2"/>').format(f"{share:.2f}"),
     ]
-    return _svg("bar", title, description, parts)
+    return drawing("bar", title, description, parts)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from harness.report import sweep_wording as wording
 from harness.report import text
-from harness.report.page import asset, page_environment, policy_source
+from harness.report.page import asset, page_environment, policy
 from harness.report.sweep_svg import NARROW, WIDE, sweep_svg
 from harness.training.sweep_result import Sweep
 
@@ -21,7 +21,6 @@ def render_sweep_html(sweep: Sweep) -> str:
     """
     style = "".join(asset(name) for name in ("scorecard.css", "curves.css", "diagnosis.css", "sweep.css"))
     filters: dict[str, Callable[..., Any]] = {
-        "one_line": text.one_line,
         "loss": wording.loss_text,
         "perplexity": wording.perplexity_text,
     }
@@ -54,9 +53,7 @@ def render_sweep_html(sweep: Sweep) -> str:
             wide=sweep_svg(sweep, width=WIDE, ident="wide"),
             narrow=sweep_svg(sweep, width=NARROW, ident="narrow"),
             style=Markup(style),
-            csp=Markup(
-                f"default-src 'none'; style-src {policy_source(style)}; img-src data:; base-uri 'none'; form-action 'none'"
-            ),
+            csp=Markup(policy(style)),
         )
     )
 

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from harness.report.plot import LEFT, RIGHT, Line, Panel, Scale, label, segment, text_width, tick_text, ticks
+from harness.report.plot import (
+    LEFT,
+    RIGHT,
+    Line,
+    Panel,
+    Scale,
+    label,
+    picture,
+    segment,
+    text_width,
+    tick_text,
+    ticks,
+)
 from harness.report.sweep_wording import rate_interval, rate_value, verdict
-from harness.report.text import one_line, visible
+from harness.report.text import one_line
 from harness.training.sweep_result import Column, Row, Sweep
 
 WIDE, NARROW = 960, 380
@@ -43,16 +55,13 @@ def sweep_svg(sweep: Sweep, *, width: int = WIDE, ident: str = "sweep") -> Marku
         _mark_name(mark, across, first.end - 8 - place * _MARK, width) for place, mark in enumerate(marks)
     ]
     said = verdict(sweep)
-    return Markup(
-        '<svg class="curves" role="img" viewBox="0 0 {w} {h}" width="{w}" height="{h}" aria-labelledby="{i}-t {i}-d" '
-        'xmlns="http://www.w3.org/2000/svg"><title id="{i}-t">{title}</title><desc id="{i}-d">{desc}</desc>{parts}</svg>'
-    ).format(
-        w=width,
-        h=f"{bottom + _AXIS:.0f}",
-        i=ident,
-        title=escape(visible(f"{said.word}: {said.sentence}")),
-        desc=escape(visible(_described(sweep))),
-        parts=Markup("").join(parts),
+    return picture(
+        parts,
+        width=width,
+        height=bottom + _AXIS,
+        ident=ident,
+        title=f"{said.word}: {said.sentence}",
+        description=_described(sweep),
     )
 
 

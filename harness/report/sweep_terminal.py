@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from harness.report import sweep_wording as wording
-from harness.report.text import one_line, visible
+from harness.report.pen import VERDICT_STYLES, Pen
+from harness.report.text import one_line
 from harness.training.sweep_result import Row, Sweep
 
 _WIDE = 126
-_ASCII = {"\u00a0": " ", "–": "-", "…": "...", "★": "*"}
-_STYLES = {"good": "bold green", "bad": "bold red", "unsure": "bold yellow"}
-
-
-class _Pen:
-    """Writes what the terminal's encoding can hold."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._plain = not console.encoding.lower().startswith("utf")
-
-    def text(self, value: str, style: str = "") -> Text:
-        shown = visible(value)
-        if self._plain:
-            for wide, narrow in _ASCII.items():
-                shown = shown.replace(wide, narrow)
-            shown = shown.encode(self._console.encoding, "backslashreplace").decode(self._console.encoding)
-        return Text(shown, style=style)
-
-    def line(self, value: str, style: str = "") -> None:
-        """Print a paragraph, folded on a terminal only."""
-        if self._console.is_terminal:
-            self._console.print(Padding(self.text(value, style), (0, 0)))
-        else:
-            self._console.print(self.text(value, style), soft_wrap=True)
+_ASCII = {"★": "*"}
 
 
 def render_sweep(sweep: Sweep, console: Console) -> None:
     """Print the sweep. Raises ValueError for one without a choice."""
-    pen, said = _Pen(console), wording.verdict(sweep)
+    pen, said = Pen(console, _ASCII), wording.verdict(sweep)
     tables = (
         [_table(sweep, pen, losses=True, rates=True)]
         if console.width >= _WIDE
@@ -50,7 +26,7 @@ def render_sweep(sweep: Sweep, console: Console) -> None:
     for table in tables:
         console.print(table)
     console.print()
-    pen.line(f"{said.word}. {said.sentence}", _STYLES[said.tone])
+    pen.line(f"{said.word}. {said.sentence}", VERDICT_STYLES[said.tone])
     tested = wording.test_sentence(sweep)
     if tested:
         pen.line(tested)
@@ -60,7 +36,7 @@ def render_sweep(sweep: Sweep, console: Console) -> None:
         pen.line(f"Look: {sentence}", "yellow")
 
 
-def _table(sweep: Sweep, pen: _Pen, *, losses: bool, rates: bool) -> Table:
+def _table(sweep: Sweep, pen: Pen, *, losses: bool, rates: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("checkpoint", no_wrap=True, overflow="fold")
     if losses:
@@ -79,7 +55,7 @@ def _table(sweep: Sweep, pen: _Pen, *, losses: bool, rates: bool) -> Table:
     return table
 
 
-def _cells(row: Row, sweep: Sweep, pen: _Pen, *, losses: bool, rates: bool) -> list[Text]:
+def _cells(row: Row, sweep: Sweep, pen: Pen, *, losses: bool, rates: bool) -> list[Text]:
     chosen = sweep.choice is not None and row.name == sweep.choice.chosen
     style = "bold" if chosen else ""
     cells = [pen.text(("★ " if chosen else "") + one_line(row.name, 40), style)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -12,7 +11,8 @@ from rich.text import Text
 
 from harness.report.measures import Estimate
 from harness.report.model import Kind, Scorecard, build_scorecard
-from harness.report.text import count, one_line, percent, plural, visible
+from harness.report.pen import Pen
+from harness.report.text import count, one_line, percent, plural
 from harness.report.wording import estimate_interval, estimate_value
 
 _WIDTH = 21
@@ -30,24 +30,6 @@ def _whisker(estimate: Estimate, plain: bool) -> str:
             cells[at] = bar
     cells[round(estimate.value * (_WIDTH - 1))] = dot
     return "".join(cells)
-
-
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """Writes what the terminal's encoding can hold (a Windows console may know no Unicode at all)."""
-
-    encoding: str
-
-    @property
-    def plain(self) -> bool:
-        return not self.encoding.lower().startswith("utf")
-
-    def text(self, value: str, style: str = "") -> Text:
-        shown = visible(value)
-        if self.plain:
-            shown = shown.replace("\u00a0", " ").replace("–", "-").replace("…", "...")
-            shown = shown.encode(self.encoding, "backslashreplace").decode(self.encoding)
-        return Text(shown, style=style)
 
 
 TONES = {
@@ -125,7 +107,7 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
     Takes a scorecard, or a stored summary where nothing else is at hand (no sample is looked at then).
     """
     card = scorecard if isinstance(scorecard, Scorecard) else build_scorecard({}, scorecard, ())
-    pen, counts = Pen(console.encoding), card.counts
+    pen, counts = Pen(console), card.counts
     word = Text(f" {card.verdict.word} ", style=f"bold {TONES[card.verdict.tone]}")
     lines: list[RenderableType] = [
         Text.assemble(word, " ", pen.text(one_line(card.title, 400))),

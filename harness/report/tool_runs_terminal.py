@@ -7,14 +7,15 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report import tool_runs_words as say
+from harness.report.pen import Pen
 from harness.report.scenario_panel import PanelTable
-from harness.report.terminal import TONES, Pen
+from harness.report.terminal import TONES
 from harness.run.tool_runs import ToolRuns
 
 
 def render_tool_runs(runs: ToolRuns, console: Console) -> None:
     """Print, for each run and character, the verdict, the tax with its parts, and the four cells."""
-    pen = Pen(console.encoding)
+    pen = Pen(console)
     lines: list[RenderableType] = []
     if not runs.validated:
         why = "; ".join(runs.why_not) or "no reason is recorded"

@@ -76,19 +76,18 @@ def training_panel(training: Training | None) -> TrainingPanel | None:
         return None
     diagnosis = training.diagnosis
     word, sentence = verdict_text(diagnosis, "en") if diagnosis else ("", "")
-    shown = (
-        [finding_text(one, diagnosis, "en") for one in diagnosis.findings[:MAX_FINDINGS]] if diagnosis else []
+    findings = (
+        [(one.severity, finding_text(one, diagnosis, "en")) for one in diagnosis.findings[:MAX_FINDINGS]]
+        if diagnosis
+        else []
     )
-    severities = [one.severity for one in diagnosis.findings[:MAX_FINDINGS]] if diagnosis else []
     return TrainingPanel(
         facts=_facts(training),
         diagnosis=diagnosis,
         word=word,
         sentence=sentence,
         best=best_text(diagnosis.best, diagnosis, "en") if diagnosis and diagnosis.best else "",
-        findings=tuple(
-            (severity, one.title, one.because) for severity, one in zip(severities, shown, strict=True)
-        ),
+        findings=tuple((severity, words.title, words.because) for severity, words in findings),
         sweep=_sweep(training),
         problems=training.problems,
     )

@@ -42,6 +42,12 @@ def value_text(value: float | None, ratio: bool) -> str:
     return percent(value) if ratio else f"{value:.3g}"
 
 
+def together(limit: str) -> str:
+    """Return one of `limits` as it holds where several runs are held against one."""
+    scores = "over all headline scores"
+    return limit.replace(scores, f"{scores} of all runs") if limit == COMPARED else limit
+
+
 def limits(header: Mapping[str, Any], headline: Sequence[Metric], *, compared: bool) -> tuple[str, ...]:
     """Return what the numbers do not say: the suite's own words, then what holds for every scorecard."""
     suite = mapping(header.get("suite"))

@@ -22,11 +22,16 @@ def last_part(name: Any) -> str:
     return parts[-1] if parts else str(name)
 
 
+def suite_name(header: Mapping[str, Any]) -> str:
+    """Return the suite with its version: "tool_calling 1.0.0"; empty where neither is known."""
+    suite = mapping(header.get("suite"))
+    return " ".join(str(suite[key]) for key in ("name", "version") if suite.get(key))
+
+
 def run_title(header: Mapping[str, Any]) -> str:
     """Return what was run on what: "tool_calling 1.0.0 on smollm2-135m with adapter structural"."""
-    suite, engine = mapping(header.get("suite")), mapping(header.get("engine"))
-    name = " ".join(str(suite[key]) for key in ("name", "version") if suite.get(key)) or "Unknown suite"
-    text = f"{name} on {engine.get('model') or 'an unknown model'}"
+    engine = mapping(header.get("engine"))
+    text = f"{suite_name(header) or 'Unknown suite'} on {engine.get('model') or 'an unknown model'}"
     return f"{text} with adapter {last_part(engine['adapter'])}" if engine.get("adapter") else text
 
 
@@ -72,16 +77,21 @@ def bare_p(p: float | None) -> str:
     return p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0") or "–"
 
 
-def evidence(change: Change) -> str:
+def uncertainty(change: Change) -> str:
     """Return "95 % interval +4.0 to +20.0, p = 0.012, n = 174"."""
     shown = interval(change)
     parts = ["no interval: too few independent samples" if shown == "–" else f"95\u00a0% interval {shown}"]
     p = p_value(change.adjusted if change.adjusted is not None else change.p)
     parts += [p] if p else []
     parts.append(f"n\u00a0=\u00a0{change.n:,}")
-    if change.noise is not None:
-        parts.append(f"noise {amount(change.noise, change.share, signed=False)}")
     return ", ".join(parts)
+
+
+def evidence(change: Change) -> str:
+    """Return the uncertainty, and the noise floor where there is one: "..., n = 174, noise 2.0 points"."""
+    if change.noise is None:
+        return uncertainty(change)
+    return f"{uncertainty(change)}, noise {amount(change.noise, change.share, signed=False)}"
 
 
 def standing(change: Change) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from harness.errors import IncompleteRun, RunFolderError, UsageError
 from harness.log import schema
 from harness.log.reader import RunFolder
+from harness.log.score_counts import damaged_scores, score_difference
+from harness.run.scored_with import header_as_scored, versions_by_metric
 
 PROMPT_PARTS = {
     "template_sha256": "the chat template",
@@ -28,8 +30,10 @@ def check_comparable(
     """Return the headers of runs that measured the same thing; the first is the reference.
 
     Models, adapters, numbers (dtype, quantisation) and sampling may differ: they are what is compared. With another
-    model its own chat template may differ as well, but not the persona's system prompt; with `across_prompts` all may. Raises UsageError for fewer than two runs or one named twice,
-    RunFolderError for another suite, version, data set or prompt, IncompleteRun for a run that is not finished.
+    model its own chat template may differ as well, but not the persona's system prompt; with `across_prompts` all may.
+    Raises UsageError for fewer than two runs or one named twice, RunFolderError for another suite, version, data set,
+    metric version or prompt and for scores that are not those that the summary counts, IncompleteRun for a run that is
+    not finished.
     """
     if len(runs) < 2:
         raise UsageError("a comparison needs two runs or more", remedy="Name the reference first.")
@@ -38,10 +42,12 @@ def check_comparable(
     if not allow_incomplete:
         for run, header in zip(runs, headers, strict=True):
             _check_complete(run, header)
-    for run, header in zip(runs[1:], headers[1:], strict=True):
-        _check_same_suite(runs[0].path, headers[0], run.path, header)
+    scored = [_as_scored(run, header) for run, header in zip(runs, headers, strict=True)]
+    for run, header in zip(runs[1:], scored[1:], strict=True):
+        _check_same_suite(runs[0].path, scored[0], run.path, header)
+        _check_same_metrics(runs[0].path, scored[0], run.path, header)
         if not across_prompts:
-            _check_same_prompt(runs[0].path, headers[0], run.path, header)
+            _check_same_prompt(runs[0].path, scored[0], run.path, header)
     return headers
 
 
@@ -52,8 +58,11 @@ def same_model(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def is_complete(run: RunFolder, header: Mapping[str, Any]) -> bool:
-    """Return whether every planned sample has an answer without error. Raises RunFolderError for an unscored run."""
-    return header.get("status") == "complete" and summary_of(run).get("status") == "complete"
+    """Return whether every planned sample has a score, and its answer no error. Raises RunFolderError for an unscored run."""
+    if header.get("status") != "complete":
+        return False
+    summary = summary_of(run)
+    return summary.get("status") == "complete" and score_difference(run.path, summary) is None
 
 
 def summary_of(run: RunFolder) -> dict[str, Any]:
@@ -63,6 +72,12 @@ def summary_of(run: RunFolder) -> dict[str, Any]:
             "this run was never scored", where=run.path, remedy=f"Score it: harness score {run.path}"
         )
     return run.summary()
+
+
+def _as_scored(run: RunFolder, header: dict[str, Any]) -> dict[str, Any]:
+    if not (run.path / schema.SUMMARY).is_file():
+        return header
+    return header_as_scored(header, run.summary())
 
 
 def _check_distinct(runs: Sequence[RunFolder], headers: Sequence[Mapping[str, Any]]) -> None:
@@ -87,7 +102,10 @@ def _check_complete(run: RunFolder, header: Mapping[str, Any]) -> None:
     if is_complete(run, header):
         return
     scored = (run.path / schema.SUMMARY).is_file()
-    counts = run.summary().get("counts") if scored else None
+    summary = run.summary() if scored else {}
+    if header.get("status") == summary.get("status") == "complete":
+        raise damaged_scores(run.path, score_difference(run.path, summary) or "")
+    counts = summary.get("counts")
     errors = counts.get("errors") if isinstance(counts, dict) else 0
     why = f" ({errors} generations failed)" if isinstance(errors, int) and errors else ""
     status = header.get("status") if header.get("status") != "complete" else "incomplete"
@@ -119,6 +137,20 @@ def _check_same_suite(reference: Path, one: Mapping[str, Any], path: Path, other
         where=path,
         remedy=f"Run both on the same suite and data, then compare; the reference is {reference}.",
     )
+
+
+def _check_same_metrics(
+    reference: Path, one: Mapping[str, Any], path: Path, other: Mapping[str, Any]
+) -> None:
+    versions = [versions_by_metric(header) for header in (one, other)]
+    for name in versions[0].keys() & versions[1].keys():
+        before, after = (known[name] for known in versions)
+        if before != after:
+            raise RunFolderError(
+                f"the two runs were scored with different versions of the metric {name}: {before} and {after}",
+                where=path,
+                remedy=f"Score both again: harness score {reference}, harness score {path}",
+            )
 
 
 def _check_same_prompt(reference: Path, one: Mapping[str, Any], path: Path, other: Mapping[str, Any]) -> None:

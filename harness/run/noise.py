@@ -12,8 +12,8 @@ from typing import Any, Literal
 from harness.engine.base import Engine
 from harness.errors import RunFolderError, UsageError
 from harness.log import schema
-from harness.log.files import read_json
 from harness.log.reader import RunFolder, iter_lines
+from harness.run.find_runs import runs_of_plan
 from harness.run.noise_file import NoiseFile, about, unlike
 from harness.run.paired_runs import pair_runs, ratios
 from harness.run.plan import RunPlan
@@ -100,15 +100,8 @@ def _with_seed(suite: Suite, seed: int) -> Suite:
 
 def earlier_run(parent: Path, plan: RunPlan, variant: Variant) -> Path | None:
     """Return a run under `parent` that an interrupted measurement left for this plan and variant, the latest, or None."""
-    fields = plan.fields()
-    for header in sorted(parent.glob(f"*/{schema.RUN}"), reverse=True):
-        try:
-            found = read_json(header)
-        except RunFolderError:
-            continue
-        if found.get("plan") == fields and recorded_variant(header.parent) == variant.event:
-            return header.parent
-    return None
+    found = (folder for folder, _ in runs_of_plan(parent, plan) if recorded_variant(folder) == variant.event)
+    return next(found, None)
 
 
 def recorded_variant(run: Path) -> dict[str, Any] | None:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import RunFolderError, UsageError
+from harness.errors import UsageError
 from harness.log import schema
 from harness.log.files import read_json
 from harness.log.reader import Generations
-from harness.run.execute import Progress, execute, open_folder
-from harness.run.metrics import metric_versions, metrics_of
+from harness.run.execute import execute, open_folder
+from harness.run.find_runs import runs_of_plan
+from harness.run.metrics import metrics_of
 from harness.run.plan import RunPlan
 from harness.run.score_run import score_run
-from harness.run.session import BASE, SessionRequest, open_session
+from harness.run.scored_with import header_as_scored, scored_with
+from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest, open_session
 from harness.suite.load import Suite
 from harness.suite.select import Selection
 from harness.types import Generation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Obtained:
-    """A scored run folder, and whether it was there already."""
-
-    path: Path
-    reused: bool
 
 
 class Silent:
@@ -40,10 +34,8 @@ class Silent:
         """Do nothing."""
 
 
-def obtain_run(
-    suite: Suite, request: SessionRequest, parent: Path, argv: list[str], progress: Progress | None = None
-) -> Obtained:
-    """Return a run of the whole suite by one model and at most one adapter, from `parent` or made in it and scored.
+def obtain_run(suite: Suite, request: SessionRequest, parent: Path, argv: list[str]) -> Path:
+    """Return a scored run of the whole suite by one model and at most one adapter: a folder of `parent`, or made there.
 
     Taken is the latest run of an equal plan that is complete and was scored by the metrics of today; of any other run
     of an equal plan (interrupted, with errors, scored otherwise) the finished answers are taken over. A request without
@@ -56,18 +48,18 @@ def obtain_run(
         plan = next(session.plans(Selection(limit=None, tags={})))
         earlier = _earlier(parent, plan)
         if earlier is not None and _usable(earlier, suite):
-            return Obtained(path=earlier, reused=True)
+            return earlier
         reused = Generations(earlier) if earlier is not None else None
         with open_folder(plan, None, parent, argv) as writer:
             try:
-                execute(plan, session.engine, writer, progress or Silent(), reused)
+                execute(plan, session.engine, writer, Silent(), reused)
             finally:
                 for kind, detail in events:
                     writer.event(kind, detail)
                 if reused is not None:
                     reused.close()
             score_run(writer.folder, suite)
-    return Obtained(path=writer.folder, reused=False)
+    return writer.folder
 
 
 def one_target(suite: Suite, request: SessionRequest) -> SessionRequest:
@@ -76,40 +68,26 @@ def one_target(suite: Suite, request: SessionRequest) -> SessionRequest:
     Raises UsageError where the suite has several adapters and the request names none of them.
     """
     own = suite.spec.models.adapters
-    if request.adapters or not own or request.model is not None or request.engine in ("scripted", "replay"):
-        adapters = request.adapters
-        if not adapters and request.engine not in ("scripted", "replay"):
-            adapters = (BASE,)
-    elif len(own) > 1:
+    if request.adapters or request.engine in WITHOUT_MODEL:
+        return request
+    if not own or request.model is not None:
+        return replace(request, adapters=(BASE,))
+    if len(own) > 1:
         raise UsageError(
             f"this suite has {len(own)} adapters, and one run is of one of them",
             where=suite.folder / "suite.yaml",
             remedy="Name one with --harness-adapter, or as target.adapter in the gate file.",
         )
-    else:
-        adapters = (str((suite.folder / own[0]).resolve()),)
-    return SessionRequest(
-        engine=request.engine,
-        model=request.model,
-        adapters=adapters,
-        dtype=request.dtype,
-        quantization=request.quantization,
-        options=request.options,
-    )
+    return replace(request, adapters=(str((suite.folder / own[0]).resolve()),))
 
 
 def _earlier(parent: Path, plan: RunPlan) -> Path | None:
     """Return the latest run of an equal plan, a complete one first, or None."""
-    fields = plan.fields()
-    found: list[tuple[bool, str, Path]] = []
-    for header in parent.glob(f"*/{schema.RUN}"):
-        try:
-            stored = read_json(header)
-        except RunFolderError:
-            continue
-        if stored.get("plan") == fields and (header.parent / schema.GENERATIONS).is_file():
-            complete = stored.get("status") == "complete"
-            found.append((complete, str(stored.get("started_at")), header.parent))
+    found = [
+        (header.get("status") == "complete", str(header.get("started_at")), folder)
+        for folder, header in runs_of_plan(parent, plan)
+        if (folder / schema.GENERATIONS).is_file()
+    ]
     return max(found)[2] if found else None
 
 
@@ -117,10 +95,8 @@ def _usable(folder: Path, suite: Suite) -> bool:
     """True if the run is complete and its scores are those that would be made today."""
     header = read_json(folder / schema.RUN)
     scored = (folder / schema.SUMMARY).is_file() and (folder / schema.SCORES).is_file()
-    about = header.get("suite")
-    versions = about.get("metric_versions") if isinstance(about, dict) else None
-    return (
-        scored
-        and header.get("status") == "complete"
-        and versions == metric_versions(suite, metrics_of(suite))
-    )
+    if not scored or header.get("status") != "complete" or not isinstance(header.get("suite"), dict):
+        return False
+    about = header_as_scored(header, read_json(folder / schema.SUMMARY))["suite"]
+    today = scored_with(suite, metrics_of(suite))
+    return {key: about.get(key) for key in today} == today

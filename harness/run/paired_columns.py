@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from harness.errors import RunFolderError
 from harness.log import schema
 from harness.log.reader import Line, RunFolder, iter_lines
+from harness.score.aggregate import cluster_label
 
 SCORED, UNSCORED, ERROR = 0, 1, 2
 _STATUS = {"scored": SCORED, "unscored": UNSCORED, "error": ERROR}
@@ -124,9 +125,7 @@ def read_scores(run: RunFolder, measures: Sequence[str], verdicts: Verdicts) -> 
             judged = record.get("correct")
             correct.append(int(judged) if isinstance(judged, bool) else -1)
             codes.append(verdicts.code(record.get("verdict")))
-            cluster = record.get("cluster")
-            # A prefix keeps a cluster that is named like some sample apart from that sample's own.
-            clusters.append(digest(f"c {cluster}" if cluster else f"i {sample}"))
+            clusters.append(digest(cluster_label(record.get("cluster"), sample)))
             parts.add(_parts(record.get("measures"), measures))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _damaged("a score", path, line, error) from None

@@ -20,6 +20,7 @@ from harness.registry import Registry
 from harness.run.metrics import metrics_of
 from harness.run.persona_facts import PersonaFacts
 from harness.run.scenario_facts import ScenarioFacts
+from harness.run.scored_with import SCORED_WITH, scored_with
 from harness.run.summary import Summary
 from harness.score.score_sample import score_sample
 from harness.suite.load import Suite, load_suite
@@ -58,7 +59,7 @@ def score_run(folder: Path, suite: Suite | None = None) -> dict[str, Any]:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise storage_error(folder / schema.SCORES, error) from error
-    finished = summary.finish(header)
+    finished = {**summary.finish(header), SCORED_WITH: scored_with(suite, metrics)}
     write_json_atomically(folder / schema.SUMMARY, finished)
     return finished
 

@@ -30,6 +30,9 @@ from harness.types import Generation, Prompt, Sampling
 BASE = "base"
 """What `--adapter base` means: the model without any adapter."""
 
+WITHOUT_MODEL = ("scripted", "replay")
+"""Engines that answer without a model, and so without adapters."""
+
 Event = Callable[[str, Mapping[str, Any]], None]
 
 

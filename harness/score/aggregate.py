@@ -24,6 +24,14 @@ def group_name(slice_name: str, value: str) -> str:
     return f"{slice_name}={value}"
 
 
+def cluster_label(cluster: object, sample_id: object) -> str:
+    """Return a text that samples of one cluster share; a sample without a cluster is alone in its own.
+
+    A prefix keeps a cluster that is named like some sample apart from that sample's own.
+    """
+    return f"c {cluster}" if cluster else f"i {sample_id}"
+
+
 class _Labels:
     """One label a sample, kept as a number."""
 
@@ -71,8 +79,7 @@ class Accumulator:
             self._pack()
         for name, labels in self._slices.items():
             labels.append((tags or {}).get(name, UNTAGGED))
-        # A prefix keeps a cluster that is named like some sample's id apart from that sample's own.
-        self._clusters.append(_digest(f"c {cluster}" if cluster else f"i {score.sample_id}"))
+        self._clusters.append(_digest(cluster_label(cluster, score.sample_id)))
         self._count += 1
 
     def _pack(self) -> None:

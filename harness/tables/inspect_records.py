@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from harness.errors import RunFolderError
+from harness.log import schema
 from harness.log.reader import RunFolder
 from harness.tables.columns import METRICS, SAMPLES, Row, Value
+from harness.tables.values import value_at
 
 LOG_VERSION = 2
 CORRECT = "correct"
@@ -45,7 +47,7 @@ def eval_spec(run: RunFolder, header: Mapping[str, Any]) -> Json:
         },
         "model": model_of(header),
         "config": {"epochs": max(1, header["repeats"])},
-        "packages": {"persona-harness": str(_at(header, "env.packages.persona-harness") or "unknown")},
+        "packages": {"persona-harness": str(value_at(header, "env.packages.persona-harness") or "unknown")},
         "metadata": {
             "adapter": engine.get("adapter"),
             "adapter_fingerprint": engine.get("adapter_fingerprint"),
@@ -96,7 +98,7 @@ def time_of(run: RunFolder, header: Mapping[str, Any], key: str) -> str:
     except ValueError:
         found = None
     if found is None:
-        raise RunFolderError(f"its {key} is no time", where=run.path / "run.json")
+        raise RunFolderError(f"its {key} is no time", where=run.path / schema.RUN)
     return found.isoformat()
 
 
@@ -223,9 +225,3 @@ def results(metrics: Iterator[Row], *, total: int, completed: int, judged: int, 
             }
         )
     return {"total_samples": total, "completed_samples": completed, "scores": scores}
-
-
-def _at(source: Any, path: str) -> Any:
-    for part in path.split("."):
-        source = source.get(part) if isinstance(source, dict) else None
-    return source

@@ -11,7 +11,7 @@ from harness.log import schema
 from harness.log.files import read_json
 from harness.log.reader import Generations, Line, RunFolder, iter_lines
 from harness.tables.columns import METRICS, RUNS, Row, Value
-from harness.tables.values import json_text, number, text, whole, yes_no
+from harness.tables.values import json_text, number, text, value_at, whole, yes_no
 
 Record = Mapping[str, Any]
 _NOTHING: dict[str, Any] = {}
@@ -62,7 +62,7 @@ def run_row(folder: Path, name: str) -> Row:
     ):
         for column, path in fields.items():
             try:
-                cells[column] = _cell(RUNS[column], _at(source, path), path)
+                cells[column] = _cell(RUNS[column], value_at(source, path), path)
             except ValueError as error:
                 raise RunFolderError(str(error), where=folder / file) from None
     try:
@@ -215,12 +215,6 @@ def _cell(kind: str, value: Any, name: str) -> Value:
     if kind == "text":
         return text(value)
     return {"whole": whole, "number": number, "yes_no": yes_no}[kind](value, name)
-
-
-def _at(source: Any, path: str) -> Any:
-    for part in path.split("."):
-        source = source.get(part) if isinstance(source, dict) else None
-    return source
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -12,6 +12,13 @@ _LARGEST = 2**63
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
+def value_at(record: Any, path: str) -> Any:
+    """Return what stands at "key.key" in nested objects, None where anything on the way is missing or no object."""
+    for part in path.split("."):
+        record = record.get(part) if isinstance(record, dict) else None
+    return record
+
+
 def text(value: Any) -> str | None:
     """Return a string as it is, anything else but None as JSON.
 

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WITHOUT_MODEL = ("scripted", "replay")
 _PATH_OPTIONS = {"scripted": "script", "replay": "from"}
 
 
@@ -45,22 +45,34 @@ class GatedRuns:
     shared: Path | None = None
     _runs: dict[str, Path | HarnessError] = field(default_factory=dict)
     _reports: dict[Path, GateReport | HarnessError] = field(default_factory=dict)
+    _run_of_file: dict[Path, Path] = field(default_factory=dict)
 
     def report(self, path: Path) -> GateReport:
         """Return the results of a gate file, all of its gates decided together. Raises HarnessError.
 
-        The other gate files of the suite are evaluated too; gates.json and the scorecard in the run folder show them all.
+        The suite's other gate files that are of the same run are evaluated too; gates.json and the scorecard in the run
+        folder show them all, also those that cannot be evaluated.
         """
         if path not in self._reports:
-            from harness.gate.load import SUFFIX
+            from harness.gate.load import gate_paths_of
 
-            for file in sorted({path, *path.parent.glob(f"*{SUFFIX}")}):
-                if file not in self._reports:
-                    self._reports[file] = _outcome(lambda file=file: self._evaluated(file))  # type: ignore[misc]
-            done = [one for file, one in sorted(self._reports.items()) if not isinstance(one, HarnessError)]
-            for run in {one.run for one in done if Path(one.file).parent == path.parent}:
-                self._show(Path(run), [one for one in done if one.run == run])
+            mine = self._key(path)
+            for file in sorted({path, *gate_paths_of(path.parent)}):
+                if file not in self._reports and (file == path or self._key(file) in (mine, None)):
+                    self._reports[file] = _outcome(partial(self._evaluated, file))
+            if (run := self._run_of_file.get(path)) is not None:
+                self._show(run, self._reports_on(run, path.parent))
         return _value(self._reports[path])
+
+    def _reports_on(self, run: Path, suite: Path) -> list[GateReport]:
+        """Return the reports of a suite's gate files on a run; a file that cannot be read might have been of any run."""
+        from harness.gate.result import not_evaluated
+
+        return [
+            not_evaluated(run, file, found) if isinstance(found, HarnessError) else found
+            for file, found in sorted(self._reports.items())
+            if file.parent == suite and self._run_of_file.get(file, run) == run
+        ]
 
     def _show(self, run: Path, reports: list[GateReport]) -> None:
         """Leave results in the run folder, in one process of the session; warn of a folder that cannot be written."""
@@ -87,26 +99,43 @@ class GatedRuns:
         if self.options.runs:
             return self._named(suite)
         request = self._request(target, base)
-        key = _digest([str(suite.resolve()), {**asdict(request), "options": dict(request.options)}])
+        key = _key_of(suite, request)
         if key not in self._runs:
             self._runs[key] = _outcome(lambda: self._obtained(key, suite, request))
         return _value(self._runs[key])
+
+    def _key(self, path: Path) -> str | None:
+        """Return what tells the run of a gate file from others of its suite, None for a file that cannot be read."""
+        from harness.gate.load import load_gate_file
+
+        try:
+            target = load_gate_file(path).spec.target
+        except HarnessError:
+            return None
+        return "" if self.options.runs else _key_of(path.parent, self._request(target, path.parent))
 
     def run_of_suite(self, suite: Path) -> Path:
         """Return the run folder of a suite by the target that its gate files share. Raises HarnessError."""
         from harness.gate.load import SUFFIX, load_gate_file
         from harness.gate.schema import Target
 
-        targets = [load_gate_file(path).spec.target for path in sorted(suite.glob(f"*{SUFFIX}"))]
-        same = bool(targets) and all(target == targets[0] for target in targets)
-        return self.run_of(suite, targets[0] if same else Target(), suite)
+        files = [load_gate_file(path) for path in sorted(suite.glob(f"*{SUFFIX}"))]
+        targets = [file.spec.target for file in files]
+        if not self.options.runs and len({_key_of(suite, self._request(one, suite)) for one in targets}) > 1:
+            raise UsageError(
+                f"these gate files have different targets: {', '.join(file.path.name for file in files)}",
+                where=suite,
+                remedy="Name the run with --harness-run, or what is measured with --harness-model or --harness-adapter.",
+            )
+        return self.run_of(suite, targets[0] if targets else Target(), suite)
 
     def _evaluated(self, path: Path) -> GateReport:
         from harness.gate.evaluate import evaluate
         from harness.gate.load import load_gate_file
 
         file: GateFile = load_gate_file(path)
-        return evaluate(self.run_of(path.parent, file.spec.target, path.parent), file)
+        run = self._run_of_file[path] = self.run_of(path.parent, file.spec.target, path.parent)
+        return evaluate(run, file)
 
     def _named(self, suite: Path) -> Path:
         from harness.log.reader import RunFolder
@@ -126,13 +155,13 @@ class GatedRuns:
         return found[0]
 
     def _request(self, target: Target, base: Path) -> SessionRequest:
-        from harness.run.session import BASE, SessionRequest
+        from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest
 
         def local(name: str) -> str:
             return str((base / name).resolve())
 
         named = self.options.model is not None or self.options.adapter is not None
-        engine = "hf" if named and target.engine in _WITHOUT_MODEL else target.engine
+        engine = "hf" if named and target.engine in WITHOUT_MODEL else target.engine
         options = dict(target.options) if engine == target.engine else {}
         if (option := _PATH_OPTIONS.get(engine, "")) in options:
             options[option] = local(options[option])
@@ -180,7 +209,7 @@ class GatedRuns:
         # A test session loads torch without the command line, which sets the same.
         set_waiting()
         try:
-            return obtain_run(load_suite(str(suite)), request, self.options.out, list(self.options.argv)).path
+            return obtain_run(load_suite(str(suite)), request, self.options.out, list(self.options.argv))
         except Interrupted:
             raise KeyboardInterrupt from None
 
@@ -197,6 +226,10 @@ def _value(found: T | HarnessError) -> T:
         # Without what an earlier test left in it.
         raise found.with_traceback(None)
     return found
+
+
+def _key_of(suite: Path, request: SessionRequest) -> str:
+    return _digest([str(suite.resolve()), {**asdict(request), "options": dict(request.options)}])
 
 
 def _digest(parts: list[Any]) -> str:

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from harness.testing.gated_runs import GatedRuns
 
 _SUFFIX = ".gate.yaml"
+"""As `harness.gate.load.SUFFIX`, whose module is loaded only where there is a gate file."""
 _SHARED = "harness_shared"
+_EMPTY = "harness_empty"
 _RUN_PROPERTY = "harness_run"
 
 _runs_key = pytest.StashKey["GatedRuns"]()
 _shared_key = pytest.StashKey[Path]()
-_empty_key = pytest.StashKey[list[Path]]()
+_empty_key = pytest.StashKey[set[str]]()
 
 
 class GateFailed(Exception):
@@ -76,6 +78,13 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[_SHARED] = str(node.config.stash[_shared_key])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over which gate files a process of pytest-xdist found empty."""
+    found = getattr(node, "workeroutput", {}).get(_EMPTY, [])
+    node.config.stash.setdefault(_empty_key, set()).update(found)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the folder in common."""
     shared = config.stash.get(_shared_key, None)
@@ -98,14 +107,23 @@ class GateFileCollector(pytest.File):
         from harness.gate.load import load_gate_file
 
         try:
+            self._check_siblings()
             file = load_gate_file(self.path)
         except NothingCollected as error:
-            self.config.stash.setdefault(_empty_key, []).append(self.path)
+            self.config.stash.setdefault(_empty_key, set()).add(str(self.path))
             raise self.CollectError(error.one_message()) from None
         except HarnessError as error:
             raise self.CollectError(error.one_message()) from None
         for name, line in zip((gate.name for gate in file.spec.gates), file.lines, strict=True):
             yield GateItem.from_parent(self, name=name, file=file, line=line)
+
+    def _check_siblings(self) -> None:
+        """Raise SpecError for a gate file in the folder that pytest passes over: a link to nothing."""
+        from harness.gate.load import gate_paths_of, load_gate_file
+
+        for path in gate_paths_of(self.path.parent):
+            if path.is_symlink() and not path.exists():
+                load_gate_file(path)
 
 
 class GateItem(pytest.Item):
@@ -219,7 +237,9 @@ def harness_run(harness_suite: str | Path | None, pytestconfig: pytest.Config) -
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Exit with 5 where the only gate files are empty ones: nothing was collected, and that is no pass."""
-    empty = session.config.stash.get(_empty_key, [])
+    empty = session.config.stash.get(_empty_key, set())
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_EMPTY] = sorted(empty)
     if empty and session.testscollected == 0 and session.testsfailed == len(empty):
         session.exitstatus = EXIT_NOTHING_COLLECTED
 
@@ -233,8 +253,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for key, value in getattr(report, "user_properties", [])
         if key == _RUN_PROPERTY
     }
+    if not runs:
+        return
+    from harness.log import schema
+
     for run in sorted(runs):
         terminalreporter.write_line(f"gated run: {_visible(run)}")
-        page = Path(run) / "scorecard.html"
+        page = Path(run) / schema.SCORECARD
         if page.is_file():
             terminalreporter.write_line(f"scorecard: {_visible(str(page))}")

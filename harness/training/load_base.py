@@ -10,7 +10,7 @@ import torch
 from harness.engine.hf import is_out_of_memory
 from harness.errors import ModelError
 from harness.training.prepare import Prepared
-from harness.training.settings import Device, quantization_config, uses_fsdp
+from harness.training.settings import Device, first_line, quantization_config, uses_fsdp
 
 
 def load_base(prepared: Prepared, device: Device) -> Any:
@@ -34,9 +34,8 @@ def load_base(prepared: Prepared, device: Device) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
         if is_out_of_memory(error):
             raise
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(
-            f"cannot be loaded for training: {reason[:300]}", where=prepared.model.path
+            f"cannot be loaded for training: {first_line(error)}", where=prepared.model.path
         ) from error
     for module in model.modules():
         # In eval mode on a CPU, bitsandbytes repacks 4-bit weights for a kernel that has no gradient, and leaves them

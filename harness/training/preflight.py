@@ -184,8 +184,7 @@ def _names(prepared: Prepared) -> str:
 def _leaks(prepared: Prepared) -> Iterator[PreflightFinding]:
     if prepared.validation is None:
         return
-    train = [normalise(user_text(sample)) for sample in prepared.train.samples]
-    held = [normalise(user_text(sample)) for sample in prepared.validation.samples]
+    held = prepared.validation.samples
     exact = leaked_records(prepared)
     if exact:
         yield PreflightFinding(
@@ -195,11 +194,11 @@ def _leaks(prepared: Prepared) -> Iterator[PreflightFinding]:
             remedy="Remove them from one of the two; `harness data lint` lists them.",
         )
         return
-    train = train[:_CHECKED_TEXTS]
-    texts = [*train, *held]
+    train = prepared.train.samples[:_CHECKED_TEXTS]
+    texts = [normalise(user_text(sample)) for sample in (*train, *held)]
     near = {right for left, right, _ in near_duplicates(texts) if left < len(train) <= right}
     if near:
-        first = prepared.validation.samples[min(near) - len(train)].id
+        first = held[min(near) - len(train)].id
         yield PreflightFinding(
             code="near_duplicates",
             severity="warning",

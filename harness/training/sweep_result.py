@@ -12,7 +12,7 @@ from typing import Any, Literal
 from harness.errors import HarnessError
 from harness.log.reader import RunFolder
 from harness.run.paired_answers import Difference, Part, compare
-from harness.score.aggregate import OVERALL
+from harness.score.aggregate import OVERALL, cluster_label
 from harness.score.base import MeasureInfo
 from harness.suite.load import Suite
 from harness.training.choose_checkpoint import Candidate, Choice
@@ -196,8 +196,7 @@ def candidate_of(target: Target, sweep: Sweep) -> Candidate:
         if score["status"] != "scored":
             continue
         samples.append(f"{score['sample_id']}\0{score['repeat']}")
-        # A prefix keeps a cluster that is named like some sample apart from that sample's own.
-        clusters.append(f"c {score['cluster']}" if score["cluster"] else f"i {score['sample_id']}")
+        clusters.append(cluster_label(score["cluster"], score["sample_id"]))
         for name in names:
             top, bottom = score["measures"].get(name, (0.0, 0.0))
             parts[name].append((top, bottom))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -17,8 +18,6 @@ from harness.testing.tiny_model import make_tiny_adapter
 from harness.types import Prompt
 from tests.engines.conftest import make_prompt, mixed_prompts
 from tests.engines.test_hf import answers, engine, short
-
-Answers = dict[str, tuple[int, ...]]
 
 
 class _Planted(Drafts):
@@ -130,10 +129,7 @@ def test_pieces_are_cut_where_the_logits_would_take_too_much(
 
 def test_what_one_adapter_answered_is_the_next_ones_draft(tiny: Path, tmp_path: Path) -> None:
     first, second = (make_tiny_adapter(tmp_path / f"a{seed}", tiny, seed=seed) for seed in (1, 2))
-    near = Path(tmp_path / "near")
-    near.mkdir()
-    for file in first.iterdir():
-        (near / file.name).write_bytes(file.read_bytes())
+    near = shutil.copytree(first, tmp_path / "near")
     prompts = mixed_prompts()
     plain = engine(tiny, adapters=(first, second, near), drafts="off")
     events: list[tuple[str, dict[str, Any]]] = []

@@ -66,7 +66,14 @@ def measure(root: Path, name: str) -> Path:
     """Run the workspace's suite with one of its scripts."""
     request = SessionRequest(engine="scripted", options={"script": str(script_of(root, name))})
     suite = load_suite(str(root / "suites" / "tool_calling"))
-    return obtain_run(suite, request, root / "reports", ["harness", "run"]).path
+    return obtain_run(suite, request, root / "reports", ["harness", "run"])
+
+
+def measured_on_other_data(world: World) -> Path:
+    """Run the good script on the data set without its last sample."""
+    records = world.root / "datasets" / "structural" / "test.jsonl"
+    records.write_text("".join(records.read_text().splitlines(keepends=True)[:-1]))
+    return measure(world.root, "good")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.gate.decide import Decision, decide_relative
 from harness.gate.evidence import Evidence, Pairs, Question, weigh
@@ -15,22 +16,35 @@ RELEASES = 2000
 SEED = 11
 
 
+UNEQUAL = (20,) * 10 + (1,) * 50
+"""Clusters of unequal size, 250 samples: ten of them hold four samples of five."""
+
+
+def clusters_of(n: int, size: int, sizes: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return each sample's cluster (n,)."""
+    return np.repeat(np.arange(len(sizes)), sizes) if sizes else np.arange(n) // size
+
+
 @dataclass(frozen=True)
 class YesNo:
-    """Right-or-wrong samples: shares that break and are fixed, in clusters of `size` that change together or alone."""
+    """Right-or-wrong samples: shares that break and are fixed, in clusters of `size` that change together or alone.
+
+    `sizes` gives clusters of unequal size, which add up to n.
+    """
 
     broken: float
     fixed: float
     n: int = 250
     size: int = 1
     together: bool = False
+    sizes: tuple[int, ...] = ()
 
     @property
     def truth(self) -> float:
         return self.fixed - self.broken
 
     def draw(self, random: np.random.Generator) -> Pairs:
-        clusters = np.arange(self.n) // self.size
+        clusters = clusters_of(self.n, self.size, self.sizes)
         chance = random.random(clusters[-1] + 1)[clusters] if self.together else random.random(self.n)
         broke, fixed = chance < self.broken, (chance >= self.broken) & (chance < self.broken + self.fixed)
         right = random.random(self.n) < 0.85
@@ -48,13 +62,14 @@ class Ratio:
     drop: float
     n: int = 250
     size: int = 1
+    sizes: tuple[int, ...] = ()
 
     @property
     def truth(self) -> float:
         return -self.drop
 
     def draw(self, random: np.random.Generator) -> Pairs:
-        clusters = np.arange(self.n) // self.size
+        clusters = clusters_of(self.n, self.size, self.sizes)
         arguments = random.integers(1, 6, self.n)
         before = random.binomial(arguments, 0.9)
         anew = (random.random(clusters[-1] + 1) < self.churn)[clusters]

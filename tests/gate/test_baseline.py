@@ -135,6 +135,7 @@ CORRUPTIONS: list[tuple[str, Callable[[str], str], str]] = [
     ("one answer changed by hand", damage(lambda content: content["samples"].update(a=["c-a", "0"])), "sha256"),
     ("a sample removed by hand", damage(lambda content: content["samples"].pop("a")), "sha256"),
     ("a sum that is not that of the outcomes", damage(put("values", {"right": 0.9}), resign=True), "add up"),
+    ("a sum of 400 digits", damage(put("values", {"right": 10**400}), resign=True), "values.right"),
     ("too many outcomes", damage(lambda content: content["samples"].update(a=["c", "1", "1"]), resign=True), "samples.a"),
     ("no cluster", damage(lambda content: content["samples"].update(a=[]), resign=True), "samples.a"),
     ("two measures in one", damage(lambda content: content["samples"].update(a=["c", "1 1"]), resign=True), "samples.a"),

@@ -26,7 +26,9 @@ GATES = [
     {"name": "names_no_worse", "metric": "tool_name_accuracy", "no_worse_by": 0.05},
     {"name": "f1_no_worse", "metric": "argument_f1", "no_worse_by": 0.05},
     {"name": "names_at_least", "metric": "tool_name_accuracy", "at_least": 0.25},
+    {"name": "no_phantom_actions", "metric": "phantom_action_rate", "at_most": 0.2},
 ]
+"""The last is of what noise does not touch: it loses calls, and claims no call that was not made."""
 
 
 def workspace(root: Path) -> Path:
@@ -91,17 +93,18 @@ def test_the_shipped_adapter_passes_and_a_damaged_one_fails(tmp_path: Path, harn
     good = gated(root)
 
     assert good.returncode == 0, good.stdout
-    assert "3 passed" in good.stdout
+    assert "4 passed" in good.stdout
     assert f"gated run: {first.run_dir}" in good.stdout, "the run that was there is taken"
 
     damaged = gated(root, "--harness-adapter", str(with_noise(SHIPPED, root / "damaged")))
 
     assert damaged.returncode == 1, damaged.stdout
-    assert "3 failed" in damaged.stdout
+    assert "3 failed, 1 passed" in damaged.stdout, "the right ones"
+    assert "::no_phantom_actions" not in damaged.stdout
     (run,) = set((root / "reports").glob("*/run.json")) - {first.run_dir / "run.json"}
     card = load_scorecard(run.parent)
     assert card.verdict.word == "FAIL"
-    assert "0 of 3 gates passed, 3 failed" in card.verdict.sentence
+    assert "1 of 4 gates passed, 3 failed" in card.verdict.sentence
     broke = next(answer for answer in card.verdict.answers if answer.question == "What broke?")
     assert any("tool_name_accuracy no worse than the baseline" in line.text for line in broke.lines)
     assert any(line.text.startswith("Most frequent failure: ") for line in broke.lines)

@@ -62,6 +62,14 @@ SLIPS = [
     (gates("name: a, metric: m, at_least: 0.1, at_most: 0.2"), ":3", "has at_least and at_most", "two bounds"),
     (gates("name: a, metric: m, at_least: .nan"), ":3", "finite", "a bound of NaN decides nothing"),
     (gates("name: a, metric: m, at_least: high"), ":3", "number", "a bound that is a word"),
+    (gates("name: a, metric: m, at_most: yes"), ":3", "valid number", "yes is no 1"),
+    (gates('name: a, metric: m, at_least: "0.9"'), ":3", "valid number", "a number in quotes"),
+    (gates("name: a, metric: m, no_worse_by: true"), ":3", "valid number", "a margin that is true"),
+    (gates("name: a, metric: m, no_worse_by: 0.1, detectable: on"), ":3", "valid number", "a limit that is on"),
+    (gates("name: a, metric: m, at_least: 1, min_n: true"), ":3", "valid integer", "a count that is true"),
+    ("schema: 1\nmax_error_rate: yes\ngates:\n" + GATE, ":2", "valid number", "a share that is yes"),
+    (gates("name: a, metric: m, no_worse_by: 1.0e-200"), ":3", "at least 1e-06", "a margin that no data tell from none"),
+    (gates("name: a, metric: m, no_worse_by: 0, detectable: 1.0e-200"), ":3", "greater than or equal to 0.000001", "a limit that no data reach"),
     (gates("name: a, metric: m, no_worse_by: -0.1"), ":3", "greater than or equal to 0", "a negative margin"),
     (gates("name: a, metric: m, no_worse_by: 0"), ":3", "needs detectable", "nothing can show a drop of 0"),
     (gates("name: a, metric: m, no_worse_by: 0.1, detectable: 0.05"), ":3", "less than no_worse_by", "a limit within the margin"),
@@ -105,6 +113,7 @@ HOSTILE = [
     (b"schema: 1\ngates: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
     (b"a: &a [1]\nb: &b [*a, *a, *a]\nc: [*b, *b, *b]\n", "unknown key"),
     (b"[" * 5000, "not valid YAML"),
+    (b"schema: 1\nbaseline: a\x00.json\n", "not valid YAML"),
 ]
 
 
@@ -133,6 +142,14 @@ def test_every_gate_file_of_a_suite_is_found_by_name(tmp_path: Path) -> None:
     for name in ("b.gate.yaml", "a.gate.yaml"):
         write(tmp_path, "schema: 1\ngates:\n" + GATE, name)
     assert [file.path.name for file in gate_files_of(tmp_path)] == ["a.gate.yaml", "b.gate.yaml"]
+
+
+def test_a_link_to_nothing_beside_a_good_gate_file_does_not_vanish(tmp_path: Path) -> None:
+    write(tmp_path, "schema: 1\ngates:\n" + GATE, "a.gate.yaml")
+    (tmp_path / "b.gate.yaml").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SpecError, match="a link to a file that is not there") as caught:
+        gate_files_of(tmp_path)
+    assert caught.value.where == str(tmp_path / "b.gate.yaml")
 
 
 def test_another_file_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from harness.errors import IncompleteRun, SpecError, UsageError
 from harness.gate.evaluate import evaluate
 from harness.gate.load import load_gate_file
 from harness.testing import CannotTell, assert_no_regression
-from tests.gate.conftest import World
+from tests.gate.conftest import World, edit
 
 GATE = {"name": "arguments", "metric": "parameter_accuracy", "no_worse_by": 0.05}
 
@@ -50,13 +51,21 @@ def test_on_a_slice(world: World) -> None:
 
 
 def test_what_cannot_be_told_is_a_warning_or_what_was_chosen(world: World) -> None:
-    keys: dict[str, Any] = {"no_worse_by": 0.001, "against": world.runs["tuned"]}
-    run = world.runs["tuned"]
+    run, twin = world.runs["tuned"], world.root / "twin"
+    shutil.copytree(run, twin)
+    edit(twin / "run.json", lambda header: header.update(run_id="twin"))
+    keys: dict[str, Any] = {"no_worse_by": 0.001, "against": twin}
     with pytest.warns(CannotTell, match="cannot tell"):
         assert_no_regression(run, "parameter_accuracy", **keys)
     assert_no_regression(run, "parameter_accuracy", cannot_tell="pass", **keys)
     with pytest.raises(AssertionError, match="cannot tell"):
         assert_no_regression(run, "parameter_accuracy", cannot_tell="fail", **keys)
+
+
+def test_a_run_is_not_compared_with_itself(world: World) -> None:
+    run = world.runs["good"]
+    with pytest.raises(UsageError, match="the gated run itself, or a copy of it"):
+        assert_no_regression(run, "parameter_accuracy", no_worse_by=0.1, against=run)
 
 
 def test_mistakes_name_the_line_of_the_test(world: World) -> None:

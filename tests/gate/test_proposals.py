@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gate.conftest import World, edit, measure, wrong
+from tests.gate.conftest import World, edit, measure, measured_on_other_data, wrong
 
 
 def test_a_proposal_is_written_shown_and_exits_with_1(based: World, in_process: Any) -> None:
@@ -32,12 +32,12 @@ def test_proposing_the_same_answers_changes_nothing(based: World, in_process: An
 def test_a_proposal_over_a_baseline_of_something_else_says_why_nothing_is_compared(
     based: World, in_process: Any
 ) -> None:
-    edit(based.runs["good"] / "run.json", lambda header: header["dataset"].update(sha256="0" * 64))
-    done = in_process("gate", based.runs["good"], "--propose-baseline")
+    run = measured_on_other_data(based)
+    done = in_process("gate", run, "--propose-baseline")
     assert done.exit_code == 1
     assert "the old one is for another data-set version" in done.out
     based.baseline.write_text("not JSON")
-    done = in_process("gate", based.runs["good"], "--propose-baseline")
+    done = in_process("gate", run, "--propose-baseline")
     assert done.exit_code == 1
     assert "corrupted baseline" in done.out
 

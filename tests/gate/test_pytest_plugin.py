@@ -253,6 +253,7 @@ def test_nothing_collected_is_exit_5(session: Session) -> None:
     done = session("suites")
     assert done.ret == 5
     assert "no gates in this file" in done.stdout.str()
+    assert session("suites", "-n", 2).ret == 5
     path.unlink()
     assert session("suites").ret == 5
 
@@ -262,6 +263,13 @@ def test_an_empty_gate_file_beside_a_sound_one_stops_the_session(session: Sessio
     done = session("suites", "--harness-run", session.world.runs["good"])
     assert done.ret == 2
     done.assert_outcomes(errors=1)
+
+
+def test_a_link_to_nothing_beside_a_sound_gate_file_stops_the_session(session: Session) -> None:
+    (session.world.suite / "gone.gate.yaml").symlink_to("nowhere")
+    done = session("suites", "--harness-run", session.world.runs["good"])
+    assert done.ret == 2
+    assert "gone.gate.yaml: a link to a file that is not there" in done.stdout.str()
 
 
 def test_a_bad_gate_file_is_a_collection_error_with_its_line(session: Session) -> None:

@@ -1,7 +1,8 @@
-"""A tiny model, a tiny data set and a recipe on disk."""
+"""A tiny model, a tiny data set and a recipe on disk; a training run to sweep."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.registry import Registry
 from harness.testing.tiny_model import make_tiny_model
+from harness.testing.training_run import make_training_run
 from tests.training.records import record, write_dataset
+from tests.training.sweep_runs import LOSSES, PlantedEngine, right_on, write_suite
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +69,27 @@ def recipe(tmp_path: Path, tiny_model: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def sweep_made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A run with four checkpoints and its suite."""
+    folder = tmp_path_factory.mktemp("sweep")
+    write_suite(folder)
+    make_training_run(folder / "run", tiny_model, LOSSES)
+    return folder
+
+
+@pytest.fixture
+def place(sweep_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, `run` and `suite` inside, with the planted engine in place of the real one."""
+    real = Registry.get
+
+    def get(self: Registry, name: str) -> Any:
+        return PlantedEngine if (self.group, name) == ("harness.engines", "hf") else real(self, name)
+
+    monkeypatch.setattr(Registry, "get", get)
+    copy = tmp_path / "place"
+    shutil.copytree(sweep_made, copy)
+    PlantedEngine.reset(right_on(15, 40, 56, 57, 30))
+    return copy

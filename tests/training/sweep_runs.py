@@ -1,18 +1,22 @@
-"""A suite for sweeps, and an engine whose answers are planted."""
+"""A suite for sweeps, an engine whose answers are planted, and what a test sweeps with."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness.engine.base import EngineRequest
 from harness.models.fingerprint import adapter_fingerprint, model_fingerprint
 from harness.parse.choose import get_dialect
+from harness.training.sweep import SweepRequest, sweep
+from harness.training.sweep_result import Sweep
 from harness.types import EngineInfo, Generation, Prompt, ToolCall
-from tests.training.conftest import record, write_dataset
+from tests.training.records import record, write_dataset
 
+LOSSES = {10: 1.0, 20: 0.5, 30: 0.6, 40: 0.9}
+"""Validation loss by step."""
 SUITE = """
 schema: 1
 name: lamps
@@ -110,3 +114,35 @@ class PlantedEngine:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class Quiet:
+    """Watches nothing, but keeps what was begun."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, str]] = []
+        self.scored_folders: list[Path] = []
+
+    def begin(self, name: str, split: str) -> Quiet:
+        self.begun.append((name, split))
+        return self
+
+    def end(self) -> None: ...
+    def started(self, planned: int, done: int) -> None: ...
+    def finished_one(self, generation: Any) -> None: ...
+
+    def scored(self, folder: Path) -> None:
+        self.scored_folders.append(folder)
+
+
+def right_on(base: int, *checkpoints: int, test: bool = True) -> dict[tuple[str, str], int]:
+    """Plant the samples below a number as right, for base and checkpoints 10, 20, ...; on the test split in proportion."""
+    names = ["base", *(f"checkpoint-{10 * (place + 1)}" for place in range(len(checkpoints)))]
+    planted = {(name, "held"): number for name, number in zip(names, (base, *checkpoints), strict=True)}
+    return planted | {(name, "test"): number * 3 // 4 * test for (name, _), number in list(planted.items())}
+
+
+def swept(place: Path, watch: Quiet | None = None, **changes: Any) -> Sweep:
+    """Sweep the run in a place over the suite there; `changes` are of the request."""
+    request = SweepRequest(**{"suite": str(place / "suite"), **changes})
+    return sweep(place / "run", request, watch or Quiet())

@@ -178,7 +178,9 @@ def test_an_adapter_of_a_template_with_a_date_does_not_expire(dated, tmp_path: P
     golden = golden_prompt(renderer)
     assert golden.date == "2024-07-26"
     adapter = adapter_of(tmp_path / "adapter", base, renderer, golden, "2020-01-01T00:00:00Z")
-    assert read_origin(adapter).golden == golden  # type: ignore[union-attr]
+    origin = read_origin(adapter)
+    assert origin is not None
+    assert origin.golden == golden
     assert checked(adapter, base, renderer)
 
 

@@ -87,7 +87,9 @@ def test_evaluation_is_token_weighted_and_the_same_in_both_layouts(recipe, tiny_
 
     path = recipe(tokens__share_prefix=share, training__max_steps=1, evaluation__every=1)
     outcome = run(path, tmp_path / "runs")
-    rows = prepare(path).validation.rows  # type: ignore[union-attr]
+    validation = prepare(path).validation
+    assert validation is not None
+    rows = validation.rows
     model = AutoModelForCausalLM.from_pretrained(str(tiny_model), dtype=torch.float32)
     total, count = 0.0, 0
     for row in rows:

@@ -13,6 +13,8 @@ from harness.models.fingerprint import adapter_fingerprint
 from tests.unit.model_folders import write_adapter
 
 BASE_FINGERPRINT = "b" * 64
+TOKEN = "hf_" + "PlantedTokenForThisTest" + "0123456789"
+REPO = "kim/lamp-adapter"
 LOCAL = "/home/kim/models/base"
 
 

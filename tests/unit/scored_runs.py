@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import tracemalloc
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,22 @@ def write_run(
     for name, value in (("run.json", head), ("summary.json", summary)):
         (folder / name).write_text(json.dumps(value), encoding="utf-8")
     return folder
+
+
+def bytes_a_sample(folder: Path, read: Callable[[Path], object]) -> float:
+    """Return how many bytes more Python holds at most for each further sample of a run that is read; a reply has 4,000."""
+
+    def peak(many: int) -> int:
+        run = write_run(folder / f"r{many}", (Planted(f"s{at}", reply="x" * 4_000) for at in range(many)))
+        tracemalloc.start()
+        read(run)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(10)
+    small, large = peak(3_000), peak(9_000)
+    return (large - small) / 6_000
 
 
 def _score(sample: Planted) -> dict[str, Any]:

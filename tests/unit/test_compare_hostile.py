@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import io
 import re
 import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -23,15 +21,8 @@ from harness.report.compare_markdown import MAX_BYTES, render_comparison_markdow
 from harness.report.compare_model import Comparison, build_comparison
 from harness.report.compare_terminal import render_comparison
 from harness.report.markdown_text import inline, plain
+from tests.unit.report_runs import run as example
 from tests.unit.scored_runs import MEASURES, Planted, write_run
-
-_spec = importlib.util.spec_from_file_location(
-    "example_run", Path(__file__).parents[1] / "golden" / "scorecard" / "example_run.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-example: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(example)
 
 HOSTILE: dict[str, str] = {
     **example.HOSTILE,

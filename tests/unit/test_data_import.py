@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,9 @@ import pytest
 
 from harness.data.importing.importer import import_dataset
 from harness.data.importing.request import ImportRequest
-from harness.data.lint import lint
-from harness.data.records import iter_samples, load_tools
-from harness.types import GoldArgument, Message, Sample, ToolCall
+from harness.types import Message, ToolCall
+from tests.unit.imported_rows import WEATHER, bring_in, gold_of, read_back, said
 
-WEATHER = {
-    "name": "get_weather",
-    "description": "Weather of a city.",
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
-        "required": ["city"],
-    },
-}
 WRAPPED = {"type": "function", "function": WEATHER}
 OSLO = ToolCall(name="get_weather", arguments={"city": "Oslo"})
 ROME = ToolCall(name="get_weather", arguments={"city": "Rome"})
@@ -36,32 +25,6 @@ def call(city: str, **more: Any) -> dict[str, Any]:
 def openai_call(city: str, call_id: str) -> dict[str, Any]:
     function = {"name": "get_weather", "arguments": json.dumps({"city": city})}
     return {"id": call_id, "type": "function", "function": function}
-
-
-def bring_in(tmp_path: Path, rows: Any, name: str = "rows.json", **choices: Any) -> list[Sample]:
-    """Import rows from a file of that name and return the samples of all splits, as the strict reader reads them."""
-    path = tmp_path / name
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text(lines if path.suffix == ".jsonl" else json.dumps(rows, ensure_ascii=False, indent=1))
-    out = tmp_path / "out"
-    import_dataset(ImportRequest(source=str(path), out=out, force=True, **choices))
-    return read_back(out)
-
-
-def read_back(out: Path) -> list[Sample]:
-    tools = load_tools(out / "tools.json") if (out / "tools.json").exists() else {}
-    splits = sorted(out.glob("*.jsonl"))
-    return [located.sample for split in splits for located in iter_samples(split, tools)]
-
-
-def said(sample: Sample) -> list[tuple[str, str]]:
-    return [(message.role, message.content) for message in sample.messages]
-
-
-def gold_of(sample: Sample) -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (gold.name, {key: list(arg.accept) for key, arg in gold.arguments.items()}) for gold in sample.gold
-    ]
 
 
 def test_alpaca_joins_prompt_and_query_and_keeps_system_and_history(tmp_path: Path) -> None:
@@ -280,114 +243,6 @@ def test_xlam_types_become_json_schema(tmp_path: Path) -> None:
     assert (silent.expect, silent.reply) == ("no_call", None)
 
 
-def bfcl_files(tmp_path: Path, category: str, questions: list[Any], answers: list[Any] | None) -> Path:
-    folder = tmp_path / "bfcl"
-    (folder / "possible_answer").mkdir(parents=True)
-    path = folder / f"BFCL_v4_{category}.json"
-    path.write_text("".join(json.dumps(question) + "\n" for question in questions))
-    if answers is not None:
-        text = "".join(json.dumps(answer) + "\n" for answer in answers)
-        (folder / "possible_answer" / path.name).write_text(text)
-    return path
-
-
-def bfcl_question(name: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    parameters = {"type": "dict", "properties": properties, "required": required}
-    function = {"name": "geo.area", "description": "d", "parameters": parameters}
-    return {
-        "id": name,
-        "question": [[{"role": "user", "content": f"Question {name}"}]],
-        "function": [function],
-    }
-
-
-def test_bfcl_types_optional_answers_and_nested_objects(tmp_path: Path) -> None:
-    properties = {
-        "base": {"type": "float"},
-        "at": {"type": "tuple", "items": {"type": "float"}},
-        "what": {"type": "any"},
-        "unit": {"type": "string", "default": "cm"},
-        "note": {"type": "string", "default": None},
-        "limit": {"type": "integer"},
-        "kinds": {"type": "array", "items": {"type": "string"}, "enum": ["a", "b"]},
-        "who": {"type": "dict", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}},
-    }
-    answer = {
-        "base": [10],
-        "at": [[1.5, 2.0]],
-        "what": ["x", 3],
-        "unit": ["cm", ""],
-        "note": [None, ""],
-        "limit": [""],
-        "kinds": [["a"]],
-        "who": [{"name": ["Ann", "Anne"], "age": [5, ""]}],
-    }
-    path = bfcl_files(
-        tmp_path,
-        "simple_python",
-        [bfcl_question("simple_python_0", properties, ["base", "at"])],
-        [{"id": "simple_python_0", "ground_truth": [{"geo.area": answer}]}],
-    )
-    out = tmp_path / "out"
-
-    import_dataset(ImportRequest(source=str(path), out=out, split={"test": 1.0}))
-
-    (sample,) = read_back(out)
-    schema = sample.tools[0].parameters
-    assert schema["type"] == "object"
-    kinds = {name: prop.get("type") for name, prop in schema["properties"].items()}
-    assert kinds == {
-        "base": "number",
-        "at": "array",
-        "what": None,
-        "unit": "string",
-        "note": ["string", "null"],
-        "limit": "integer",
-        "kinds": "array",
-        "who": "object",
-    }
-    assert schema["properties"]["kinds"]["items"] == {"type": "string", "enum": ["a", "b"]}
-    arguments = sample.gold[0].arguments
-    assert "limit" not in arguments, "an argument whose only accepted value is none must be left out"
-    assert arguments["unit"] == GoldArgument(accept=("cm",), optional=True)
-    assert arguments["note"] == GoldArgument(accept=(None,), optional=True)
-    assert arguments["base"] == GoldArgument(accept=(10,))
-    assert list(arguments["who"].accept) == [
-        {"name": "Ann", "age": 5},
-        {"name": "Ann"},
-        {"name": "Anne", "age": 5},
-        {"name": "Anne"},
-    ]
-    assert sample.tags == {"category": "simple_python"}
-    assert [path.name for path in out.glob("*.jsonl")] == ["test.jsonl"]
-
-
-def test_bfcl_irrelevance_has_no_answers_and_expects_silence(tmp_path: Path) -> None:
-    path = bfcl_files(tmp_path, "live_irrelevance", [bfcl_question("live_irrelevance_0-0-0", {}, [])], None)
-
-    import_dataset(ImportRequest(source=str(path), out=tmp_path / "out"))
-
-    (sample,) = read_back(tmp_path / "out")
-    assert (sample.expect, sample.gold, sample.tags["category"]) == ("no_call", (), "live_irrelevance")
-
-
-def test_bfcl_java_parameters_may_name_a_variable(tmp_path: Path) -> None:
-    path = bfcl_files(
-        tmp_path,
-        "simple_java",
-        [bfcl_question("simple_java_0", {"ids": {"type": "ArrayList"}, "n": {"type": "long"}}, ["ids", "n"])],
-        [{"id": "simple_java_0", "ground_truth": [{"geo.area": {"ids": ["idList"], "n": [42]}}]}],
-    )
-
-    import_dataset(ImportRequest(source=str(path), out=tmp_path / "out"))
-
-    (sample,) = read_back(tmp_path / "out")
-    assert sample.tools[0].parameters["properties"] == {
-        "ids": {"type": ["array", "string"]},
-        "n": {"type": ["integer", "string"]},
-    }
-
-
 def test_dataset_info_columns_and_tags(tmp_path: Path) -> None:
     info = {
         "persona": {
@@ -449,80 +304,3 @@ def test_system_as(tmp_path: Path, system_as: Any, expected: list[Any]) -> None:
     (sample,) = bring_in(tmp_path, [row], system_as=system_as)
 
     assert said(sample) == expected
-
-
-def test_tools_that_share_a_name_but_not_a_schema_both_survive(tmp_path: Path) -> None:
-    other = {**WEATHER, "description": "Another one."}
-    rows = [
-        {
-            "conversations": [{"from": "human", "value": f"Text {n}"}, {"from": "gpt", "value": "x"}],
-            "tools": [tool],
-        }
-        for n, tool in enumerate([WEATHER, WEATHER, other])
-    ]
-
-    samples = bring_in(tmp_path, rows)
-
-    assert [sample.tools[0].description for sample in samples] == ["Weather of a city."] * 2 + [
-        "Another one."
-    ]
-    assert [tool.description for tool in load_tools(tmp_path / "out" / "tools.json").values()] == [
-        "Weather of a city."
-    ]
-
-
-def test_schemas_that_differ_only_in_true_and_1_are_not_mixed_up(tmp_path: Path) -> None:
-    rows = []
-    for number, default in enumerate([1, 1, True]):
-        parameters = {"type": "object", "properties": {"x": {"default": default}}}
-        tool = {"name": "f", "description": "", "parameters": parameters}
-        rows.append(
-            {
-                "conversations": [{"from": "human", "value": f"T {number}"}, {"from": "gpt", "value": "y"}],
-                "tools": [tool],
-            }
-        )
-
-    samples = bring_in(tmp_path, rows)
-
-    assert [repr(sample.tools[0].parameters["properties"]["x"]["default"]) for sample in samples] == [
-        "1",
-        "1",
-        "True",
-    ]
-
-
-def test_the_folder_is_complete_and_its_bytes_depend_on_the_source_alone(tmp_path: Path) -> None:
-    rows = [
-        {"id": f"r{n}", "instruction": f"Say {word} {n}", "output": word}
-        for n, word in enumerate(["ha", "he", "hi", "ho"] * 5)
-    ]
-    rows += [rows[3], {"id": "r4", "instruction": "another", "output": "b"}, {"instruction": ""}]
-    shares = {"train": 0.5, "validation": 0.25, "test": 0.25}
-    bring_in(tmp_path, rows, split=shares, skip_bad=True)
-    first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    (tmp_path / "elsewhere").mkdir()
-    bring_in(tmp_path / "elsewhere", rows, split=shares, skip_bad=True)
-    second = {path.name: path.read_bytes() for path in (tmp_path / "elsewhere" / "out").iterdir()}
-
-    assert first == second
-    assert sorted(first) == ["DATASHEET.md", "SHA256SUMS", "test.jsonl", "train.jsonl", "validation.jsonl"]
-    sheet = first["DATASHEET.md"].decode()
-    assert hashlib.sha256((tmp_path / "rows.json").read_bytes()).hexdigest() in sheet
-    assert "23 rows read = 20 kept + 3 dropped." in sheet
-    assert lint(tmp_path / "out") == []
-
-
-def test_force_replaces_every_file_of_the_earlier_import(tmp_path: Path) -> None:
-    rows = [{"instruction": f"Word {n} " + chr(97 + n) * 20, "output": "x"} for n in range(8)]
-    bring_in(tmp_path, rows, split={"train": 0.5, "test": 0.5})
-    (tmp_path / "out" / "notes.txt").write_text("mine")
-
-    bring_in(tmp_path, rows)
-
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "DATASHEET.md",
-        "SHA256SUMS",
-        "notes.txt",
-        "train.jsonl",
-    ]

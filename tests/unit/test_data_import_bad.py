@@ -1,4 +1,4 @@
-"""Importing: what is wrong with a source is said with its place and a remedy, and nothing is lost without a word."""
+"""Importing: what is wrong with rows and files is said with its place and a remedy, and nothing is lost without a word."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from harness.data.importing import rows as rows_module
-from harness.data.importing.importer import import_dataset
-from harness.data.importing.request import ImportRequest, ImportResult
 from harness.data.records import iter_samples
-from harness.errors import MissingDependency, RecordError, SpecError, UsageError
+from harness.errors import RecordError, UsageError
+from tests.unit.imported_rows import ALPACA, import_text
 
 TOOL = {
     "name": "get_weather",
@@ -38,14 +37,6 @@ def asked(*calls: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def chat(*messages: tuple[str, Any], **more: Any) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": content} for role, content in messages], **more}
-
-
-def bring_in(
-    tmp_path: Path, text: str | bytes, name: str = "rows.jsonl", entry: str | None = None, **choices: Any
-) -> ImportResult:
-    path = tmp_path / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return import_dataset(ImportRequest(source=str(path), out=tmp_path / "out", name=entry, **choices))
 
 
 def nested(levels: int) -> Any:
@@ -161,7 +152,7 @@ def test_a_bad_row_is_named_with_its_line_and_nothing_is_written(
     tmp_path: Path, why: str, row: Any, said: str
 ) -> None:
     with pytest.raises(RecordError) as caught:
-        bring_in(tmp_path, json.dumps(GOOD) + "\n" + json.dumps(row) + "\n")
+        import_text(tmp_path, json.dumps(GOOD) + "\n" + json.dumps(row) + "\n")
 
     message = caught.value.one_message()
     assert "1 of 2 rows cannot be imported; nothing was written" in message
@@ -176,7 +167,7 @@ def test_a_python_literal_of_150_levels_is_no_call(tmp_path: Path) -> None:
     row = {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": text}]}
 
     with pytest.raises(RecordError, match="a <tool_call> cannot be read"):
-        bring_in(tmp_path, json.dumps(row))
+        import_text(tmp_path, json.dumps(row))
 
 
 def test_a_history_null_is_found_too(tmp_path: Path) -> None:
@@ -184,7 +175,7 @@ def test_a_history_null_is_found_too(tmp_path: Path) -> None:
     row["messages"] += [{"role": "tool", "content": "1"}, {"role": "assistant", "content": "Cold."}]
 
     with pytest.raises(RecordError, match="city is null"):
-        bring_in(tmp_path, json.dumps(row))
+        import_text(tmp_path, json.dumps(row))
 
 
 def test_drop_nulls_removes_and_counts_them(tmp_path: Path) -> None:
@@ -192,7 +183,7 @@ def test_drop_nulls_removes_and_counts_them(tmp_path: Path) -> None:
         {"name": "get_weather", "arguments": json.dumps({"city": "Oslo", "days": None})}, tools=[SCHEMA_NULL]
     )
 
-    result = bring_in(tmp_path, json.dumps(row), drop_nulls=True)
+    result = import_text(tmp_path, json.dumps(row), drop_nulls=True)
 
     assert result.notes == {"nulls removed from arguments": 1, "nulls removed from tools": 1}
 
@@ -229,14 +220,11 @@ BAD_FILES: list[tuple[str, bytes, str, str]] = [
 @pytest.mark.parametrize(("why", "text", "where", "said"), BAD_FILES, ids=[row[0] for row in BAD_FILES])
 def test_bad_files(tmp_path: Path, why: str, text: bytes, where: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        bring_in(tmp_path, text, "rows.json")
+        import_text(tmp_path, text, "rows.json")
 
     assert said in caught.value.one_message()
     assert where in caught.value.one_message()
     assert not (tmp_path / "out").exists()
-
-
-ALPACA = '{"instruction": "a", "output": "b"}'
 
 
 @pytest.mark.parametrize(
@@ -266,7 +254,7 @@ def test_one_bad_row_among_good_ones_is_skipped_and_listed(
     text = "[\n" + ",\n".join(rows) + "\n]" if shape == "list" else "\n".join(rows)
     place = f"{name}:3 (element 2)" if shape == "list" else f"{name}:2"
 
-    result = bring_in(tmp_path, text, name, skip_bad=True)
+    result = import_text(tmp_path, text, name, skip_bad=True)
 
     assert (result.read, result.kept, result.dropped) == (3, 2, 1)
     sheet = (tmp_path / "out" / "DATASHEET.md").read_text(encoding="utf-8")
@@ -281,7 +269,7 @@ def test_a_line_that_is_too_long_is_one_bad_row(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(rows_module, "MAX_ROW_BYTES", 1 << 20)
     long = json.dumps({"instruction": "x" * (3 << 20), "output": "b"})
 
-    result = bring_in(tmp_path, f"{ALPACA}\n{long}\n" + ALPACA.replace("b", "c"), skip_bad=True)
+    result = import_text(tmp_path, f"{ALPACA}\n{long}\n" + ALPACA.replace("b", "c"), skip_bad=True)
 
     assert (result.read, result.kept) == (3, 2)
     assert result.problems[0].where == f"{tmp_path / 'rows.jsonl'}:2"
@@ -292,7 +280,7 @@ def test_only_the_first_problems_are_listed_with_the_total(tmp_path: Path) -> No
     lines = [ALPACA, *['{"instruction": "a"}'] * 9]
 
     with pytest.raises(RecordError) as caught:
-        bring_in(tmp_path, "\n".join(lines))
+        import_text(tmp_path, "\n".join(lines))
 
     message = caught.value.one_message()
     assert "9 of 10 rows" in message
@@ -303,7 +291,7 @@ def test_only_the_first_problems_are_listed_with_the_total(tmp_path: Path) -> No
 
 def test_skip_bad_does_not_write_a_data_set_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="no row is left"):
-        bring_in(tmp_path, '{"instruction": "a", "output": ""}', skip_bad=True)
+        import_text(tmp_path, '{"instruction": "a", "output": ""}', skip_bad=True)
 
     assert not (tmp_path / "out").exists()
 
@@ -312,9 +300,9 @@ def test_an_id_that_stands_twice(tmp_path: Path) -> None:
     text = '{"id": "x", "instruction": "a", "output": "b"}\n{"id": "x", "instruction": "c", "output": "d"}'
 
     with pytest.raises(RecordError, match=r"id 'x' stands twice \(first in .*rows.jsonl:1\)"):
-        bring_in(tmp_path, text)
+        import_text(tmp_path, text)
 
-    assert bring_in(tmp_path, text, id_prefix="mine").kept == 2
+    assert import_text(tmp_path, text, id_prefix="mine").kept == 2
     ids = [located.sample.id for located in iter_samples(tmp_path / "out" / "train.jsonl", {})]
     assert ids == ["mine-1", "mine-2"]
 
@@ -322,107 +310,9 @@ def test_an_id_that_stands_twice(tmp_path: Path) -> None:
 def test_hostile_text_cannot_break_the_data_sheet(tmp_path: Path) -> None:
     bad = {"messages": [{"role": "<script>\n## Nothing was dropped\n|`x`", "content": "a"}]}
 
-    bring_in(tmp_path, json.dumps(GOOD) + "\n" + json.dumps(bad), skip_bad=True)
+    import_text(tmp_path, json.dumps(GOOD) + "\n" + json.dumps(bad), skip_bad=True)
 
     sheet = (tmp_path / "out" / "DATASHEET.md").read_text(encoding="utf-8")
     assert "<script>" not in sheet
     assert "\n## Nothing was dropped" not in sheet
     assert sheet.count("\n- rows.jsonl:2: ") == 1
-
-
-ENTRIES: list[tuple[str, dict[str, Any], str]] = [
-    ("ranking", {"file_name": "x.json", "ranking": True}, "preference data set"),
-    ("kto", {"file_name": "x.json", "columns": {"prompt": "a", "response": "b", "kto_tag": "c"}}, "feedback"),
-    (
-        "images",
-        {"file_name": "x.json", "formatting": "sharegpt", "columns": {"messages": "m", "images": "i"}},
-        "images",
-    ),
-    ("a column misspelt", {"file_name": "x.json", "columns": {"promt": "a"}}, "Did you mean 'prompt'"),
-    ("text without answers", {"file_name": "x.json", "columns": {"prompt": "text"}}, "prompt and response"),
-    (
-        "a tag misspelt",
-        {"file_name": "x.json", "formatting": "sharegpt", "tags": {"role_tg": "r"}},
-        "Did you mean 'role_tag'",
-    ),
-    ("an unknown formatting", {"file_name": "x.json", "formatting": "sharegtp"}, "Did you mean 'sharegpt'"),
-    ("another hub", {"ms_hub_url": "a/b"}, "names only ms_hub_url"),
-    ("no file", {"file_name": "gone.json"}, "no file"),
-    ("tags that are no object", {"file_name": "x.json", "formatting": "openai", "tags": 5}, "tags must be"),
-]
-
-
-@pytest.mark.parametrize(("why", "entry", "said"), ENTRIES, ids=[row[0] for row in ENTRIES])
-def test_dataset_info_entries_that_cannot_be_imported(
-    tmp_path: Path, why: str, entry: dict[str, Any], said: str
-) -> None:
-    (tmp_path / "x.json").write_text("[]")
-    with pytest.raises(SpecError) as caught:
-        bring_in(tmp_path, json.dumps({"mine": entry}), "dataset_info.json")
-    assert said in caught.value.one_message()
-    assert "dataset_info.json: mine: " in caught.value.one_message()
-
-
-def test_dataset_info_needs_a_name_among_several(tmp_path: Path) -> None:
-    text = json.dumps({"mine": {"file_name": "a.json"}, "yours": {"file_name": "b.json"}})
-    with pytest.raises(SpecError, match="--name: mine, yours"):
-        bring_in(tmp_path, text, "dataset_info.json")
-    with pytest.raises(SpecError, match="Did you mean 'mine'"):
-        bring_in(tmp_path, text, "dataset_info.json", entry="mime")
-
-
-@pytest.mark.parametrize(
-    ("category", "said"),
-    [
-        ("multi_turn_base", "only the single-turn categories"),
-        ("live_relevance", "some call is right but not which"),
-        ("simple_python", "no possible answers"),
-    ],
-)
-def test_bfcl_files_that_cannot_be_imported(tmp_path: Path, category: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        bring_in(
-            tmp_path, json.dumps({"id": "a", "question": [], "function": []}), f"BFCL_v4_{category}.json"
-        )
-
-
-@pytest.mark.parametrize(
-    ("split", "said"),
-    [
-        ({"train": 0.5}, "add up to 0.5"),
-        ({"train": 0.5, "dev": 0.5}, "no split 'dev'"),
-        ({"train": 1.5, "test": -0.5}, "share of train is 1.5"),
-        ({"train": float("nan")}, "share of train is nan"),
-    ],
-)
-def test_shares_that_are_none(tmp_path: Path, split: dict[str, float], said: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(said)):
-        bring_in(tmp_path, ALPACA, split=split)
-
-
-def test_a_folder_with_something_in_it_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("x")
-
-    with pytest.raises(UsageError, match="--force"):
-        bring_in(tmp_path, ALPACA)
-
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
-
-
-@pytest.mark.parametrize("source", ["nowhere.json", "folder", "a\0b", "x" * 5000])
-def test_sources_that_are_not_there(tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(UsageError):
-        import_dataset(ImportRequest(source=source, out=tmp_path / "out"))
-
-
-def test_hub_and_parquet_without_datasets_say_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(MissingDependency, match="pip install datasets"):
-        import_dataset(ImportRequest(source="owner/name", out=tmp_path / "out"))
-    with pytest.raises(MissingDependency, match="pip install datasets"):
-        bring_in(tmp_path, b"PAR1", "rows.parquet")

@@ -4,43 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 
-from harness.training.diagnosis import Diagnosis, RunFacts, diagnose
+from harness.training.diagnosis import RunFacts, diagnose
 from harness.training.diagnosis.model import Code
+from tests.unit.made_logs import GOOD, RISING_TASK, U_TURN, Log, codes, evals, facts, falling, train
 
-Log = list[dict[str, Any]]
 NAN = math.nan
-
-
-def train(losses: Sequence[float], every: int = 10, **more: Sequence[float]) -> Log:
-    """Return a log of training losses; `more` are other keys' values, one a log."""
-    return [
-        {"step": every * (i + 1), "loss": loss, **{key: values[i] for key, values in more.items()}}
-        for i, loss in enumerate(losses)
-    ]
-
-
-def evals(values: Sequence[float], every: int = 50, key: str = "eval_loss", start: int = 0) -> Log:
-    """Return evaluations of one key, the first at step `start` (or `every` where that is 0)."""
-    return [{"step": start + every * (i + (start == 0)), key: value} for i, value in enumerate(values)]
-
-
-def falling(n: int, first: float = 2.0, last: float = 1.0) -> list[float]:
-    """Return a smooth fall."""
-    return [last + (first - last) * math.exp(-4 * i / n) for i in range(n)]
-
-
-GOOD = train(falling(40)) + evals(falling(8))
-U_TURN = [2.0, 1.5, 1.2, 1.1, 1.2, 1.35, 1.5, 1.6]
-RISING_TASK = [0.3, 0.5, 0.7, 0.8, 0.82, 0.83, 0.83, 0.83]
-
-
-def facts(**values: Any) -> RunFacts:
-    return RunFacts(**values)
 
 
 def jumping(places: Sequence[int], n: int = 100, height: float = 5.0) -> list[float]:
@@ -202,13 +175,9 @@ SHOWN: list[tuple[Code, Log, RunFacts, str]] = [
 ]
 
 
-def _codes(diagnosis: Diagnosis) -> set[str]:
-    return {finding.code for finding in diagnosis.findings}
-
-
 @pytest.mark.parametrize(("code", "log", "known", "why"), SHOWN, ids=[f"{row[0]}: {row[3]}" for row in SHOWN])
 def test_trouble_is_named(code: Code, log: Log, known: RunFacts, why: str):
-    assert code in _codes(diagnose(log, known)), why
+    assert code in codes(diagnose(log, known)), why
 
 
 def test_every_code_is_shown_once():
@@ -345,46 +314,7 @@ CLEAR: list[tuple[Code, Log, RunFacts, str]] = [
 
 @pytest.mark.parametrize(("code", "log", "known", "why"), CLEAR, ids=[f"{row[0]}: {row[3]}" for row in CLEAR])
 def test_lookalikes_are_not_named(code: Code, log: Log, known: RunFacts, why: str):
-    assert code not in _codes(diagnose(log, known)), why
-
-
-FEW = [
-    ([2.0, 1.5], falling(20), "too_few_evals", "falls"),
-    ([1.5, 1.8], falling(20), "too_few_evals", "20 % up between two evaluations may be chance"),
-    ([1.5, 2.4], falling(20), "overfit", "60 % up between two evaluations while the training loss halves"),
-    ([1.5, 2.4], [2.0] * 20, "underfit", "the same rise, but the training loss does not fall"),
-    ([2.7, 3.4, 3.6], falling(20), "overfit", "two rises in a row, 33 %"),
-    ([2.7, 2.8, 2.85], falling(20), "too_few_evals", "6 % in two steps"),
-]
-
-
-@pytest.mark.parametrize(("values", "losses", "verdict", "why"), FEW, ids=[row[3] for row in FEW])
-def test_two_or_three_evaluations_can_still_say_something(
-    values: list[float], losses: list[float], verdict: str, why: str
-):
-    diagnosis = diagnose(train(losses) + evals(values, 60))
-    assert diagnosis.verdict == verdict, why
-    assert diagnosis.confidence == ("high" if verdict == "underfit" else "low"), "underfit rests on 20 logs"
-
-
-UNSEEN = [
-    (1, facts(), "inconclusive", "low"),
-    (3, facts(), "inconclusive", "low"),
-    (1, facts(state="running"), "no_eval", "low"),
-    (4, facts(), "no_eval", "low"),
-    (10, facts(), "no_eval", "moderate"),
-    (20, facts(), "no_eval", "high"),
-]
-
-
-@pytest.mark.parametrize(("n", "known", "verdict", "confidence"), UNSEEN)
-def test_without_evaluations_the_logs_decide_how_sure_it_is(
-    n: int, known: RunFacts, verdict: str, confidence: str
-):
-    """That nothing was held out is plain; that the training loss shows no trouble takes logs to say."""
-    diagnosis = diagnose(train(falling(n), 500), known)
-    assert (diagnosis.verdict, diagnosis.confidence) == (verdict, confidence)
-    assert "no_eval" in _codes(diagnosis)
+    assert code not in codes(diagnose(log, known)), why
 
 
 def test_too_few_logs_are_told_how_often_to_log():
@@ -398,54 +328,7 @@ def test_level_noisy_losses_do_not_diverge():
     draw = random.Random(12)
     for _ in range(200):
         losses = [draw.gauss(1, 0.2) for _ in range(60)]
-        assert not {"diverged", "lost_progress"} & _codes(diagnose(train(losses)))
-
-
-VERDICTS: list[tuple[Callable[[], Log], RunFacts, str, str]] = [
-    (
-        lambda: train([2.0, NAN, 1.0] * 10) + evals(U_TURN),
-        facts(),
-        "broken",
-        "broken numbers outweigh overfitting",
-    ),
-    (
-        lambda: train([2 + 0.1 * i for i in range(40)]) + evals(U_TURN),
-        facts(),
-        "diverged",
-        "divergence outweighs it too",
-    ),
-    (
-        lambda: train(falling(40)) + evals(U_TURN),
-        facts(),
-        "overfit",
-        "no probe: nothing is said of memorising",
-    ),
-    (
-        lambda: train(falling(40)) + evals(U_TURN) + evals(falling(8, 2, 0.1), key="eval_train_probe_loss"),
-        facts(),
-        "memorising",
-        "the probe falls while validation rises",
-    ),
-    (
-        lambda: train(falling(40)) + evals(falling(8), key="eval_train_probe_loss"),
-        facts(),
-        "no_eval",
-        "a probe is not held out",
-    ),
-    (lambda: evals(falling(8)), facts(), "healthy", "evaluations alone are enough"),
-    (
-        lambda: train(falling(40)) + evals(RISING_TASK, key="eval_exact"),
-        facts(),
-        "healthy",
-        "so is a task metric alone",
-    ),
-    (lambda: [], facts(), "inconclusive", "nothing at all"),
-]
-
-
-@pytest.mark.parametrize(("log", "known", "verdict", "why"), VERDICTS, ids=[row[3] for row in VERDICTS])
-def test_verdict(log: Callable[[], Log], known: RunFacts, verdict: str, why: str):
-    assert diagnose(log(), known).verdict == verdict, why
+        assert not {"diverged", "lost_progress"} & codes(diagnose(train(losses)))
 
 
 def test_advice_names_a_value():
@@ -461,48 +344,3 @@ def test_diagnosis_does_not_change_its_input():
     log = [dict(entry) for entry in GOOD]
     diagnose(GOOD)
     assert log == GOOD
-
-
-CHECKPOINTS = [
-    (evals(U_TURN), facts(), 200, "lowest", "a clear minimum"),
-    (
-        evals([2.0, 1.5, 1.21, 1.2, 1.25, 1.2, 1.22, 1.2]),
-        facts(),
-        150,
-        "within_noise",
-        "equal within noise: the earliest",
-    ),
-    (evals(U_TURN), facts(checkpoints=(300, 350, 400)), 300, "nearest_saved", "the best that was kept"),
-    (evals([1.7]), facts(), 50, "only", "one evaluation"),
-    (evals([2.0, 1.5, 1.2, 1.0]), facts(), 200, "lowest", "still falling: the last"),
-    (
-        evals(U_TURN) + evals([0.3, 0.7, 0.88, 0.9, 0.91, 0.92, 0.9, 0.9], key="eval_exact"),
-        facts(task_samples=100),
-        200,
-        "one_se",
-        "one standard error of 100 samples is about 0.03: the earliest within it",
-    ),
-    (
-        [*evals([0.9, 1.0, 1.1, 1.2]), {"step": 0, "eval_loss": 0.5}],
-        facts(),
-        50,
-        "lowest",
-        "step 0 is the base",
-    ),
-    (
-        evals([0.3, 0.2, 0.05, 0.3], key="eval_hallucination_rate"),
-        facts(metric="eval_hallucination_rate", task_samples=400),
-        150,
-        "lowest",
-        "lower is better",
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("log", "known", "x", "why_", "why"), CHECKPOINTS, ids=[row[4] for row in CHECKPOINTS]
-)
-def test_best_checkpoint(log: Log, known: RunFacts, x: float, why_: str, why: str):
-    best = diagnose(sorted(log, key=lambda entry: entry["step"]), known).best
-    assert best is not None
-    assert (best.x, best.why) == (x, why_), why

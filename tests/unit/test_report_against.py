@@ -22,6 +22,7 @@ STANDINGS = [
     ((0.1, 0.02, 0.18, None), {}, True, "unclear", "no test"),
     ((0.1, 0.02, 0.18, 0.001), {"m": 0.1}, True, "unclear", "repetitions alone differ as much"),
     ((0.1, 0.02, 0.18, 0.001), {"m": 0.09}, True, "better", "more than repetitions differ"),
+    ((0.1 + 0.2, 0.02, 0.58, 0.001), {"m": 0.3}, True, "unclear", "as much, but for rounding"),
     (
         (0.1, 0.02, 0.18, 0.001),
         {"other": 0.5},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -10,10 +11,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from markdown_it import MarkdownIt
 
 from harness.report.html import render_html
 from harness.report.json_ import SCHEMA_FILE, render_json, schema
-from harness.report.markdown import code, escaped, render_markdown
+from harness.report.markdown import render_markdown
+from harness.report.markdown_text import code, plain
 from harness.report.model import Scorecard, build_scorecard
 from harness.report.side_by_side import side_by_side
 from harness.report.side_by_side_html import render_side_by_side
@@ -78,9 +81,10 @@ def test_json_numbers_have_nine_digits() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("a|b", "`a\\|b`"),
-        ("`x`", "`` `x` ``"),
-        ("a``b`", "``` a``b` ```"),
+        ("a|b", "<code>a&#124;b</code>"),
+        ("`x`", "<code>&#96;x&#96;</code>"),
+        ("a``b`", "<code>a&#96;&#96;b&#96;</code>"),
+        ("a_b*c", "`a_b*c`"),
         ("<img src=x>", "`<img src=x>`"),
         ("two\nlines\u202e", "`two lines\\u202e`"),
         ("", ""),
@@ -90,10 +94,41 @@ def test_code_spans_hold_anything(text: str, shown: str) -> None:
     assert code(text) == shown
 
 
-def test_plain_text_is_no_markup() -> None:
-    assert escaped("[a](javascript:b) <b> @someone #1 | *x*") == (
-        "\\[a\\](javascript:b) \\<b\\> &#64;someone \\#1 \\| \\*x\\*"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[a](javascript:b) <b> @someone #1 | *x* _y_ `z` ~~s~~ ![i](x)",
+        "- item",
+        "+ item",
+        "1. item",
+        "# heading",
+        "> quote",
+        "see https://evil.example, www.evil.example, GH-4, !2, ~3, %4, &5, $6",
+        "$x$ and ^y",
+    ],
+)
+def test_plain_text_is_no_markup(text: str) -> None:
+    made = (
+        MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(plain(text, 400))
     )
+    assert set(re.findall(r"<(\w+)", made)) == {"p"}
+    seen = html.unescape(made)
+    assert not re.search(r"[@#!~%&$]\w|https?://|www\.\w|GH-4", seen), (
+        "nothing is linked after Markdown is done"
+    )
+    assert seen.replace("\u2060", "") == f"<p>{text}</p>\n", "and it reads as it was"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Right on 17 of 38 (44.7 %), 95 % interval 2 to 9 points.",
+        "right_call is no emphasis",
+        "Better than tuned-v2 in 1 of 3 headline scores, worse in none.",
+    ],
+)
+def test_plain_text_without_marks_stays_as_it_is(text: str) -> None:
+    assert plain(text, 400) == text
 
 
 @pytest.mark.parametrize("name", ["whole", "empty", "unfinished", "hostile"])
@@ -187,6 +222,39 @@ def test_the_verdict_on_several_runs(differences: list[Any], word: str) -> None:
     assert side_by_side([base_card(), *(compared(BEFORE, AFTER, one) for one in differences)]).word == word
 
 
+@pytest.mark.parametrize(
+    ("p", "runs", "word", "why"),
+    [
+        (0.02, 1, "BETTER", "alone it is below 0.05"),
+        (0.02, 2, "BETTER", "0.04"),
+        (0.02, 3, "CANNOT TELL", "0.06"),
+        (0.02, 8, "CANNOT TELL", "one of eight equal adapters looks like this in one page of seven"),
+        (0.001, 8, "BETTER", "0.008"),
+    ],
+)
+def test_more_runs_need_stronger_evidence(p: float, runs: int, word: str, why: str) -> None:
+    better = [difference("tool_name_accuracy", 0.1, 0.02, 0.18, p)]
+    nothing = [difference("tool_name_accuracy", 0.0, -0.1, 0.1, 1.0)]
+    page = side_by_side(
+        [base_card(), compared(BEFORE, AFTER, better), *[compared(BEFORE, AFTER, nothing)] * (runs - 1)]
+    )
+    assert page.word == word, why
+    tried = page.runs[1]
+    assert tried.word == word
+    assert ("No headline score can be told apart" in tried.sentence) == (word == "CANNOT TELL")
+    (row,) = [row for row in page.headline if row.name == "tool_name_accuracy"]
+    shown = row.values[1]
+    assert shown is not None
+    assert shown.change is not None
+    assert shown.change.adjusted == pytest.approx(p * runs)
+    stored = json.loads(render_side_by_side_json(page))["runs"][1]
+    (change,) = stored["baseline"]["changes"]
+    assert change["standing"] == ("better" if word == "BETTER" else "unclear")
+    assert stored["verdict"]["word"] == word
+    assert any("over all headline scores of all runs" in text for text in page.limits)
+    assert not any("over all headline scores is" in text for text in page.limits)
+
+
 def test_gates_stop_a_better_run() -> None:
     gates = {"gates": [{"name": "g", "verdict": "fail"}]}
     page = side_by_side([base_card(), compared(BEFORE, AFTER, CLEAR, gates=gates)])
@@ -208,19 +276,19 @@ def test_an_unfinished_run_is_shown_and_not_compared() -> None:
 def test_side_by_side_in_every_form_is_harmless_and_the_same_every_time() -> None:
     hostile = build_scorecard(*run.example(hostile=True))
     page = side_by_side([hostile, *_three()])
-    html = render_side_by_side(page)
-    assert html == render_side_by_side(side_by_side([hostile, *_three()]))
-    assert "<script>alert(1)" not in html
-    assert "\u202e" not in html
-    html.encode("utf-8")
+    made = render_side_by_side(page)
+    assert made == render_side_by_side(side_by_side([hostile, *_three()]))
+    assert "<script>alert(1)" not in made
+    assert "\u202e" not in made
+    made.encode("utf-8")
     data = json.loads(render_side_by_side_json(page))
     assert len(data["runs"]) == 4
     text = render_side_by_side_markdown(page)
     assert "\u202e" not in text
-    assert re.search(r"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-", html)
-    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert re.search(r"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-", made)
+    ids = re.findall(r'\bid="([^"]+)"', made)
     assert len(ids) == len(set(ids))
-    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
+    assert set(re.findall(r'href="#([^"]+)"', made)) <= set(ids)
 
 
 def test_every_sample_is_on_a_full_page() -> None:

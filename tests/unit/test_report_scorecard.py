@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import io
 import itertools
 import json
@@ -12,7 +11,6 @@ import os
 import re
 import tracemalloc
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,15 +21,9 @@ from harness.report.json_ import render_json
 from harness.report.model import build_scorecard
 from harness.report.samples import MAX_LISTED
 from harness.report.terminal import render_terminal
+from tests.unit.report_runs import GOLDEN, run
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "scorecard"
 REGENERATE = "REGENERATE_SCORECARD_GOLDEN"
-
-_spec = importlib.util.spec_from_file_location("example_run", GOLDEN / "example_run.py")
-assert _spec is not None
-assert _spec.loader is not None
-run: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(run)
 
 VOID = {"meta", "link", "br", "line", "circle", "rect", "input"}
 

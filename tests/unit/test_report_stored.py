@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import io
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +15,7 @@ from harness.report.html import render_html
 from harness.report.json_ import render_json
 from harness.report.model import build_scorecard
 from harness.report.terminal import render_terminal
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "scorecard"
-_spec = importlib.util.spec_from_file_location("example_run", GOLDEN / "example_run.py")
-assert _spec is not None
-assert _spec.loader is not None
-run: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(run)
+from tests.unit.report_runs import run
 
 JUNK = (
     *(None, True, 3, -1.5, float("nan"), float("inf"), 10**400, 1e308, -7),

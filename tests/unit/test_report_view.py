@@ -6,12 +6,14 @@ import http.client
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.errors import StorageError
+from harness.report.model import status_of
 from harness.report.view.index import IndexReader
 from harness.report.view.page import history_svg, render_index
 from harness.report.view.server import ViewServer
@@ -220,6 +222,145 @@ def test_hostile_names_are_text_in_the_index(tmp_path: Path) -> None:
     assert "<i>" not in page
     assert "\u202e" not in page
     assert "/run/a%26b%20%3Ci%3E" in page
+
+
+def damage(folder: Path, name: str, **changes: Any) -> None:
+    """Change top-level values of a run's run.json or summary.json."""
+    stored = json.loads((folder / name).read_text(encoding="utf-8"))
+    (folder / name).write_text(json.dumps({**stored, **changes}), encoding="utf-8")
+
+
+def test_a_run_that_is_under_way_stands_in_the_index(server: ViewServer, reports: Path) -> None:
+    (reports / "run-2" / "summary.json").unlink()
+    damage(reports / "run-2", "run.json", status="running")
+    status, _, body = ask(server, "/")
+    assert status == 200
+    for name in ("run-1", "run-2", "run-3"):
+        assert f'value="{name}"' in body
+    assert "running" in body
+
+
+def test_runs_of_one_suite_with_other_headline_scores_stand_in_one_table(
+    server: ViewServer, reports: Path
+) -> None:
+    summary = json.loads((reports / "run-2" / "summary.json").read_text(encoding="utf-8"))
+    name = next(name for name, about in summary["measures"].items() if about["headline"])
+    summary["measures"][name]["headline"] = False
+    damage(reports / "run-2", "summary.json", measures=summary["measures"])
+    status, _, body = ask(server, "/")
+    assert status == 200
+    (without,) = (line for line in body.splitlines() if 'value="run-2"' in line)
+    (whole,) = (line for line in body.splitlines() if 'value="run-1"' in line)
+    assert without.count("data-name") == whole.count("data-name")
+    assert without.count(">–</td>") == whole.count(">–</td>") + 1
+
+
+@pytest.mark.parametrize(
+    ("target", "named"),
+    [
+        ("/run/run-2", ["run-2"]),
+        ("/run/run-2.json", ["run-2"]),
+        ("/side?run=run-1&run=run-2", ["run-1", "run-2"]),
+    ],
+)
+@pytest.mark.parametrize("error", [KeyError("gone"), ValueError("\x1b[2J"), RecursionError()], ids=repr)
+def test_a_page_that_cannot_be_made_names_its_runs(
+    server: ViewServer, monkeypatch: pytest.MonkeyPatch, target: str, named: list[str], error: Exception
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    for name in ("load_scorecard", "load_side_by_side"):
+        monkeypatch.setattr(f"harness.report.view.server.{name}", broken)
+    status, headers, body = ask(server, target)
+    assert status == 500
+    assert headers["Content-Type"].startswith("text/plain")
+    assert all(name in body for name in named)
+    assert type(error).__name__ in body
+    assert "\x1b" not in body
+    assert ask(server, "/")[0] == 200, "the server goes on"
+    monkeypatch.undo()
+    assert ask(server, target)[0] == 200
+
+
+def test_an_index_that_cannot_be_made_names_the_folder(
+    server: ViewServer, monkeypatch: pytest.MonkeyPatch, reports: Path
+) -> None:
+    def broken(*_: object) -> str:
+        raise ValueError("no page")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("harness.report.view.server.render_index", broken)
+        status, _, body = ask(server, "/")
+        assert status == 500
+        assert str(reports) in body
+        assert ask(server, "/run/run-1")[0] == 200
+    monkeypatch.setattr("harness.report.view.index._run_folders", broken)
+    for target in ("/", "/run/run-1", "/side?run=run-1&run=run-2"):
+        status, _, body = ask(server, target)
+        assert (status, str(reports) in body) == (500, True)
+
+
+def test_one_run_that_breaks_the_index_is_named_among_the_damaged(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sometimes(header: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+        if header["run_id"] == "run-2":
+            raise TypeError("unheard of")
+        return status_of(header, summary)
+
+    monkeypatch.setattr("harness.report.view.index.status_of", sometimes)
+    index = IndexReader(reports).read()
+    assert {row.key for row in index.damaged} == {"damaged", "run-2"}
+    assert "TypeError" in render_index(index)
+
+
+@pytest.mark.parametrize("target", ["/run/%ff", "/run/b%ff", "/side?run=%ff&run=run-1", "/%ff"])
+def test_what_is_no_text_is_no_address(server: ViewServer, target: str) -> None:
+    assert ask(server, target)[0] in (400, 404)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+@pytest.mark.parametrize("name", [b"b\xff", b"b\xff/inner"])
+def test_a_folder_whose_name_is_no_text_does_not_hide_the_others(
+    server: ViewServer, reports: Path, name: bytes
+) -> None:
+    write_run(Path(os.fsdecode(os.fsencode(reports) + b"/" + name)), day=6)
+    status, _, body = ask(server, "/")
+    assert status == 200
+    assert 'value="run-1"' in body
+    assert "Cannot be read" in body
+    assert "b\\udcff" in body
+    assert "not UTF-8" in body
+
+
+@pytest.mark.parametrize(
+    ("selection", "together", "why"),
+    [
+        ({"limit": 60, "tags": {}, "n": 60}, False, "a part of the samples"),
+        ({"limit": None, "tags": {"category": "simple"}, "n": 60}, False, "another part of them"),
+        ({"limit": 5000, "tags": {}, "n": 100}, True, "a limit that leaves nothing out"),
+        ({"limit": None, "tags": {}, "n": 100}, True, "the same samples"),
+        ({"limit": "<b>", "tags": ["x"], "n": True}, False, "nobody knows which"),
+        (None, True, "nothing is said of a selection"),
+    ],
+)
+def test_a_part_of_the_samples_is_no_point_on_the_line_of_all(
+    tmp_path: Path, selection: Any, together: bool, why: str
+) -> None:
+    for day in (1, 2, 3):
+        write_run(tmp_path / f"run-{day}", day=day)
+        damage(tmp_path / f"run-{day}", "run.json", selection={"limit": None, "tags": {}, "n": 100})
+    damage(tmp_path / "run-3", "run.json", selection=selection)
+    index = IndexReader(tmp_path).read()
+    lengths = [len(group.histories[0].points) if group.histories else 0 for group in index.groups]
+    assert sorted(lengths) == ([3] if together else [0, 2]), why
+    page = render_index(index)
+    assert "<b>" not in page
+    if isinstance(selection, dict) and selection["limit"] == 60:
+        assert "limit 60" in page
+    if isinstance(selection, dict) and selection["tags"] == {"category": "simple"}:
+        assert "category=simple" in page
 
 
 def test_history_has_a_line_for_each_model(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from harness.stats import (
     difference_error,
     exact_mcnemar,
     holm,
-    minimum_detectable_difference,
     swap_test,
     wilson_interval,
 )
@@ -65,20 +64,6 @@ def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-def test_minimum_detectable_difference_has_the_promised_power() -> None:
-    pairs, discordant = 400, 0.2
-    d = minimum_detectable_difference(pairs, discordant)
-    assert 0.05 < d < 0.08
-    rng = np.random.default_rng(1)
-    p_up, p_down = (discordant + d) / 2, (discordant - d) / 2
-    draws = rng.multinomial(pairs, [p_up, p_down, 1 - discordant], size=2000)
-    power = np.mean([exact_mcnemar(int(b), int(c)) <= 0.05 for b, c, _ in draws])
-    assert 0.73 <= power <= 0.85, "the exact test is a little conservative, so a little below 0.8"
-    assert minimum_detectable_difference(5, 0.1) == math.inf, "five pairs find nothing"
-    assert minimum_detectable_difference(0, 0.1) == math.inf
-    assert minimum_detectable_difference(100, 0.2) > minimum_detectable_difference(400, 0.2)
 
 
 def test_ratio_of_sums_and_exact_bootstrap_on_a_case_small_enough_to_enumerate() -> None:

@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import sqlite3
-import tracemalloc
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +18,7 @@ from harness.tables.columns import SAMPLES, TABLES
 from harness.tables.csv_text import csv_line
 from harness.tables.export import SUFFIXES, export_run
 from harness.tables.values import json_text, number, text, whole
-from tests.unit.scored_runs import Planted, write_run
+from tests.unit.scored_runs import Planted, bytes_a_sample, write_run
 
 NASTY = "\x00 \x1b[2J \u202e </script> '; drop table runs; -- \" ,\r\n\n가 =1+1 \\ud800 😀"
 SURROGATE = "a\ud800b"
@@ -256,17 +255,8 @@ def test_it_is_named_after_the_run(run: Path, tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("form", FORMS)
 def test_memory_does_not_grow_with_samples(tmp_path: Path, form: str) -> None:
-    def peak(many: int) -> int:
-        run = write_run(tmp_path / f"r{many}", (Planted(f"s{at}", reply="x" * 4_000) for at in range(many)))
-        tracemalloc.start()
-        export_run(run, form, tmp_path / f"out{many}")
-        highest = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return highest
-
-    peak(10)
-    small, large = peak(3_000), peak(9_000)
-    assert (large - small) / 6_000 < 600, "a reply alone has 4,000 bytes"
+    used = bytes_a_sample(tmp_path, lambda run: export_run(run, form, tmp_path / f"{run.name}.out"))
+    assert used < 600, "a reply alone has 4,000 bytes"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import HarnessError, NothingCollected, UsageError
 from harness.tables.columns import TABLES
 from harness.tables.query import distinct, plain, query
-from tests.unit.scored_runs import Planted, write_run
+from tests.unit.scored_runs import Planted, bytes_a_sample, write_run
 
 NASTY = "\ud800 \x00 \x1b[2J \u202e </script> '; drop table runs; -- \" , \r\n 가"
 KEPT = NASTY.replace("\ud800", "\\ud800")
@@ -283,16 +283,5 @@ def test_two_columns_of_one_name() -> None:
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """Rows pass in blocks: ten times the samples take no more of Python's memory."""
-    import tracemalloc
-
-    def peak(many: int) -> int:
-        run = write_run(tmp_path / f"r{many}", (Planted(f"s{at}", reply="x" * 4_000) for at in range(many)))
-        tracemalloc.start()
-        ask(run, "select count(*) from samples")
-        highest = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return highest
-
-    peak(10)
-    small, large = peak(3_000), peak(9_000)
-    assert (large - small) / 6_000 < 600, "a reply alone has 4,000 bytes"
+    used = bytes_a_sample(tmp_path, lambda run: ask(run, "select count(*) from samples"))
+    assert used < 600, "a reply alone has 4,000 bytes"

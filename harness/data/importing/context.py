@@ -12,7 +12,6 @@ from harness.data.tools import SchemaChecks
 from harness.types import Sample, ToolSpec
 
 SystemAs = Literal["system", "user", "drop"]
-SYSTEM_AS: tuple[SystemAs, ...] = ("system", "user", "drop")
 
 Converter = Callable[[Row, "Context"], list[Sample]]
 """Turns one row into samples (more than one only with `every_turn`); raises RecordError for a row that is wrong.

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.log import schema
@@ -15,8 +16,9 @@ from harness.report.gates import Gates, gates_of
 from harness.report.measures import Estimate, Metric, estimate, metrics
 from harness.report.model import status_of
 from harness.report.run_source import BASELINE, GATES, NOISE, remembered_baseline, stored_gates
-from harness.report.stored import mapping, mappings, whole
-from harness.report.wording_of_change import last_part
+from harness.report.stored import mapping, mappings, number, whole
+from harness.report.text import one_line
+from harness.report.wording_of_change import last_part, suite_name
 
 DEPTH = 2
 """How many folders below the reports folder a run may lie: reports/<run>, reports/examples/<run>."""
@@ -26,7 +28,10 @@ MAX_POINTS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One run of the index. `key` is its place below the reports folder; `problem` says why it cannot be shown."""
+    """One run of the index.
+
+    `key` is its place below the reports folder, `data` says which samples were asked, `problem` why it cannot be shown.
+    """
 
     key: str
     folder: Path
@@ -45,6 +50,10 @@ class RunRow:
     def complete(self) -> bool:
         """Return whether every planned sample has an answer."""
         return self.status == "complete"
+
+    def metric(self, name: str) -> Metric | None:
+        """Return a headline metric, None where this run has no such metric: not scored yet, or by another scorer."""
+        return next((metric for metric in self.headline if metric.name == name), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +77,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The runs that measured the same: one suite at one version, on one data split. Newest first."""
+    """The runs that measured the same: one suite at one version, on the same samples. Newest first."""
 
     suite: str
     data: str
@@ -97,19 +106,19 @@ class IndexReader:
     """Reads a reports folder, and of runs that have not changed since, only their dates."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
+        self.root = root.resolve()
         self._known: dict[Path, tuple[tuple[int, ...], RunRow]] = {}
 
     def read(self) -> Index:
         """Return the index as the folder is now."""
-        folders = sorted(_run_folders(self._root, DEPTH))
+        folders = sorted(_run_folders(self.root, DEPTH))
         rows = [self._row(folder) for folder in folders[-MAX_RUNS:]]
         good = [row for row in rows if not row.problem]
         groups: dict[tuple[str, str], list[RunRow]] = {}
         for row in sorted(good, key=lambda row: (row.started, row.key), reverse=True):
             groups.setdefault((row.suite, row.data), []).append(row)
         return Index(
-            name=self._root.name,
+            name=self.root.name,
             groups=tuple(
                 Group(suite=suite, data=data, rows=tuple(found), histories=tuple(_histories(found)))
                 for (suite, data), found in groups.items()
@@ -124,7 +133,12 @@ class IndexReader:
         known = self._known.get(folder)
         if known is not None and known[0] == stamp:
             return known[1]
-        row = _read_row(folder, folder.relative_to(self._root).as_posix())
+        key = folder.relative_to(self.root).as_posix()
+        try:
+            row = _read_row(folder, key)
+        except Exception as error:  # whatever lies in one folder must not hide the runs beside it
+            what = one_line(f"{type(error).__name__}: {error}", 200)
+            row = _damaged(folder, key, f"it holds what was not expected ({what})")
         self._known[folder] = stamp, row
         return row
 
@@ -164,6 +178,8 @@ def _run_folders(root: Path, depth: int) -> Iterator[Path]:
 
 
 def _read_row(folder: Path, key: str) -> RunRow:
+    if not _is_text(key):
+        return _damaged(folder, key, "the folder's name is not UTF-8, so that it has no address; rename it")
     try:
         header = read_json(folder / schema.RUN)
         summary = read_json(folder / schema.SUMMARY) if (folder / schema.SUMMARY).is_file() else {}
@@ -179,9 +195,13 @@ def _read_row(folder: Path, key: str) -> RunRow:
         key=key,
         folder=folder,
         run_id=str(header.get("run_id") or key),
-        suite=" ".join(str(suite[name]) for name in ("name", "version") if suite.get(name))
-        or "unknown suite",
-        data=f"{dataset.get('split') or 'unknown split'} {str(dataset.get('sha256') or '')[:12]}".strip(),
+        suite=suite_name(header) or "unknown suite",
+        data=", ".join(
+            [
+                f"{dataset.get('split') or 'unknown split'} {str(dataset.get('sha256') or '')[:12]}".strip(),
+                *_selected(mapping(header.get("selection")), dataset),
+            ]
+        ),
         who=who,
         status=status_of(header, summary),
         started=str(header.get("started_at") or ""),
@@ -190,6 +210,25 @@ def _read_row(folder: Path, key: str) -> RunRow:
         gates=gates_of(stored_gates(folder)),
         problem="",
     )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _selected(selection: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
+    """Return what made a run ask fewer samples than there are; a limit that left none out made nothing."""
+    limit, n = selection.get("limit"), number(selection.get("n"))
+    highest = number(limit)
+    all_asked = n is not None and (
+        n == number(dataset.get("n_records")) or (highest is not None and n < highest)
+    )
+    limited = [] if limit is None or all_asked else [f"limit {limit}"]
+    return limited + [f"{key}={value}" for key, value in sorted(mapping(selection.get("tags")).items())]
 
 
 def _damaged(folder: Path, key: str, problem: str) -> RunRow:

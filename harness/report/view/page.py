@@ -6,12 +6,12 @@ from functools import cache
 from urllib.parse import quote
 
 from jinja2 import Environment
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from harness.report import gates, text, wording
+from harness.report import wording
 from harness.report.page import asset, page_environment, policy
-from harness.report.plot import LEFT, RIGHT, Line, Panel, Scale, label, segment, text_width
-from harness.report.text import one_line, visible
+from harness.report.plot import LEFT, RIGHT, Line, Panel, Scale, label, picture, segment, text_width
+from harness.report.text import one_line
 from harness.report.view.index import History, Index, RunRow
 
 WIDE, NARROW = 520, 340
@@ -49,13 +49,11 @@ def render_index(index: Index) -> str:
 def _environment() -> Environment:
     return page_environment(
         {
-            "count": text.count,
-            "one_line": text.one_line,
             "value": wording.estimate_value,
             "interval": wording.estimate_interval,
             "when": lambda started: started.replace("T", " ").removesuffix("Z"),
         },
-        {"plural": text.plural, "run_path": run_path, "history": history_svg, "gates_of": gates.summary},
+        {"run_path": run_path, "history": history_svg},
     )
 
 
@@ -89,16 +87,14 @@ def history_svg(history: History, width: int, ident: str) -> Markup:
             parts.append(segment(f"ci {kinds[point.row.who]}", x, up(low * scale), x, up(high * scale)))
     bottom = _TOP + panel.top(width) + panel.height
     parts += _dates(history, across, bottom, width)
-    return Markup(
-        '<svg class="curves" role="img" viewBox="0 0 {w} {h}" width="{w}" height="{h}" aria-labelledby="{i}-t {i}-d">'
-        '<title id="{i}-t">{title}</title><desc id="{i}-d">{desc}</desc>{parts}</svg>'
-    ).format(
-        w=width,
-        h=f"{bottom + _AXIS:.0f}",
-        i=ident,
-        title=escape(visible(f"{history.label} over {len(history.points)} runs")),
-        desc=escape(visible(_described(history))),
-        parts=Markup("").join(parts),
+    return picture(
+        parts,
+        width=width,
+        height=bottom + _AXIS,
+        ident=ident,
+        title=f"{history.label} over {len(history.points)} runs",
+        description=_described(history),
+        standalone=False,
     )
 
 

@@ -8,6 +8,7 @@ page would need to read this server by rebinding its own name (DNS rebinding).
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -51,16 +52,25 @@ class Site:
 
     def page(self, target: str) -> Page:
         """Return the answer to a request target: /, /run/KEY, /run/KEY.json or /side?run=KEY&run=KEY."""
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+            marked = parse_qs(parts.query, max_num_fields=100, errors="strict").get("run", [])
+            key = unquote(parts.path.removeprefix("/run/"), errors="strict")
+        except ValueError:
+            return Page("This is no address.\n", TEXT, status=HTTPStatus.BAD_REQUEST)
         with self._lock:
-            index = self._reader.read()
-            if parts.path == "/":
-                return Page(render_index(index), policy=index_policy())
-            if parts.path == "/side":
-                return self._side(index, parse_qs(parts.query, max_num_fields=100).get("run", []))
-            if parts.path.startswith("/run/"):
-                return self._run(index, unquote(parts.path.removeprefix("/run/"), errors="strict"))
-        return _missing()
+            try:
+                return self._found(parts.path, key, marked)
+            except Exception as error:  # the next request may be for something else
+                return _failed([self._reader.root], error)
+
+    def _found(self, path: str, key: str, marked: list[str]) -> Page:
+        index = self._reader.read()
+        if path == "/":
+            return Page(render_index(index), policy=index_policy())
+        if path == "/side":
+            return self._side(index, marked)
+        return self._run(index, key) if path.startswith("/run/") else _missing()
 
     def _run(self, index: Index, key: str) -> Page:
         as_json = key not in index.rows and key.endswith(".json")
@@ -87,6 +97,8 @@ class Site:
             page = _made(name[0], rows)
         except HarnessError as error:
             return Page(f"{visible(error.one_message())}\n", TEXT, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        except Exception as error:
+            return _failed([row.folder for row in rows], error)
         self._kept.pop(name, None)
         self._kept[name] = stamps, page
         while len(self._kept) > _CACHED:
@@ -102,6 +114,13 @@ def _made(kind: str, rows: tuple[RunRow, ...]) -> Page:
     if kind == "json":
         return Page(render_json(card), JSON)
     return Page(render_html(card), policy=page_policy(card))
+
+
+def _failed(folders: Sequence[Path], error: Exception) -> Page:
+    """Return the answer where making a page broke off: which folders it is made of, and the error."""
+    named = "\n".join(str(folder) for folder in folders)
+    said = f"This page could not be made from\n{named}\n{type(error).__name__}: {error}\n"
+    return Page(visible(said), TEXT, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _missing() -> Page:
@@ -145,10 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(hosts) != 1 or hosts[0].lower() not in self.server.names:
             said = f"This server answers only to {' and '.join(sorted(self.server.names))}.\n"
             return Page(said, TEXT, status=HTTPStatus.MISDIRECTED_REQUEST)
-        try:
-            return self.server.site.page(self.path)
-        except ValueError:
-            return Page("This is no address.\n", TEXT, status=HTTPStatus.BAD_REQUEST)
+        return self.server.site.page(self.path)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: a request line is a stranger's text, and the terminal is the user's."""
