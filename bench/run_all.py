@@ -80,7 +80,9 @@ one run; absolute times are this machine's.
   `python -m pytest` on an empty folder takes {results.get("bench_gate", {}).get("empty_s", "?")} s as a whole, with the 50 files {results.get("bench_gate", {}).get("whole_s", "?")} s.
 - **QLoRA / plain TRL script**: nf4, bf16, LoRA on all linear layers, the same records, micro-batches and optimiser; tokens of
   the rows over wall time without the first step. `share_prefix` computes a tool block once a micro-batch.
-- **sweep / separate runs**: the same answers to the same samples; most of the time is generation, which both sides need.
+- **sweep / separate runs**: four checkpoints of a run of 24 steps, the same answers to the same samples; most of the time is
+  generation, which both sides need. The sweep loads once, and checks the last target's answer before it writes one, which saves
+  the more, the more alike the checkpoints answer.
 - **memory plan / peak**: planned bytes over the peak of the process's resident memory.
 """
 

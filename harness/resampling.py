@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_CHUNK_CELLS = 250_000
+CHUNK_CELLS = 250_000
 """Draws are made in blocks of about so many numbers."""
 
 _POISSON_CLUSTERS = 300
@@ -60,7 +60,7 @@ def random_swaps(clusters: int, draws: int, seed: int) -> Iterator[Floats]:
     import numpy as np
 
     generator = np.random.Generator(np.random.PCG64(seed))
-    at_once = max(1, min(draws, _CHUNK_CELLS // max(1, clusters)))
+    at_once = max(1, min(draws, CHUNK_CELLS // max(1, clusters)))
     for start in range(0, draws, at_once):
         size = min(at_once, draws - start)
         yield generator.integers(0, 2, (size, clusters), dtype=np.int8).astype(np.float64)
@@ -73,7 +73,7 @@ def resampled(sums: ClusterSums, resamples: int, seed: int) -> Iterator[tuple[Fl
     generator = np.random.Generator(np.random.PCG64(seed))
     top, bottom = sums
     clusters = len(top)
-    at_once = max(1, min(resamples, _CHUNK_CELLS // clusters))
+    at_once = max(1, min(resamples, CHUNK_CELLS // clusters))
     poisson = _poisson_table().astype(np.result_type(top, bottom)) if clusters >= _POISSON_CLUSTERS else None
     space = np.empty((at_once, clusters), dtype=np.result_type(top, bottom))
     for start in range(0, resamples, at_once):

@@ -17,6 +17,8 @@ Json = Any
 Expect = Literal["call", "no_call", "ask"]
 CallOrder = Literal["any", "strict"]
 Role = Literal["system", "user", "assistant", "tool"]
+Facts = tuple[tuple[str, ...], ...]
+"""What a reply must say: of each inner tuple, one alternative."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,8 @@ class ToolCall:
 class Message:
     """One chat turn. `tool_calls` only for the assistant; `name` only for role tool (which tool answered).
 
-    `learn` is False for an assistant turn that is there to be read and never to be learnt.
+    `learn` is False for an assistant turn that is there to be read and never to be learnt. `reply_of` names a sample
+    whose answer, given in the same run, is this turn's content.
     """
 
     role: Role
@@ -48,6 +51,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     name: str | None = None
     learn: bool = True
+    reply_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,9 @@ class Sample:
     tags: Mapping[str, str] = field(default_factory=dict)
     cluster: str = ""
     """Samples that share a cluster are not independent; the bootstrap draws whole clusters. Default: the id."""
+    facts: Facts = ()
+    persona: str | None = None
+    """The character whose voice `reply` is in."""
 
     def tool(self, name: str) -> ToolSpec | None:
         """Return the offered tool of that name, or None."""

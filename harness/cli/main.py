@@ -33,6 +33,7 @@ COMMANDS = {
     "publish": "Upload an adapter to a model hub, with a card that says what was measured.",
     "models": "Fetch and list models.",
     "data": "Check, build and import data sets.",
+    "persona": "Bring a character of your own; test the metric that measures it.",
     "suite": "Check suites.",
     "init": "Make a working workspace in a folder.",
     "doctor": "Say what is installed, which engines can run, and what is missing.",

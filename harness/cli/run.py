@@ -48,6 +48,14 @@ if TYPE_CHECKING:
 @with_dtype
 @with_quantization
 @click.option(
+    "--system-prompt",
+    type=click.Choice(["persona", "neutral", "none"]),
+    help="Which prompt of the suite's persona card. Default: the suite's.",
+)
+@click.option(
+    "--mask-name", is_flag=True, help="Replace the persona's names by neutral ones in every prompt."
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("reports"),
@@ -66,6 +74,8 @@ def command(
     options: dict[str, str],
     dtype: str,
     quantization: str | None,
+    system_prompt: str | None,
+    mask_name: bool,
     out: Path,
 ) -> None:
     """Measure a model (and adapters) on SUITE, a suite folder or the name of an installed suite."""
@@ -80,7 +90,7 @@ def command(
     for earlier in (resume, reuse):
         if earlier:
             RunFolder(earlier).header()
-    loaded = load_suite(suite)
+    loaded = load_suite(suite, system_prompt=system_prompt, mask_name=mask_name)
     selection = Selection(limit=limit, tags=tags, strata=loaded.spec.slices if limit else ())
     request = SessionRequest(
         engine=engine, model=model, adapters=adapters, dtype=dtype, quantization=quantization, options=options

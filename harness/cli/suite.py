@@ -16,6 +16,7 @@ def check(suite: str) -> None:
     """Check SUITE and every record it reads. Never executes the suite's scorer.py."""
     from harness.errors import NothingCollected
     from harness.parse.choose import get_dialect
+    from harness.persona.references import check_splits_apart, load_probes
     from harness.run.metrics import check_names
     from harness.suite.load import load_suite
 
@@ -28,4 +29,7 @@ def check(suite: str) -> None:
         raise NothingCollected(
             "the data set has no samples, so a run would measure nothing", where=loaded.records
         )
+    if loaded.persona is not None and loaded.persona.references is not None:
+        check_splits_apart(loaded.persona)
+        load_probes(loaded.persona)
     click.echo(f"{loaded.folder}: {loaded.spec.name} {loaded.spec.version}, {count} samples, no errors")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.data.facts import says_fact
 from harness.data.leakage import NEAR, near_duplicates, normalise, pair_key, user_text
 from harness.data.records import sample_from_record
 from harness.data.strict_json import decode_bytes, iter_lines
@@ -64,7 +65,7 @@ def lint(dataset_dir: Path) -> list[LintFinding]:
     for split, path in present.items():
         _read_split(split, path, catalog, placed, findings)
     findings += _tool_findings(catalog, dataset_dir / "tools.json")
-    for check in (_ids, _gold, _history, _duplicates, _templates, _pairs, _near):
+    for check in (_ids, _gold, _history, _facts, _duplicates, _templates, _pairs, _near):
         findings += check(placed, catalog)
     findings += _checksums(dataset_dir)
     return sorted(findings)
@@ -130,6 +131,19 @@ def _tool_findings(catalog: ToolCatalog, path: Path) -> Iterator[LintFinding]:
 
 def _at(item: _Placed, severity: Severity, code: str, message: str, remedy: str) -> LintFinding:
     return LintFinding(item.file, item.line, severity, code, f"{item.sample.id}: {message}", remedy)
+
+
+def _facts(placed: list[_Placed], _: ToolCatalog) -> Iterator[LintFinding]:
+    for item in placed:
+        reply = item.sample.reply
+        for alternatives in item.sample.facts if reply is not None else ():
+            if not says_fact(reply or "", alternatives):
+                message = (
+                    f"the reply says none of {', '.join(map(repr, alternatives))}, which its facts require"
+                )
+                yield _at(
+                    item, "error", "fact-missing", message, "Correct the reply, or add its wording to `any`."
+                )
 
 
 def _ids(placed: list[_Placed], _: ToolCatalog) -> Iterator[LintFinding]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from harness.data.facts import read_facts
 from harness.data.strict_json import StrictJsonError, decode, decode_bytes, iter_lines
 from harness.data.to_record import record_from_sample
 from harness.data.tools import ToolCatalog, load_tools, tool_from_json
@@ -19,6 +20,7 @@ from harness.errors import RecordError, did_you_mean
 from harness.types import (
     CallOrder,
     Expect,
+    Facts,
     GoldArgument,
     GoldCall,
     Json,
@@ -38,9 +40,11 @@ __all__ = [
     "sample_from_record",
 ]
 
-_KEYS = ("id", "messages", "tools", "expect", "order", "gold", "reply", "tags", "cluster")
+_KEYS = (
+    "id", "messages", "tools", "expect", "order", "gold", "reply", "tags", "cluster", "facts", "persona",
+)  # fmt: skip
 _REQUIRED = ("id", "messages", "tools", "expect")
-_PERSONA_KEYS = ("facts", "persona")
+_NOTHING: tuple[()] = ()
 _MESSAGE_KEYS = {
     "system": ("role", "content"),
     "user": ("role", "content"),
@@ -153,16 +157,13 @@ class _RecordReader:
             reply=reply,
             tags=self.tags(),
             cluster=cluster or sample_id,
+            facts=self.facts() if "facts" in record else _NOTHING,
+            persona=self.text("persona") if record.get("persona") is not None else None,
         )
 
     def check_keys(self) -> None:
         record = self.record
         for key in record:
-            if key in _PERSONA_KEYS:
-                raise self.fail(
-                    f"key {key!r} belongs to persona records, which this kind of data set does not support",
-                    "Remove the key, or keep persona records in a data set of their own.",
-                )
             if key not in _KEYS:
                 raise self.fail(f"unknown key {key!r}", did_you_mean(str(key), _KEYS, "Known keys"))
         for key in _REQUIRED:
@@ -213,6 +214,11 @@ class _RecordReader:
             if not isinstance(value, str):
                 raise self.fail(f"tag {key!r} must be text, not {_kind(value)}", "Put the value in quotes.")
         return tags
+
+    def facts(self) -> Facts:
+        name = self.record.get("id")
+        where = f"{self.where} ({name})" if isinstance(name, str) and name else self.where
+        return read_facts(self.record["facts"], where)
 
     def tools(self) -> tuple[ToolSpec, ...]:
         entries = self.list_of("tools")

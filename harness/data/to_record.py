@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.data.facts import facts_json
 from harness.types import Json, Message, Sample, ToolSpec
 
 
@@ -32,6 +33,8 @@ def record_from_sample(sample: Sample, tools: Mapping[str, ToolSpec] | None = No
         "reply": sample.reply,
         "tags": dict(sample.tags),
         "cluster": sample.cluster,
+        **({"facts": facts_json(sample.facts)} if sample.facts else {}),
+        **({"persona": sample.persona} if sample.persona is not None else {}),
     }
 
 

@@ -12,7 +12,11 @@ _PROMPT = {
     "template_sha256": "another prompt (chat template)",
     "tools_by": "another prompt (how the tools are shown)",
     "dialect": "another prompt (tool-call dialect)",
+    "system_prompt": "another system prompt",
+    "system_prompt_sha256": "another text of the system prompt",
+    "names_masked": "another prompt (names masked)",
 }
+_ALWAYS = ("template_sha256", "tools_by", "dialect")
 _SHOWN = 40
 
 
@@ -40,7 +44,8 @@ def identity_of(header: Mapping[str, Any]) -> Identity:
         version=str(suite.get("version", "")),
         split=str(dataset.get("split", "")),
         dataset_sha256=str(dataset.get("sha256", "")),
-        prompt={name: str(prompt.get(name, "")) for name in _PROMPT},
+        # A suite without persona has no system prompt of its own, and its older baselines do not mention one.
+        prompt={name: str(prompt.get(name, "")) for name in _PROMPT if name in prompt or name in _ALWAYS},
         sampling=dict(sampling) if isinstance(sampling, dict) else {},
         repeats=int(header["repeats"]),
         metrics=versions_by_metric(header),

@@ -132,6 +132,7 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
             f"tools by {_plain(prompt.get('tools_by'))}, {_plain(prompt.get('dialect'))}",
             prompt.get("template_sha256"),
         ),
+        *_persona_facts(header),
         _fact(
             "Engine",
             f"{_plain(engine.get('engine'))} on {_plain(engine.get('device'))}, "
@@ -143,6 +144,26 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
         _fact("Started", header.get("started_at")),
         _fact("Took", "unfinished" if duration is None else seconds(duration)),
         _fact("Run", header.get("run_id")),
+    )
+
+
+def _persona_facts(header: Mapping[str, Any]) -> tuple[Fact, ...]:
+    persona, prompt = mapping(header.get("persona")), mapping(header.get("prompt"))
+    if not persona:
+        return ()
+    masked = ", names masked" if prompt.get("names_masked") is True else ""
+    return (
+        _with_hash(
+            "Persona",
+            f"{_plain(persona.get('name'))} {_plain(persona.get('version'))}",
+            persona.get("card_sha256"),
+        ),
+        _with_hash("References", None, persona.get("references_sha256")),
+        _with_hash(
+            "System prompt",
+            f"{_plain(prompt.get('system_prompt'))}{masked}",
+            prompt.get("system_prompt_sha256"),
+        ),
     )
 
 

@@ -8,14 +8,17 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
+from harness.report import drift_svg as drift_picture
 from harness.report import gates, svg, text, wording
 from harness.report import wording_of_change as say
 from harness.report.diagnosis_svg import NARROW, WIDE, curves_svg
+from harness.report.drift_svg import drift_svg
 from harness.report.gates import Gate
 from harness.report.json_ import island
 from harness.report.measures import Estimate, Metric
 from harness.report.model import Kind, Scorecard
 from harness.report.page import asset, marked, page_environment, policy
+from harness.report.persona_panel import share_text, with_interval, word_of
 
 __all__ = ["marked", "render_html"]
 
@@ -176,6 +179,12 @@ def _environment() -> Environment:
             "signs": SIGNS,
             "curves": _curves,
             "value_text": wording.value_text,
+            "with_interval": with_interval,
+            "drift_svg": drift_svg,
+            "drift_wide": drift_picture.WIDE,
+            "drift_narrow": drift_picture.NARROW,
+            "word_of": word_of,
+            "share_text": share_text,
             "words": say.WORDS,
             "loss": lambda value: "–" if value is None else f"{value:.3f}",
             "marks": MARKS,
@@ -212,6 +221,8 @@ def page_policy(card: Scorecard) -> str:
 
 def _style(card: Scorecard) -> str:
     names = ["scorecard.css"]
-    if card.training is not None:
+    if card.training is not None or card.scenario is not None:
         names += ["curves.css", "training.css"]
+    if card.scenario is not None:
+        names += ["sweep.css", "tools.css"]
     return "".join(map(asset, names))

@@ -16,6 +16,7 @@ from harness.report.consistency import Consistency
 from harness.report.gates import Gates
 from harness.report.model import Kind, Scorecard
 from harness.report.page import asset
+from harness.report.scenario_panel import ScenarioPanel
 from harness.report.text import visible
 from harness.report.training_panel import TrainingPanel
 
@@ -58,6 +59,7 @@ def scorecard_data(card: Scorecard) -> dict[str, Any]:
                 "definition": metric.definition,
                 "higher_is_better": metric.higher_is_better,
                 "headline": metric.headline,
+                **({"validated": metric.validated} if metric.validated is not None else {}),
             }
             for metric in metrics
         ],
@@ -70,6 +72,8 @@ def scorecard_data(card: Scorecard) -> dict[str, Any]:
         "consistency": _consistency(card.consistency),
         "speed": asdict(card.speed),
         "training": _training(card.training),
+        **({"persona": asdict(card.persona)} if card.persona is not None else {}),
+        **({"scenario": _scenario(card.scenario)} if card.scenario is not None else {}),
         "ship": asdict(card.ship),
         "limits": list(card.limits),
         "command": card.command,
@@ -115,6 +119,22 @@ def _kind(kind: Kind) -> dict[str, Any]:
         "code": kind.code,
         "samples": kind.samples,
         "examples": [visible(example.sample_id) for example in kind.examples],
+    }
+
+
+def _scenario(panel: ScenarioPanel) -> dict[str, Any]:
+    """Return what is said in words; the numbers themselves stand in summary.json."""
+    return {
+        "title": panel.title,
+        "sentences": list(panel.sentences),
+        "tables": [
+            {
+                "caption": table.caption,
+                "columns": list(table.columns),
+                "rows": [list(row) for row in table.rows],
+            }
+            for table in panel.tables
+        ],
     }
 
 

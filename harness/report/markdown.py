@@ -15,6 +15,8 @@ from harness.report.gates import Gate
 from harness.report.markdown_text import code, plain
 from harness.report.measures import Metric
 from harness.report.model import Scorecard
+from harness.report.persona_panel import PersonaPanel, share_text, with_interval, word_of
+from harness.report.scenario_panel import ScenarioPanel
 from harness.report.text import count, percent
 
 MAX_ROWS = 20
@@ -33,6 +35,8 @@ def _parts(card: Scorecard) -> Iterator[str]:
     yield f"**{plain(card.verdict.sentence, 400)}**"
     if card.verdict.banner:
         yield f"> {plain(card.verdict.banner, 600)}"
+    if card.persona is not None and card.persona.validated is False:
+        yield f"> ⚠️ {plain(card.persona.sentence, 1200)}"
     yield _answers(card)
     counts = card.counts
     yield (
@@ -46,6 +50,10 @@ def _parts(card: Scorecard) -> Iterator[str]:
         yield "### Gates"
         yield plain(gate_words.summary(card.gates), 600)
         yield _gates(card.gates.rows)
+    if card.persona is not None:
+        yield from _persona(card.persona)
+    if card.scenario is not None:
+        yield from _scenario(card.scenario)
     yield from _broken(card)
     if card.failures:
         yield "### Failure kinds"
@@ -132,6 +140,50 @@ def _gates(rows: Sequence[Gate]) -> str:
     shown = table(("Verdict", "Gate", "Observed", "n"), cells, numbers=2)
     more = len(rows) - len(cells)
     return f"{shown}\n\n{count(more)} more gates not shown." if more > 0 else shown
+
+
+def _persona(panel: PersonaPanel) -> Iterator[str]:
+    yield "### Persona"
+    yield f"{code(panel.name)}, asked under {panel.prompt}. {plain(panel.adjusted)}".strip()
+    if panel.phrases:
+        cells = [
+            (
+                code(one.phrase, 60),
+                count(one.questions),
+                share_text(one.share),
+                share_text(one.reference_share),
+            )
+            for one in panel.phrases[:MAX_ROWS]
+        ]
+        head = ("Phrase in too many replies", "Questions", "Share", "In the references")
+        yield table(head, cells, numbers=3)
+    if panel.checks:
+        rows = [
+            (
+                plain(one.name, 80),
+                with_interval(one.value, one.low, one.high),
+                count(one.n),
+                plain(one.goal, 120),
+                word_of(one),
+            )
+            for one in panel.checks[:MAX_ROWS]
+        ]
+        checks = table(("Check", "Value", "n", "Goal", "Result"), rows)
+        yield _details("Checks of the metric itself", checks)
+    if panel.confounds:
+        other = [
+            (plain(one.name, 80), with_interval(one.auc, one.low, one.high))
+            for one in panel.confounds[:MAX_ROWS]
+        ]
+        yield _details("What tells the replies apart beside manner", table(("Feature", "AUC"), other))
+
+
+def _scenario(panel: ScenarioPanel) -> Iterator[str]:
+    yield f"### {panel.title}"
+    yield "\n".join(f"- {plain(sentence, 600)}" for sentence in panel.sentences)
+    for one in panel.tables:
+        rows = [tuple(plain(cell, 120) for cell in row) for row in one.rows]
+        yield _details(plain(one.caption, 80), table(tuple(plain(name, 80) for name in one.columns), rows))
 
 
 def _broken(card: Scorecard) -> Iterator[str]:

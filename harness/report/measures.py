@@ -49,6 +49,8 @@ class Metric:
     headline: bool
     overall: Estimate
     change: Change | None = None
+    validated: bool | None = None
+    """False where the metric behind it passed no validation (its label says so too); None where none is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,7 @@ def metrics(
                 headline=is_headline(name, described),
                 overall=overall.get(name) or estimate({"metric": name}, described),
                 change=changes.get(name),
+                validated=False if about.get("validated") is False else None,
             )
         )
     return found

@@ -18,8 +18,10 @@ from harness.report.facts import Fact, Section, command, identity, name_of, repr
 from harness.report.first_screen import Verdict
 from harness.report.gates import Gates, gates_of
 from harness.report.measures import Estimate, Metric, MetricSlices, estimate, is_headline, metrics, slices
+from harness.report.persona_panel import PersonaPanel, persona_panel
 from harness.report.sample_body import Earlier, Pair, SampleBody, label
 from harness.report.samples import FULL, MAX_BODIES, PageLimits, Picked, SamplePicker, SampleRef
+from harness.report.scenario_panel import ScenarioPanel, scenario_panel
 from harness.report.stored import items, mapping, mappings, number, texts, whole
 from harness.report.training_panel import Ship, TrainingPanel, ship, training_panel
 from harness.report.training_source import Training
@@ -124,6 +126,8 @@ class Scorecard:
     consistency: Consistency | None
     speed: Speed
     training: TrainingPanel | None
+    persona: PersonaPanel | None
+    scenario: ScenarioPanel | None
     ship: Ship
     limits: tuple[str, ...]
     command: str
@@ -355,6 +359,8 @@ def _card(
         consistency=read.consistency,
         speed=_speed(summary, picked),
         training=panel,
+        persona=persona_panel(summary),
+        scenario=scenario_panel(summary),
         ship=ship(panel, bool(mapping(header.get("engine")).get("adapter"))),
         limits=wording.limits(header, headline, compared=held is not None),
         command=command(header),

@@ -115,6 +115,8 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
     ]
     if card.verdict.banner:
         lines.append(pen.text(card.verdict.banner, "yellow"))
+    if card.persona is not None and card.persona.validated is False:
+        lines.append(pen.text(card.persona.sentence, "yellow"))
     if card.baseline or card.gates or card.training:
         lines += [Text(""), *_answers(card, pen), Text("")]
     tally = (
@@ -124,6 +126,15 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
     lines += [pen.text(tally, "yellow" if counts.errors or counts.unscored else ""), Text("")]
     if card.headline or card.secondary:
         lines += [_scores(card, pen, console.width >= 88), Text("")]
+    if card.persona is not None:
+        lines += [
+            pen.text(
+                f"{card.persona.name}, asked under {card.persona.prompt}. {card.persona.adjusted}".strip()
+            ),
+            Text(""),
+        ]
+    if card.scenario is not None:
+        lines += [*(pen.text(sentence) for sentence in card.scenario.sentences), Text("")]
     if card.failures:
         lines += [_kinds(card.failures, card.outcomes, pen), Text("")]
     console.print(Group(*lines))

@@ -16,7 +16,12 @@ PROMPT_PARTS = {
     "template_sha256": "the chat template",
     "tools_by": "how the tools are shown",
     "dialect": "the tool-call dialect",
+    "system_prompt": "the system prompt",
+    "system_prompt_sha256": "the text of the system prompt",
+    "names_masked": "whether the persona's names are masked",
 }
+_OF_THE_MODEL = ("template_sha256", "tools_by", "dialect")
+"""What may differ between two models, each of which has a template of its own."""
 
 
 def check_comparable(
@@ -25,9 +30,10 @@ def check_comparable(
     """Return the headers of runs that measured the same thing; the first is the reference.
 
     Models, adapters, numbers (dtype, quantisation) and sampling may differ: they are what is compared. With another
-    model its own chat template may differ as well, and with `across_prompts` one model's prompts. Raises UsageError for
-    fewer than two runs or one named twice, RunFolderError for another suite, version, data set, metric version or prompt
-    and for scores that are not those that the summary counts, IncompleteRun for a run that is not finished.
+    model its own chat template may differ as well, but not the persona's system prompt; with `across_prompts` all may.
+    Raises UsageError for fewer than two runs or one named twice, RunFolderError for another suite, version, data set,
+    metric version or prompt and for scores that are not those that the summary counts, IncompleteRun for a run that is
+    not finished.
     """
     if len(runs) < 2:
         raise UsageError("a comparison needs two runs or more", remedy="Name the reference first.")
@@ -119,7 +125,7 @@ def _check_same_suite(reference: Path, one: Mapping[str, Any], path: Path, other
     elif versions[0] != versions[1]:
         what = f"another version of the suite {names[0]}: {versions[0]} and {versions[1]}"
     elif suites[0].get("sha256") != suites[1].get("sha256"):
-        what = f"suite.yaml or scorer.py of {names[0]} changed between the runs, without a new version"
+        what = f"suite.yaml, scorer.py or the persona of {names[0]} changed between the runs, without a new version"
     elif splits[0] != splits[1]:
         what = f"another split of the data set: {splits[0]} and {splits[1]}"
     elif one["dataset"].get("sha256") != other["dataset"].get("sha256"):
@@ -148,15 +154,18 @@ def _check_same_metrics(
 
 
 def _check_same_prompt(reference: Path, one: Mapping[str, Any], path: Path, other: Mapping[str, Any]) -> None:
-    if not same_model(one, other):
-        return
+    templates = same_model(one, other)
     for key, name in PROMPT_PARTS.items():
+        if key in _OF_THE_MODEL and not templates:
+            continue
         values = [header["prompt"].get(key) for header in (one, other)]
         if values[0] != values[1]:
             shown = " and ".join(str(value)[:12] for value in values)
+            whom = "one model" if templates else "the two models"
+            parts = "template and dialect" if key in _OF_THE_MODEL else "--system-prompt and --mask-name"
             raise RunFolderError(
-                f"the two runs asked one model with different prompts: {name} differs ({shown})",
+                f"the two runs asked {whom} with different prompts: {name} differs ({shown})",
                 where=path,
-                remedy="Run both with the same template and dialect, or compare prompts: harness compare "
-                f"--across-prompts. The reference is {reference}.",
+                remedy=f"Run both with the same {parts}, or compare prompts: harness compare --across-prompts. "
+                f"The reference is {reference}.",
             )

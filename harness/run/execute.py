@@ -23,6 +23,7 @@ from harness.log.writer import RunWriter, utc_now
 from harness.run.header import make_header
 from harness.run.metrics import metric_versions, metrics_of
 from harness.run.plan import RunPlan
+from harness.run.quoted import Answered
 from harness.types import Generation, Prompt
 
 
@@ -107,31 +108,63 @@ def _generate(
     reuse: Generations | None,
     counts: Counts,
 ) -> None:
+    answered = Answered(plan.rounds)
+
+    def keep(generation: Generation) -> None:
+        writer.generation(generation)
+        answered.add(generation)
+        progress.finished_one(generation)
+
     with Generations(writer.folder) as done:
         # Counting what is kept first costs one rendering pass, and only for runs that have something to keep.
         if done.records:
-            counts.kept = sum(done.finished(prompt.key) for prompt in plan.prompts())
+            counts.kept = _count_kept(plan, done, answered)
         progress.started(counts.planned, counts.kept)
 
-        def missing() -> Iterator[Prompt]:
-            for prompt in plan.prompts():
+        def missing(turn: int) -> Iterator[Prompt]:
+            for prompt in plan.prompts(turn, answered):
                 if done.finished(prompt.key):
                     continue
                 if reuse is not None and reuse.finished(prompt.key):
                     old = reuse.by_key(prompt.key)
                     if old is not None:
-                        writer.generation(old)
                         counts.reused += 1
-                        progress.finished_one(old)
+                        keep(old)
                         continue
+                if (prompt.sample.id, prompt.repeat) in answered.unfit:
+                    counts.generated += 1
+                    keep(_too_long(prompt))
+                    continue
                 yield prompt
 
-        for generation in engine.generate(missing()):
-            writer.generation(generation)
-            counts.generated += 1
-            counts.new_tokens += generation.new_tokens
-            counts.errors += generation.status == "error"
-            progress.finished_one(generation)
+        for turn in range(plan.rounds.count):
+            for generation in engine.generate(missing(turn)):
+                counts.generated += 1
+                counts.new_tokens += generation.new_tokens
+                counts.errors += generation.status == "error"
+                keep(generation)
+
+
+def _count_kept(plan: RunPlan, done: Generations, answered: Answered) -> int:
+    """Return how many prompts are finished already, and take in the answers that other prompts quote."""
+    kept = 0
+    for turn in range(plan.rounds.count):
+        for prompt in plan.prompts(turn, answered):
+            if done.finished(prompt.key):
+                kept += 1
+                if prompt.sample.id in plan.rounds.quoted and (old := done.by_key(prompt.key)) is not None:
+                    answered.add(old)
+    return kept
+
+
+def _too_long(prompt: Prompt) -> Generation:
+    return Generation(
+        key=prompt.key,
+        sample_id=prompt.sample.id,
+        repeat=prompt.repeat,
+        status="too_long",
+        error="an earlier turn of this conversation did not fit the model's context",
+    )
 
 
 def _close_header(writer: RunWriter, status: str, counts: Counts, started: float) -> None:

@@ -17,7 +17,9 @@ from harness.log.reader import redacted
 from harness.log.schema import SCHEMA_VERSION
 from harness.log.writer import utc_now
 from harness.paths import slug
+from harness.persona.references import references_sha256
 from harness.run.plan import RunPlan
+from harness.suite.load import Suite
 
 RECORDED_PACKAGES = (
     "torch",
@@ -27,6 +29,8 @@ RECORDED_PACKAGES = (
     "numpy",
     "jinja2",
     "jsonschema",
+    "scikit-learn",
+    "kiwipiepy",
     "bitsandbytes",
     "vllm",
 )
@@ -54,6 +58,8 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
             "slices": list(spec.slices),
             "limits": spec.limits,
         },
+        **({"persona": persona_of(suite)} if suite.persona is not None else {}),
+        **({"scenario": scenario_of(suite), "rounds": plan.rounds.count} if suite.scenario else {}),
         "dataset": {
             "path": suite.records.parent.name,
             "split": spec.dataset.split,
@@ -77,6 +83,37 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
         "duration_s": None,
         "generation_s": 0.0,
         "generated_tokens": 0,
+    }
+
+
+def persona_of(suite: Suite) -> dict[str, Any]:
+    """Return which card and references a suite measures by. The system prompt stands under `prompt`."""
+    card = suite.persona
+    if card is None:
+        return {}
+    return {
+        "name": card.name,
+        "version": card.version,
+        "card_sha256": card.sha256,
+        "references_sha256": references_sha256(card),
+    }
+
+
+def scenario_of(suite: Suite) -> dict[str, Any]:
+    """Return the kind of a suite's scenario and the cards that it measures by."""
+    if suite.scenario is None:
+        return {}
+    return {
+        "kind": suite.scenario.kind,
+        "system_prompt": suite.scenario.condition,
+        "characters": {
+            name: {
+                "version": card.version,
+                "card_sha256": card.sha256,
+                "references_sha256": references_sha256(card),
+            }
+            for name, card in suite.scenario.cards.items()
+        },
     }
 
 

@@ -7,8 +7,9 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from harness.errors import SpecError, nearest_hint
-from harness.fingerprint import sha256_of_file
+from harness.errors import HarnessError, SpecError, nearest_hint
+from harness.fingerprint import sha256_of, sha256_of_file
+from harness.persona.references import references_sha256
 from harness.registry import Registry
 from harness.score.base import Metric, MetricInfo, check_metrics
 from harness.score.builtin import BUILTIN_METRICS
@@ -20,17 +21,21 @@ LOCAL_PREFIX = "scorer.py:"
 def metrics_of(suite: Suite) -> list[Metric]:
     """Return the suite's metric objects in its order.
 
-    Executes the suite's scorer.py where a metric is named `scorer.py:NAME`. Raises SpecError with the nearest name for
+    A metric class with a classmethod `for_suite(suite)` measures a persona: it is made for the suite's card. Executes the
+    suite's scorer.py where a metric is named `scorer.py:NAME`. Raises SpecError with the nearest name for
     one that does not exist, UsageError if two metrics define one measure.
     """
     where = suite.folder / "suite.yaml"
-    metrics = [_instance(_metric(suite, name), name, str(where)) for name in suite.spec.metrics]
+    metrics = [_instance(suite, _metric(suite, name), name, str(where)) for name in suite.spec.metrics]
     check_metrics(metrics)
     return metrics
 
 
 def metric_versions(suite: Suite, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    """Return what stood behind each metric name, for the run header: name, version, and the source of plug-ins."""
+    """Return what stood behind each metric name, for the run header: name, version, and a hash of what else it is made of.
+
+    That is the source of a plug-in or scorer.py, and the card and references of a persona metric.
+    """
     plugins = Registry("harness.metrics")
     records = []
     for name, metric in zip(suite.spec.metrics, metrics, strict=True):
@@ -39,6 +44,8 @@ def metric_versions(suite: Suite, metrics: Sequence[Metric]) -> list[dict[str, A
             source = sha256_of_file(suite.scorer)
         elif name not in BUILTIN_METRICS:
             source = plugins.record(name).source_sha256
+        if measures_persona(metric):
+            source = sha256_of([source, *persona_sources(suite)])
         records.append({"name": name, "version": metric.info.version, "source_sha256": source})
     return records
 
@@ -79,9 +86,32 @@ def _metric(suite: Suite, name: str) -> Any:
     return getattr(importlib.import_module(module_name), attribute)
 
 
-def _instance(metric: Any, name: str, where: str) -> Metric:
+def measures_persona(metric: Any) -> bool:
+    """Return whether a metric (or its class) is made for a persona card, so that its numbers need a validation."""
+    return callable(getattr(metric, "for_suite", None))
+
+
+def persona_sources(suite: Suite) -> list[str | None]:
+    """Return the hashes of the suite's cards and their references; [] without a persona."""
+    cards = [suite.persona] if suite.persona is not None else []
+    cards += suite.scenario.cards.values() if suite.scenario is not None else ()
+    return [digest for card in cards for digest in (card.sha256, references_sha256(card))]
+
+
+def _instance(suite: Suite, metric: Any, name: str, where: str) -> Metric:
+    if measures_persona(metric) and suite.persona is None and suite.scenario is None:
+        raise SpecError(
+            f"metrics: {name!r} measures a persona, and the suite names none",
+            where=where,
+            remedy="Add persona: persona.yaml, the card of the character.",
+        )
     try:
-        made: Any = metric() if inspect.isclass(metric) else metric
+        if measures_persona(metric):
+            made: Any = metric.for_suite(suite)
+        else:
+            made = metric() if inspect.isclass(metric) else metric
+    except HarnessError:
+        raise
     except Exception as error:
         raise SpecError(f"metrics: {name!r} cannot be made: {error}", where=where) from error
     if not isinstance(getattr(made, "info", None), MetricInfo) or not callable(getattr(made, "score", None)):

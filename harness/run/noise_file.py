@@ -52,7 +52,10 @@ def about(header: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "prompt": ("tools_by", "template_sha256", "dialect"),
     }
-    return {part: {key: header[part].get(key) for key in keys} for part, keys in parts.items()}
+    shared = {part: {key: header[part].get(key) for key in keys} for part, keys in parts.items()}
+    of_persona = ("system_prompt", "system_prompt_sha256", "names_masked")
+    shared["prompt"] |= {key: header["prompt"][key] for key in of_persona if key in header["prompt"]}
+    return shared
 
 
 def noise_path(reports: Path, header: Mapping[str, Any]) -> Path:

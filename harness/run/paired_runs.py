@@ -235,10 +235,16 @@ def _coverage(scores: Sequence[ScoreColumns]) -> tuple[Coverage, ...]:
     )
 
 
+def _holds_answers(header: Mapping[str, Any]) -> bool:
+    """Return whether prompts of this run hold the run's own answers, so that they differ as the answers do."""
+    rounds = header.get("rounds")
+    return isinstance(rounds, int) and rounds > 1
+
+
 def _check_prompts(paired: PairedRuns) -> None:
     """Raise RunFolderError if one model was asked about a sample with prompts of different lengths."""
     for other in range(1, len(paired.replied)):
-        if not same_model(paired.headers[0], paired.headers[other]):
+        if not same_model(paired.headers[0], paired.headers[other]) or _holds_answers(paired.headers[0]):
             continue
         unlike = prompts_of_other_lengths(paired, other)
         if not len(unlike):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.errors import NothingCollected
+from harness.errors import NothingCollected, UsageError
 from harness.fingerprint import gen_key, identity_of, sample_seed, sha256_of
 from harness.prompt.render import Renderer
+from harness.run.quoted import Answered, Rounds, quoted_by, rounds_of
 from harness.suite.load import Suite
 from harness.suite.select import Selected, Selection, select
 from harness.types import EngineInfo, Prompt, Sample, Sampling
@@ -26,6 +27,8 @@ class RunPlan:
     dialect: str
     sampling: Sampling
     identity: str
+    rounds: Rounds
+    """More than one where prompts hold answers of the same run."""
 
     @property
     def repeats(self) -> int:
@@ -48,25 +51,51 @@ class RunPlan:
             if self.selected.takes(located.sample, self.selection):
                 yield located.sample
 
-    def prompts(self) -> Iterator[Prompt]:
-        """Yield every prompt of the run, rendered, in the data set's order."""
+    def prompts(self, turn: int = 0, answered: Answered | None = None) -> Iterator[Prompt]:
+        """Yield the prompts of one round, rendered, in the data set's order; of a run with one round these are all.
+
+        Left out are prompts that quote an answer which is not in `answered`. Raises UsageError without it where the run
+        has several rounds.
+        """
+        if self.rounds.count > 1:
+            yield from self._quoting(turn, answered)
+            return
         for sample in self.samples():
-            rendered = self.renderer.render(sample)
+            yield from self._asked(sample, range(self.repeats))
+
+    def _quoting(self, turn: int, answered: Answered | None) -> Iterator[Prompt]:
+        if answered is None:
+            raise UsageError(
+                f"in the suite {self.suite.spec.name!r} later turns are asked after the answers to earlier ones",
+                where=self.suite.folder,
+                remedy="Measure it with harness run.",
+            )
+        for sample in self.samples():
+            if len(quoted_by(sample)) != turn:
+                continue
             for repeat in range(self.repeats):
-                seed = sample_seed(self.sampling.seed, sample.id, repeat)
-                yield Prompt(
-                    key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed),
-                    sample=sample,
-                    repeat=repeat,
-                    text=rendered.text,
-                    token_ids=rendered.token_ids,
-                    sampling=self.sampling,
-                    seed=seed,
-                )
+                filled = answered.fill(sample, repeat)
+                if filled is not None:
+                    yield from self._asked(filled, (repeat,))
+
+    def _asked(self, sample: Sample, repeats: Iterable[int]) -> Iterator[Prompt]:
+        rendered = self.renderer.render(sample)
+        for repeat in repeats:
+            seed = sample_seed(self.sampling.seed, sample.id, repeat)
+            yield Prompt(
+                key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed),
+                sample=sample,
+                repeat=repeat,
+                text=rendered.text,
+                token_ids=rendered.token_ids,
+                sampling=self.sampling,
+                seed=seed,
+            )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields that two runs must share for one to resume the other; stored in the run header."""
         suite, selection, engine = self.suite, self.selection, self.engine
+        asked_under = suite.system_prompt.identity() if suite.system_prompt is not None else {}
         return {
             "suite": {"name": suite.spec.name, "version": suite.spec.version, "sha256": suite.sha256},
             "dataset": {"split": suite.spec.dataset.split, "sha256": suite.records_sha256},
@@ -86,6 +115,7 @@ class RunPlan:
                 "tools_by": self.renderer.tools_by,
                 "template_sha256": self.renderer.template_sha256,
                 "dialect": self.dialect,
+                **asked_under,
             },
             "sampling": asdict(self.sampling),
             "repeats": self.repeats,
@@ -110,10 +140,16 @@ def make_plan(
         asked = " and ".join(f"{key}={value}" for key, value in selection.tags.items())
         what = f"no sample has {asked}" if asked else "the data set has no samples"
         raise NothingCollected(what, where=suite.records)
+    taken = (
+        located.sample
+        for located in (suite.samples() if suite.scenario is not None else ())
+        if selected.takes(located.sample, selection)
+    )
     return RunPlan(
         suite=suite,
         selection=selection,
         selected=selected,
+        rounds=rounds_of(taken, suite.records),
         engine=engine,
         renderer=renderer,
         dialect=dialect,

@@ -18,6 +18,8 @@ from harness.log.reader import Generations, RunFolder
 from harness.parse.base import Dialect
 from harness.registry import Registry
 from harness.run.metrics import metrics_of
+from harness.run.persona_facts import PersonaFacts
+from harness.run.scenario_facts import ScenarioFacts
 from harness.run.scored_with import SCORED_WITH, scored_with
 from harness.run.summary import Summary
 from harness.score.score_sample import score_sample
@@ -37,14 +39,19 @@ def score_run(folder: Path, suite: Suite | None = None) -> dict[str, Any]:
     _check_same_dataset(folder, header, suite)
     metrics = metrics_of(suite)
     dialect: Dialect = Registry("harness.dialects").get(header["prompt"]["dialect"])()
-    summary = Summary(metrics, list(suite.spec.slices))
+    persona: PersonaFacts | ScenarioFacts | None = None
+    if suite.persona is not None:
+        persona = PersonaFacts(suite, metrics)
+    elif suite.scenario is not None:
+        persona = ScenarioFacts(suite, metrics)
+    summary = Summary(metrics, list(suite.spec.slices), persona)
     temporary = folder / f".{schema.SCORES}.tmp"
     try:
         with temporary.open("wb") as file:
             for sample, generation in _answers(folder, header, suite, summary):
                 reply = parse_answer(dialect, sample, generation)
                 score = score_sample(sample, generation, reply, metrics)
-                summary.add(sample, generation, score)
+                summary.add(sample, generation, score, reply)
                 file.write(schema.json_line(score_record(sample, reply, score)))
             file.flush()
             os.fsync(file.fileno())
@@ -58,9 +65,14 @@ def score_run(folder: Path, suite: Suite | None = None) -> dict[str, Any]:
 
 
 def suite_of(header: Mapping[str, Any], name: str | None = None) -> Suite:
-    """Return the suite that a run was made with, on the split that it was run on; `name` says where it is now."""
-    split = header["dataset"].get("split")
-    return load_suite(name or header["suite"]["path"], split=split if isinstance(split, str) else None)
+    """Return the suite that a run was made with, on its split and under its system prompt; `name` says where it is now."""
+    split, condition = header["dataset"].get("split"), header["prompt"].get("system_prompt")
+    return load_suite(
+        name or header["suite"]["path"],
+        split=split if isinstance(split, str) else None,
+        system_prompt=condition if isinstance(condition, str) else None,
+        mask_name=header["prompt"].get("names_masked") is True,
+    )
 
 
 def _answers(

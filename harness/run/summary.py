@@ -8,19 +8,30 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.log.schema import SCHEMA_VERSION
+from harness.run.persona_facts import UNVALIDATED, PersonaFacts
+from harness.run.scenario_facts import ScenarioFacts
 from harness.score.aggregate import Accumulator
 from harness.score.base import MeasureInfo, Metric
 from harness.score.findings import FINDINGS
 from harness.score.verdict import VERDICTS
-from harness.types import Generation, Sample, SampleScore
+from harness.types import Generation, ParsedReply, Sample, SampleScore
 
 EXAMPLES = 5
 
 
 class Summary:
-    """Adds up scored samples; `planned` is set by whoever knows how many there should be."""
+    """Adds up scored samples; `planned` is set by whoever knows how many there should be.
 
-    def __init__(self, metrics: Sequence[Metric], slices: Sequence[str]) -> None:
+    `persona` is what a run says of the character that its metrics were made for, None for a suite without one.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[Metric],
+        slices: Sequence[str],
+        persona: PersonaFacts | ScenarioFacts | None = None,
+    ) -> None:
+        self._persona = persona
         self._measures: list[MeasureInfo] = [
             measure for metric in metrics for measure in metric.info.measures
         ]
@@ -32,8 +43,10 @@ class Summary:
         self._tokens: Counter[str] = Counter()
         self.planned = 0
 
-    def add(self, sample: Sample, generation: Generation, score: SampleScore) -> None:
-        """Count one scored sample."""
+    def add(
+        self, sample: Sample, generation: Generation, score: SampleScore, reply: ParsedReply | None = None
+    ) -> None:
+        """Count one scored sample. `reply` is what the persona's facts are taken from."""
         self._counts["generated"] += 1
         self._counts[{"scored": "scored", "unscored": "unscored", "error": "errors"}[score.status]] += 1
         self._counts["truncated"] += generation.finish_reason == "length"
@@ -43,6 +56,8 @@ class Summary:
         if score.status != "scored":
             return
         self._accumulator.add(score, tags=sample.tags, cluster=sample.cluster)
+        if self._persona is not None and reply is not None:
+            self._persona.add(sample, reply, score)
         self._verdicts[score.verdict] += 1
         for code in {finding.code for finding in score.findings}:
             self._findings[code] += 1
@@ -59,6 +74,8 @@ class Summary:
         whole = counts["generated"] == self.planned and counts["errors"] == 0
         generation_s = float(header.get("generation_s") or 0.0)
         speed = int(header.get("generated_tokens") or 0) / generation_s if generation_s else None
+        persona = self._persona.finish(header) if self._persona is not None else None
+        unvalidated = self._persona.unvalidated(persona) if self._persona and persona else frozenset()
         return {
             "v": SCHEMA_VERSION,
             "run_id": header["run_id"],
@@ -72,11 +89,12 @@ class Summary:
             },
             "measures": {
                 measure.name: {
-                    "label": measure.label,
+                    "label": measure.label + (UNVALIDATED if measure.name in unvalidated else ""),
                     "definition": measure.definition,
                     "higher_is_better": measure.higher_is_better,
                     "headline": measure.headline,
                     "unit": measure.unit,
+                    **({"validated": False} if measure.name in unvalidated else {}),
                 }
                 for measure in self._measures
             },
@@ -88,4 +106,5 @@ class Summary:
                 for code, count in sorted(self._findings.items(), key=lambda item: (-item[1], item[0]))
             },
             "finding_texts": {code: FINDINGS[code] for code in sorted(self._findings) if code in FINDINGS},
+            **({"persona": persona} if persona is not None else {}),
         }

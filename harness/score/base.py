@@ -78,10 +78,15 @@ class MetricInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricResult:
-    """One metric's word on one sample. A measure that is left out does not apply (the same as denominator 0)."""
+    """One metric's word on one sample. A measure that is left out does not apply (the same as denominator 0).
+
+    `verdict`, a code of `harness.score.verdict`, says what became of a sample that calls say nothing about: where no call
+    is expected and none was attempted, it stands instead of `correct_silence`.
+    """
 
     measures: Mapping[str, Measure]
     findings: tuple[Finding, ...] = field(default=())
+    verdict: str | None = None
 
 
 class Metric(Protocol):

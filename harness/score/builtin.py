@@ -7,4 +7,8 @@ BUILTIN_METRICS: dict[str, str] = {
     "parameter_accuracy": "harness.score.parameter_accuracy:ParameterAccuracy",
     "json_validity": "harness.score.json_validity:JsonValidity",
     "hallucination_rate": "harness.score.hallucination:HallucinationRate",
+    "persona_gates": "harness.score.persona_gates:PersonaGates",
+    "persona_drift": "harness.score.persona_drift:PersonaDrift",
+    "persona_tools": "harness.score.persona_tools:PersonaTools",
+    "persona_style": "harness.score.persona_style:PersonaStyle",
 }

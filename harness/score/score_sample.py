@@ -8,9 +8,11 @@ from itertools import islice
 
 from harness.errors import HarnessError
 from harness.score.base import MAX_FINDINGS, NO, YES, Metric, MetricResult
-from harness.score.verdict import CORRECT, verdict_of
+from harness.score.verdict import CORRECT, VERDICTS, verdict_of
 from harness.score.view import view_of
 from harness.types import Finding, Generation, Measure, ParsedReply, Sample, SampleScore
+
+_SILENCE = "correct_silence"
 
 
 def score_sample(
@@ -19,8 +21,8 @@ def score_sample(
     """Return everything that the metrics say about one generation.
 
     A failed generation has status `error` and one that did not fit `unscored`; neither has measures. Measures that do
-    not apply (denominator 0) are left out. `correct` and `verdict` do not depend on the metrics. Raises HarnessError
-    naming metric and sample if a metric fails or returns what is no measure.
+    not apply (denominator 0) are left out. `correct` and `verdict` do not depend on the metrics, but for the words of a
+    reply that rightly calls nothing, which a metric may judge (`MetricResult.verdict`). Raises HarnessError naming metric and sample if a metric fails or returns what is no measure.
     """
     if generation.status == "error":
         return _unjudged(generation, "error")
@@ -30,6 +32,7 @@ def score_sample(
         raise HarnessError("a generation with an answer needs its parsed reply", where=sample.id)
     measures: dict[str, Measure] = {}
     findings: dict[Finding, None] = {}
+    spoken: str | None = None
     for metric in metrics:
         result = _ask(metric, sample, reply, generation)
         declared = metric.info.measure_names
@@ -40,7 +43,11 @@ def score_sample(
                 measures[name] = measure
         for finding in islice(result.findings, MAX_FINDINGS):
             findings[finding] = None
+        if spoken is None and result.verdict is not None:
+            spoken = _known(metric, result.verdict, sample)
     verdict = verdict_of(view_of(sample, reply))
+    if verdict == _SILENCE and spoken is not None:
+        verdict = spoken
     return SampleScore(
         key=generation.key,
         sample_id=generation.sample_id,
@@ -52,6 +59,16 @@ def score_sample(
         correct=verdict in CORRECT,
         verdict=verdict,
     )
+
+
+def _known(metric: Metric, verdict: str, sample: Sample) -> str:
+    if verdict not in VERDICTS:
+        raise HarnessError(
+            f"metric {metric.info.name!r} returned the verdict {verdict!r}, which does not exist",
+            where=sample.id,
+            remedy="Verdicts are codes of harness.score.verdict.",
+        )
+    return verdict
 
 
 def _unjudged(generation: Generation, verdict: str) -> SampleScore:

@@ -22,13 +22,29 @@ VERDICTS: dict[str, str] = {
     "wrong_order": "The expected calls, in another order than required.",
     "invented_parameter": "The right tools, with an argument that the tool does not have.",
     "wrong_arguments": "The right tools, with a missing, unexpected or wrong argument.",
+    "in_character": "The reply passes every gate of the persona.",
+    "persona_empty": "The reply says nothing.",
+    "persona_language": "Part of the reply is in another language or script than the character's.",
+    "persona_speech_level": "The reply is in another speech level than the character's.",
+    "persona_break": "The reply steps out of the character.",
+    "persona_refusal": "The reply refuses a harmless request.",
+    "persona_degeneration": "The reply repeats itself or falls apart.",
+    "persona_fluency": "The reply is no fluent text.",
+    "persona_caricature": "The reply is stuffed with the character's markers.",
+    "persona_memorisation": "The reply is copied from a training reply.",
+    "persona_length": "The reply is far shorter or longer than the character's.",
+    "persona_content": "The reply does not answer the question.",
+    "persona_facts": "The reply lacks a fact that every right answer holds.",
+    "persona_forbidden": "The reply makes a claim that the card forbids.",
+    "persona_format": "The reply has lists or headings, which the character does not use.",
+    "persona_style": "The reply's style score is below the card's threshold.",
 }
 
-CORRECT = frozenset({"correct", "correct_silence", "correct_ask"})
+CORRECT = frozenset({"correct", "correct_silence", "correct_ask", "in_character"})
 
 
 def verdict_of(view: View) -> str:
-    """Return the verdict on an answer. It does not depend on which metrics a suite asks for."""
+    """Return the verdict on an answer as far as calls go. It does not depend on which metrics a suite asks for."""
     expect = view.sample.expect
     if expect == "no_call":
         return "false_call" if view.attempted else "correct_silence"

@@ -13,6 +13,10 @@ from types import ModuleType
 from harness.data.records import LocatedSample, iter_samples, load_tools
 from harness.errors import SpecError, UsageError, did_you_mean, nearest_name
 from harness.fingerprint import sha256_of_file
+from harness.persona.card import PersonaCard, load_card
+from harness.persona.references import references_sha256
+from harness.persona.scenario import Scenario, load_scenario, records_name
+from harness.persona.system_prompt import SystemPrompt, system_prompt_of
 from harness.registry import Registry
 from harness.suite.schema import SPLITS, DatasetRef, SuiteSpec
 from harness.types import ToolSpec
@@ -26,16 +30,31 @@ class Suite:
     spec: SuiteSpec
     folder: Path
     sha256: str
-    """Hash of suite.yaml and scorer.py."""
+    """Hash of suite.yaml, scorer.py, and of the persona card with its references."""
     records: Path
     """The split's JSONL file."""
     records_sha256: str
     """Hash of the split's file and tools.json."""
     tools: Mapping[str, ToolSpec]
+    persona: PersonaCard | None = None
+    system_prompt: SystemPrompt | None = None
+    """What stands before every sample; None for a suite without persona."""
+    scenario: Scenario | None = None
+    """What makes the samples, where they are not the lines of one file."""
 
     def samples(self) -> Iterator[LocatedSample]:
-        """Yield the split's samples in file order. Raises RecordError at the first bad line."""
-        return iter_samples(self.records, self.tools)
+        """Yield the split's samples in file order, as they are asked: after the persona's system prompt, if any.
+
+        Raises RecordError at the first bad line.
+        """
+        if self.scenario is not None:
+            yield from self.scenario.samples()
+            return
+        for located in iter_samples(self.records, self.tools):
+            if self.system_prompt is None:
+                yield located
+            else:
+                yield LocatedSample(self.system_prompt.before(located.sample), located.line)
 
     @property
     def scorer(self) -> Path:
@@ -43,11 +62,14 @@ class Suite:
         return self.folder / "scorer.py"
 
 
-def load_suite(name: str, *, split: str | None = None) -> Suite:
+def load_suite(
+    name: str, *, split: str | None = None, system_prompt: str | None = None, mask_name: bool = False
+) -> Suite:
     """Return the suite of a folder, a suite.yaml, or a name from the entry points `harness.suites`.
 
-    `split` is another split of the suite's data set than the one that it names. Executes nothing from the folder.
-    Raises UsageError or SpecError with the place and the nearest known name.
+    `split` is another split of the suite's data set than the one that it names; `system_prompt` another prompt of its
+    persona card (persona, neutral, none); `mask_name` replaces the persona's names in every prompt. Executes nothing
+    from the folder. Raises UsageError or SpecError with the place and the nearest known name.
     """
     folder = _suite_folder(name)
     spec_path = folder / "suite.yaml"
@@ -55,7 +77,7 @@ def load_suite(name: str, *, split: str | None = None) -> Suite:
     if split is not None:
         spec = _with_split(spec, split)
     dataset = (folder / spec.dataset.path).resolve()
-    records = dataset / f"{spec.dataset.split}.jsonl"
+    records = dataset / records_name(spec.scenario, spec.dataset.split)
     if not dataset.is_dir():
         raise SpecError(f"dataset.path: no such folder: {dataset}", where=spec_path)
     if not records.is_file():
@@ -71,6 +93,16 @@ def load_suite(name: str, *, split: str | None = None) -> Suite:
     scorer = folder / "scorer.py"
     if scorer.is_file():
         suite_digest.update(scorer.read_bytes())
+    card = _card(spec, spec_path, system_prompt, mask_name)
+    if card is not None:
+        suite_digest.update(f"{card.sha256} {references_sha256(card)}".encode())
+    scenario = None
+    if spec.scenario is not None:
+        scenario = load_scenario(spec.scenario, spec_path, records, tools)
+    for file in scenario.files if scenario else ():
+        digest.update(f"{file.name} {sha256_of_file(file)}".encode())
+    for name, one in scenario.cards.items() if scenario else ():
+        suite_digest.update(f"{name} {one.sha256} {references_sha256(one)}".encode())
     return Suite(
         spec=spec,
         folder=folder,
@@ -78,7 +110,26 @@ def load_suite(name: str, *, split: str | None = None) -> Suite:
         records=records,
         records_sha256=digest.hexdigest(),
         tools=tools,
+        persona=card,
+        system_prompt=None
+        if card is None
+        else system_prompt_of(card, system_prompt or spec.system_prompt, mask_name=mask_name),
+        scenario=scenario,
     )
+
+
+def _card(spec: SuiteSpec, spec_path: Path, system_prompt: str | None, mask_name: bool) -> PersonaCard | None:
+    """Return the suite's persona card. Raises UsageError if one is asked for by another key, and there is none."""
+    if spec.persona is not None:
+        return load_card(spec_path.parent / spec.persona)
+    if system_prompt is not None or mask_name:
+        asked = "--mask-name" if mask_name else f"--system-prompt {system_prompt}"
+        raise UsageError(
+            f"{asked} needs a persona, and the suite {spec.name!r} has none",
+            where=spec_path,
+            remedy="Leave it out, or add persona: persona.yaml to the suite.",
+        )
+    return None
 
 
 def _with_split(spec: SuiteSpec, split: str) -> SuiteSpec:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from harness.persona.scenario import ScenarioSpec
 from harness.yaml_spec import Spec
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
@@ -49,8 +50,24 @@ class SuiteSpec(Spec):
     description: str
     dataset: DatasetRef
     models: Models
+    persona: str | None = Field(default=None, pattern=r"^[^\x00]+$", max_length=1000)
+    """A persona.yaml, relative to suite.yaml: its system prompt is put before every sample."""
+    system_prompt: Literal["persona", "neutral", "none"] = "persona"
+    """Which of the card's prompts; means nothing without `persona`, so it is refused then."""
+    scenario: ScenarioSpec | None = None
+    """Samples that are made from several files or build on each other's answers; names its own persona cards."""
     dialect: str = "auto"
     generation: GenerationSpec = GenerationSpec()
     metrics: tuple[str, ...] = Field(min_length=1)
     slices: tuple[str, ...] = ()
     limits: str | None = None
+
+    @model_validator(mode="after")
+    def _prompt_has_a_card(self) -> SuiteSpec:
+        if self.persona is None and "system_prompt" in self.model_fields_set:
+            raise ValueError(
+                "system_prompt names a prompt of the persona card, and there is no key 'persona'"
+            )
+        if self.persona is not None and self.scenario is not None:
+            raise ValueError("a scenario names its personas itself, so the key 'persona' would mean nothing")
+        return self

@@ -15,6 +15,8 @@ from harness.models.resolve import ResolvedModel, resolve_model
 from harness.models.stop_tokens import stop_token_ids
 from harness.models.tokenizer import load_tokenizer
 from harness.parse.choose import dialect_for_template
+from harness.persona.card import load_card
+from harness.persona.system_prompt import SystemPrompt, system_prompt_of
 from harness.prompt.render import Renderer, TemplateRefusal
 from harness.registry import Registry
 from harness.training.foreign_data import refuse_foreign
@@ -90,6 +92,7 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
     records, or a row above `max_length` where the recipe refuses such rows).
     """
     recipe = load_recipe(recipe_path)
+    prompt = _system_prompt(recipe, recipe_path)
     paths = [data_path(recipe_path, data) for data in (recipe.train, recipe.validation) if data]
     model = resolve_model(_base(recipe, recipe_path), weights=weights)
     tokenizer = load_tokenizer(model.path)
@@ -106,7 +109,7 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
     renderer = Renderer(tokenizer, Registry("harness.dialects").get(dialect)())
     stop_ids = stop_token_ids(model.path, tokenizer)
     splits = [
-        _split(recipe, data, path, renderer, stop_ids)
+        _split(recipe, data, path, renderer, stop_ids, prompt)
         for data, path in zip((recipe.train, recipe.validation), paths, strict=False)
         if data is not None
     ]
@@ -141,8 +144,21 @@ def _base(recipe: Recipe, recipe_path: Path) -> str:
     return str(beside) if beside.is_dir() else recipe.base
 
 
+def _system_prompt(recipe: Recipe, recipe_path: Path) -> SystemPrompt | None:
+    """Return what stands before every conversation. Raises SpecError for a card that cannot be read."""
+    if recipe.persona is None:
+        return None
+    card = load_card(recipe_path.parent / recipe.persona)
+    return system_prompt_of(card, recipe.system_prompt)
+
+
 def _split(
-    recipe: Recipe, data: DataSpec, path: Path, renderer: Renderer, stop_ids: frozenset[int]
+    recipe: Recipe,
+    data: DataSpec,
+    path: Path,
+    renderer: Renderer,
+    stop_ids: frozenset[int],
+    prompt: SystemPrompt | None,
 ) -> PreparedData:
     spec = recipe.tokens
     samples: list[Sample] = []
@@ -150,7 +166,7 @@ def _split(
     dropped: list[Dropped] = []
     cut: list[Dropped] = []
     for located in _records(path, data.limit):
-        sample = located.sample
+        sample = located.sample if prompt is None else prompt.before(located.sample)
         samples.append(sample)
         where = f"{path}:{located.line}"
         try:
@@ -196,9 +212,10 @@ def _split(
             else "Give a data set that this base's chat template can write.",
         )
     tools = path.parent / "tools.json"
+    told = [] if prompt is None or prompt.text is None else [prompt.text]
     return PreparedData(
         path=path,
-        sha256=sha256_of([sha256_of_file(path), sha256_of_file(tools) if tools.is_file() else ""]),
+        sha256=sha256_of([sha256_of_file(path), sha256_of_file(tools) if tools.is_file() else "", *told]),
         read=len(samples),
         rows=tuple(rows),
         samples=tuple(samples),

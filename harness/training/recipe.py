@@ -214,6 +214,10 @@ class Recipe(_Keys):
     dialect: str = "auto"
     train: DataSpec
     validation: DataSpec | None = None
+    persona: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """A persona.yaml, relative to the recipe: its system prompt stands before every conversation, as a suite puts it."""
+    system_prompt: Literal["persona", "neutral", "none"] = "persona"
+    """Which of the card's prompts; means nothing without `persona`, so it is refused then."""
     quantization: Literal["nf4", "none"] = "nf4"
     double_quantization: bool = True
     lora: LoraSpec = Field(default_factory=LoraSpec)
@@ -227,6 +231,18 @@ class Recipe(_Keys):
     @classmethod
     def _suite_by_name(cls, value: Any) -> Any:
         return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _prompt_has_a_card(self) -> Recipe:
+        if (
+            self.persona is None
+            and "system_prompt" in self.model_fields_set
+            and self.system_prompt != "persona"
+        ):
+            raise ValueError(
+                "system_prompt names a prompt of the persona card, and there is no key 'persona'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _metric_is_measured(self) -> Recipe:

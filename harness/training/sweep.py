@@ -27,6 +27,7 @@ from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import Generations, RunFolder
 from harness.log.writer import RunLock
 from harness.run.execute import Progress, execute, open_folder
+from harness.run.marked_measures import marked_measures
 from harness.run.metrics import metrics_of
 from harness.run.plan import RunPlan
 from harness.run.score_run import score_run
@@ -102,7 +103,7 @@ def sweep(run: Path, request: SweepRequest, watch: Watch, argv: Sequence[str] = 
     with locked_run(run) as header:
         suite = _suite(request, request.split)
         test_suite = _suite(request, "test") if request.test and request.split != "test" else None
-        measures = {measure.name: measure for metric in metrics_of(suite) for measure in metric.info.measures}
+        measures = marked_measures(suite, metrics_of(suite))
         metric = _metric(request.metric, measures, suite)
         trained = training_run(run, header, request.model)
         folder = run / FOLDER

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.persona.persona_files import alpaca
+
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ["README.md", "README.ko.md"]
 
@@ -86,6 +88,7 @@ def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) ->
     workspace = tmp_path / "workspace"
     assert harness("init", workspace).exit_code == 0
     adapter = make_tiny_adapter(workspace / "train" / "adapters" / "mine", model)
+    alpaca(workspace / "mychar.json")
     first = harness("run", "suites/tool_calling", "--limit", "1", cwd=workspace)
     assert first.exit_code == 0, first.err
     tried = 0

@@ -77,9 +77,25 @@ def test_a_record_becomes_a_sample_and_comes_back(tools: ToolCatalog) -> None:
     assert sample_from_record(record_from_sample(sample), {}, where="x:1") == sample
 
 
+def test_a_persona_record_keeps_its_facts(tools: ToolCatalog) -> None:
+    record = changed(expect="no_call", gold=[], tools=[], reply="14,500원.", persona="founder_ko")
+    record["facts"] = [{"any": ["14,500", "14500"]}, {"any": ["원"]}]
+    sample = sample_from_record(record, tools, where="x:1")
+    assert sample.facts == (("14,500", "14500"), ("원",))
+    assert sample.persona == "founder_ko"
+    again = record_from_sample(sample)
+    assert again["facts"] == record["facts"]
+    assert sample_from_record(again, {}, where="x:1") == sample
+
+
 REFUSED = [
     (changed(expct="call"), "unknown key 'expct'", "Did you mean 'expect'"),
-    (changed(facts=[]), "persona records", "data set of their own"),
+    (changed(facts="14"), "facts must be a list", "any"),
+    (changed(facts=[{"any": []}]), "facts[0] must be an object", "any"),
+    (changed(facts=["14"]), "facts[0] must be an object", "any"),
+    (changed(facts=[{"any": ["x"], "all": ["y"]}]), "facts[0] must be an object", "any"),
+    (changed(facts=[{"any": ["x", " "]}]), "facts[0].any must hold texts", None),
+    (changed(persona=7), "persona must be text", None),
     (changed(expect="cal"), "expect is 'cal'", "'call'"),
     (changed(expect="no_call"), "gold holds a call", "Remove gold"),
     (changed(gold=[]), "gold is empty", "Add the call"),

@@ -1,0 +1,169 @@
+"""The text of a new persona.yaml: what could be told from the file, with a comment wherever a person has to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from harness.persona.importing.describe import Description
+
+NEUTRAL_PROMPT = {
+    "ko": "당신은 사용자를 돕는 도우미입니다. 간결하고 정중하게 한국어로 답하십시오.",
+    "en": "You are a helpful assistant. Answer briefly and formally in English.",
+}
+DRAFT_PROMPT = {
+    "ko": "너는 {name}이다. 항상 한국어로만, {name}의 말투로 답한다.",
+    "en": "You are {name}. Always answer in English, in {name}'s voice.",
+}
+_LEVEL_NAMES = {
+    "hapsyo": "합쇼체",
+    "haeyo": "해요체",
+    "hae": "해체",
+    "plain": "해라체",
+    "hao": "하오체",
+    "hage": "하게체",
+}
+
+
+_WIDE = 1 << 30
+
+
+class _Text(str):
+    """A text that is written as a block where it has several lines."""
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+def _block(dumper: yaml.SafeDumper, value: _Text) -> yaml.ScalarNode:
+    # A block scalar cannot hold trailing spaces or control characters; the dumper then falls back to quotes itself.
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(value), style=style)
+
+
+_Dumper.add_representer(_Text, _block)
+
+
+def _yaml(key: str, value: Any) -> str:
+    """Return `key: value` as YAML on lines of its own; lists and objects in one line."""
+    if isinstance(value, _Text):
+        return yaml.dump(
+            {key: value}, Dumper=_Dumper, allow_unicode=True, width=_WIDE, default_flow_style=False
+        )
+    return f"{key}: {_scalar(value)}\n"
+
+
+def _scalar(value: Any) -> str:
+    text: str = yaml.safe_dump(value, allow_unicode=True, width=_WIDE, default_flow_style=True)
+    return text.removesuffix("...\n").strip()
+
+
+def card_text(
+    *,
+    name: str,
+    display_name: str,
+    found: Description,
+    levels: Sequence[str],
+    system_prompt: str | None,
+    dataset: str,
+) -> str:
+    """Return a persona.yaml that `load_card` takes. `dataset` is the references' folder, relative to the card."""
+    draft = system_prompt is None
+    prompt = system_prompt or DRAFT_PROMPT[found.language].format(name=display_name)
+    parts = [
+        "schema: 1\n",
+        _yaml("name", name),
+        "version: 1.0.0\n",
+        _yaml("display_name", display_name),
+        "# CHECK: every name by which a model may know the character; --mask-name replaces them by neutral ones.\n",
+        _yaml(
+            "names_to_mask", sorted({display_name, *display_name.split()}, key=lambda one: (-len(one), one))
+        ),
+        "language:\n"
+        f"  code: {found.language}\n"
+        "  allow_terms: []                # foreign words that are always fine, such as product names\n"
+        "  allow_technical_latin: true    # Latin technical words in a Korean sentence are reported, not failed\n",
+        *_level_lines(found, levels),
+        "style: {threshold: 0.5, min_pairs: 40}\n",
+        _MANNER,
+        _MARKERS,
+        'forbidden: []                    # - {id: human, pattern: "I\'?a?m human", says: never claims to be human}\n',
+        "ai_disclosure:\n"
+        "  policy: in_character           # CHECK. required | in_character | never: may it say that it is a program?\n",
+        f"references:\n  dataset: {{path: {dataset}, split: train}}\n"
+        f"  probes: {{path: {dataset}/probes.jsonl}}   # made from the replies; add your own, such as catchphrases alone\n",
+        "# CHECK: a draft, since the file holds no system prompt. Use the words that the model was trained with.\n"
+        if draft
+        else "# From the file. Base and adapter are measured under this prompt.\n",
+        _yaml("system_prompt", _Text(prompt.strip() + "\n")),
+        _yaml("neutral_system_prompt", NEUTRAL_PROMPT[found.language]),
+    ]
+    return "".join(parts)
+
+
+_MANNER = """\
+# Write what a reader could check; a judge model, if you use one, answers the questions about each reply.
+# manner:
+#   summary: Short sentences, the verdict first.
+#   traits:
+#     - id: directness
+#       says: The answer stands within the first two sentences.
+#       checklist: [Is there an answer within the first two sentences?]
+"""
+_MARKERS = """\
+# Words by which the manner shows: more often than the upper end of `band` (hits per 100 words), and it is a caricature.
+markers: []
+# - {id: circuits, pattern: 'circuit|fuse|voltage', band: [0.0, 9.0]}
+"""
+
+
+def _level_lines(found: Description, levels: Sequence[str]) -> list[str]:
+    if not levels:
+        return ["# The replies show no register (contractions, set phrases), so none is checked.\n"]
+    told = ", ".join(
+        f"{level}{f' {_LEVEL_NAMES[level]}' if level in _LEVEL_NAMES else ''} {share:.0%}"
+        for level, share in found.levels.items()
+    )
+    comment = f"# CHECK: in {found.sentences:,} sentences of the replies: {told or 'none told'} ({found.analyser}).\n"
+    return [
+        comment,
+        f"speech_levels:\n  allowed: [{', '.join(levels)}]\n  min_adherence: 0.9\n  max_switches: 1\n",
+    ]
+
+
+SUITE = """\
+schema: 1
+name: {suite}
+version: 1.0.0
+description: {description}
+dataset: {{path: {dataset}, split: test}}
+persona: persona.yaml        # its system prompt is put before every question
+system_prompt: persona       # or neutral, or none: is the manner kept without being told?
+models: {{default: smollm2-135m, adapters: []}}
+dialect: auto
+generation: {{temperature: 0, max_new_tokens: 256}}
+{metrics}
+slices: [category]
+limits: >-
+  Questions of category `own` are of the file: a model that was trained on all of it knows their answers, so look at the
+  other categories then. {questions} questions: only large differences show (a change of 20 points in a share needs 100 questions or more).
+"""
+GATES_ALONE = (
+    "metrics: [persona_gates]     # harness persona fill adds persona_style once 40 neutral replies are there"
+)
+BOTH = "metrics: [persona_gates, persona_style]"
+
+
+def suite_text(name: str, display_name: str, dataset: str, questions: int) -> str:
+    """Return a suite.yaml with the gates alone: the style score needs neutral replies."""
+    fields: Mapping[str, Any] = {
+        "suite": f"persona_{name}",
+        "description": _scalar(f"Does the model talk like {display_name}?"),
+        "dataset": dataset,
+        "metrics": GATES_ALONE,
+        "questions": questions,
+    }
+    return SUITE.format_map(fields)

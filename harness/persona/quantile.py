@@ -1,0 +1,27 @@
+"""Quantiles and evenly spread parts of plain lists, without numpy, the same everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the quantile by linear interpolation (Hyndman and Fan 1996, type 7). Raises ValueError for no values."""
+    if not values:
+        raise ValueError("no values to take a quantile of")
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def spread(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """Return at most so many of the items, evenly spread over all, in their order."""
+    if len(items) <= most:
+        return items
+    return [items[place * len(items) // most] for place in range(most)]

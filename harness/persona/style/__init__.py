@@ -1,0 +1,1 @@
+"""The trained style score: features, classifier, calibration, confounds, prevalence, paired comparison."""

@@ -1,0 +1,117 @@
+"""How much of the character is in the replies: the calibrated style score, gated and not, and the share in character."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from harness.errors import UsageError
+from harness.persona.profile import PersonaProfile
+from harness.persona.style.examples import PERSONA, SAME
+from harness.persona.style.prevalence import Scores, adjusted_prevalence
+from harness.persona.validation_state import read_validation, validation_path, validation_state
+from harness.score.base import MeasureInfo, Metric, MetricInfo, MetricResult, share
+from harness.score.persona_gates import detail_of
+from harness.score.persona_metric import JudgedReply, card_of, profile_of
+from harness.types import Finding, Generation, Json, Measure, ParsedReply, Sample, SampleScore
+
+_MEASURES = (
+    MeasureInfo(
+        name="persona_style_gated",
+        label="Style, where the gates hold",
+        headline=True,
+        definition="Mean over replies of the style score, 0 for a reply that fails a gate: style cannot make up for "
+        "another language, a refusal, or an answer to something else.",
+    ),
+    MeasureInfo(
+        name="persona_style",
+        label="Style",
+        headline=True,
+        definition="Mean calibrated probability that a reply is the character's rather than a neutral one at the same "
+        "speech level; 0 for an empty reply.",
+    ),
+    MeasureInfo(
+        name="persona_in_character",
+        label="Replies in character",
+        definition="Share of replies whose style score reaches the card's threshold; not corrected for the "
+        "classifier's errors (the adjusted share beside it is).",
+    ),
+)
+
+
+class PersonaStyle(Metric):
+    """Layer B for one card: a classifier fitted on its references."""
+
+    info: ClassVar[MetricInfo] = MetricInfo(name="persona_style", version="1", measures=_MEASURES)
+
+    def __init__(self, profile: PersonaProfile) -> None:
+        if profile.style is None:
+            raise UsageError(
+                f"the card of {profile.card.name!r} cannot have a style score: {profile.style_why_not}",
+                remedy="Write more references (replies.persona and replies.neutral_same), or leave persona_style out of "
+                "the suite's metrics: persona_gates works without.",
+            )
+        self._profile = profile
+        self._judge = JudgedReply(profile)
+
+    @classmethod
+    def for_suite(cls, suite: Any) -> PersonaStyle:
+        """Return the metric of a suite's card. Raises UsageError naming the pairs needed where there are too few."""
+        return cls(profile_of(card_of(suite)))
+
+    def score(self, sample: Sample, reply: ParsedReply, generation: Generation) -> MetricResult:
+        """Score one reply's prose."""
+        judged = self._judge(sample, reply, generation)
+        style = judged.style if judged.style is not None else 0.0
+        measures = {
+            "persona_style": Measure(numerator=style, denominator=1),
+            "persona_style_gated": Measure(numerator=style if judged.gate_passed else 0.0, denominator=1),
+            "persona_in_character": share(style >= self._profile.card.style.threshold),
+        }
+        check = judged["style"]
+        findings = (Finding(code="persona:style", detail=detail_of(check)),) if check.passed is False else ()
+        return MetricResult(measures=measures, findings=findings)
+
+    def corpus(self) -> PrevalenceOfRun:
+        """Return the collector of the adjusted share of replies in character."""
+        return PrevalenceOfRun(self._profile)
+
+
+class PrevalenceOfRun:
+    """Collects the scores, to correct their mean by those of held-out references."""
+
+    def __init__(self, profile: PersonaProfile) -> None:
+        self._profile = profile
+        self._scores: list[tuple[str, float]] = []
+
+    def add(self, sample: Sample, reply: ParsedReply, score: SampleScore) -> None:
+        """Take in one scored sample."""
+        measure = score.measures.get("persona_style")
+        if measure is not None:
+            self._scores.append((sample.cluster or sample.id, measure.numerator))
+
+    def finish(self) -> Mapping[str, Json]:
+        """Return whether the metric is validated, its report, and the adjusted share of replies in character."""
+        card = self._profile.card
+        validated, why_not = validation_state(card, self._profile)
+        found: dict[str, Json] = {
+            "validated": validated,
+            "why_not": list(why_not),
+            "adjusted_prevalence": None,
+        }
+        report = read_validation(validation_path(card))
+        if report is not None and report["identity"] == self._profile.identity:
+            found["validation"] = report
+        adjusted = adjusted_prevalence(self._scores, self._held_out(PERSONA), self._held_out(SAME))
+        if adjusted is not None:
+            found["adjusted_prevalence"] = adjusted.as_json()
+        return found
+
+    def _held_out(self, kind: str) -> Scores:
+        style = self._profile.style
+        assert style is not None
+        return [
+            (one.example.group, style.held_out_probability(one))
+            for one in style.out_of_fold
+            if one.example.kind == kind
+        ]
