@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +68,14 @@ def ask_all(
     Each answer is stored as it comes. Raises IncompleteRun as soon as it is certain that more than `max_missing` of the
     units are missing, or if nothing answers; EngineError where the server refuses the key, the address or the model.
     """
-    return asyncio.run(_ask_all(asking, requests, missing))
+    asked = _ask_all(asking, requests, missing)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(asked)
+    # A notebook's thread runs a loop already.
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(asyncio.run, asked).result()
 
 
 async def _ask_all(

@@ -93,6 +93,16 @@ def test_an_answer_comes_back_as_written_and_asks_for_json_at_temperature_0() ->
     assert body["model"] == "stub"
 
 
+def test_it_asks_from_a_thread_that_runs_a_loop_as_a_notebook_s_does() -> None:
+    async def cell() -> str:
+        (answer,), _ = ask(server)
+        assert isinstance(answer, JudgeAnswer)
+        return answer.text
+
+    with serving(always(GOOD)) as server:
+        assert asyncio.run(cell()) == '{"ok": true}'
+
+
 @pytest.mark.parametrize(
     ("reaction", "reason", "calls"),
     [
