@@ -243,6 +243,8 @@ def test_no_name_contradicts_the_metrics_of_the_suites():
 
 
 def test_what_is_measured_under_drift_is_not_drift_itself():
-    assert [name_says_higher(f"eval_{name}") for name in ("drift_rate", "style_drift", "drift")] == [False] * 3
+    assert [name_says_higher(f"eval_{name}") for name in ("drift_rate", "style_drift", "drift")] == [
+        False
+    ] * 3
     assert name_says_higher("eval_drift_turn_accuracy") is True
     assert name_says_higher("eval_drift_turn_style") is None
