@@ -240,3 +240,11 @@ def test_no_name_contradicts_the_metrics_of_the_suites():
     assert set(directions.values()) == {True, False}
     said = {name: name_says_higher(f"eval_{name}") for name in directions}
     assert {name for name in said if said[name] is (not directions[name])} == set()
+
+
+def test_what_is_measured_under_drift_is_not_drift_itself():
+    assert [name_says_higher(f"eval_{name}") for name in ("drift_rate", "style_drift", "drift")] == [
+        False
+    ] * 3
+    assert name_says_higher("eval_drift_turn_accuracy") is True
+    assert name_says_higher("eval_drift_turn_style") is None

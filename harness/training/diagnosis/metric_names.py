@@ -44,6 +44,8 @@ _STATISTICS = _phrases(
 )
 """Words that turn a measure into something else, whose direction its name does not say."""
 
+_AMOUNTS = frozenset({"rate", "score", "share", "ratio", "value", "mean"})
+
 _NEGATIONS_BEFORE = frozenset({"non", "no", "not", "without", "never", "zero"})
 _NEGATIONS_AFTER = frozenset({"free", "없음", "없는"})
 
@@ -64,6 +66,9 @@ def words(key: str) -> tuple[str, ...]:
     name = unicodedata.normalize("NFC", key).removeprefix("eval_")
     name = _CASE.sub("_", name).lower()
     parts = [part for word in _APART.split(name) for part in _HANGUL.findall(word)]
+    if parts[:1] == ["drift"] and parts[1:] and parts[1] not in _AMOUNTS:
+        # What is measured under drift (`drift_turn_style`), not how much of it there is (`drift_rate`).
+        del parts[0]
     return tuple(part.rstrip("0123456789") or part if part not in ("f1", "f2") else part for part in parts)
 
 
