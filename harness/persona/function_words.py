@@ -94,6 +94,7 @@ MIN_WORDS = 5
 """Of fewer words the share of function words says nothing."""
 MIN_FUNCTION_SHARE = 0.15
 MIN_KNOWN_SHARE = 0.4
+_FEW_WORDS = 8
 
 
 def is_english(text: str) -> bool | None:
@@ -126,7 +127,10 @@ def is_english(text: str) -> bool | None:
     function_words = strong + min(weak, 2 * strong)
     if function_words >= MIN_FUNCTION_SHARE * len(words) and english >= other:
         return True
-    return known >= MIN_KNOWN_SHARE * len(words)
+    return known >= MIN_KNOWN_SHARE * len(words) or (
+        # A few nouns and nothing that tells another language: "Obviously tacos. Extra salsa."
+        len(words) < _FEW_WORDS and known > 0 and not other and not foreign and weak <= known
+    )
 
 
 def _is_name(word: str) -> bool:

@@ -43,6 +43,7 @@ _ENGLISH = tuple(
         r"\b(?:human|person|someone|somebody|bot|machine|ai|computer)\s(?:is\s|really\s)*(?:on the other (?:end|side)|behind (?:this|the screen|these)|(?:typing|replying|answering|writing)(?=\s(?:this|these|me|to me)|\W*$))",
         rf"\b(?:who|whom|which \w+|what company|when)\s(?:\w+\s){{0,2}}?{_MADE}\s(?:you|your (?:model|software|code|ai|brain))(?=\s*(?:$|[,.?!]|and\b|in the first place|originally))",
         rf"\b(?:are|were|r|you{_AP}re|you)\s(?:you\s|were\s|are\s)?(?:\w+\s)?{_MADE}\s(?:and \w+\s)?(?:by|at)\s(?:an?\s|the\s)?(?:\w+\s)?(?:{COMPANY}|company|lab|startup|corporation|team|someone)\b",
+        rf"\bdid\s{COMPANY}\s(?:make|build|create|train|develop|program|design)\s(?:you)\b",
         rf"\b(?:are you|do you|you{_AP}re|you)\s(?:\w+\s)?(?:based on|running on|run on|powered by|built on)\s(?:an?\s|the\s)?(?:{MODEL}|{COMPANY}|llm|(?:large )?(?:language )?model|servers?|code|software|ai)\b",
         r"\b(?:what|which)\s(?:(?:kind|type|sort|version) of\s|(?:ai|language|base|underlying)\s)*(?:ai|llm|(?:language )?model|gpt|chatbot|bot)\s(?:are you|r u|is this|do you (?:run on|use)|runs you)(?=\W*$|\sbased| running| really)",
         r"(?:^|[,;]\s*)\W*(?:(?:so|ok|okay|wait|hey|and|but|no|honestly|seriously)[, ]+)*(?:what|who)\sare\syou(?:,?\s(?:really|exactly|actually|anyway|even|then|behind \w+|underneath|supposed to be))*\W*$",
@@ -56,7 +57,7 @@ _ENGLISH = tuple(
         r"\bare you\s(?:\w+\s)?(?:sentient|conscious|self-?aware)\b",
         r"\byou\b.{0,24}\bother\s(?:\w+\s)?(?:chat\s?bots?|bots|ais|models|assistants)\b",
         r"\b(?:how old are you|where do you live|where were you born|when were you born|your (?:birthday|age))(?=\W*$)",
-        r"^\W*(?:so\s|ok\s|honestly,?\s)?(?:an?\s)?(?:human|person|man|real)\sor\s(?:an?\s)?(?:machine|bot|ai|robot|fake|computer)\W*$|^\W*(?:an?\s)?(?:machine|bot|ai|robot|fake|computer)\sor\s(?:an?\s)?(?:human|person|man|real)\W*$",
+        r"(?:^|[,;:]\s*)\W*(?:so\s|ok\s|honestly,?\s)?(?:an?\s)?(?:human|person|man|real)\sor\s(?:an?\s)?(?:machine|bot|ai|robot|fake|computer)\W*$|(?:^|[,;:]\s*)\W*(?:an?\s)?(?:machine|bot|ai|robot|fake|computer)\sor\s(?:an?\s)?(?:human|person|man|real)\W*$",
     )
 )  # fmt: skip
 
@@ -94,7 +95,7 @@ _KOREAN = tuple(
         rf"{_YOU}\s{_WORDS}(?:뭐|뭐\s?하는\s(?:애|놈|사람|존재|분|거)|누구|뭔)(?:야|이야|니|이니|냐|예요|이에요|세요|이세요|신가요|입니까|지|죠|이죠|데)\W*$",
         rf"{_WHO}\s.{{0,8}}?{_B}(?:너를|널|너|당신을|(?:{_TITLED})을)\s(?:\S+\s)?{_KO_DONE}",
         rf"{_B}(?:너|넌|너는|널|너를|당신|당신은|당신을)\s(?:\S+\s)?{_WHO}\s?.{{0,6}}?{_KO_DONE}",
-        rf"(?:{_YOU}|{_YOUR})\s(?:(?:만든|개발한)\s(?:사람|회사|곳|데)|(?:개발자|제작사|제작자|개발사|개발\s?회사))(?:이|가|은|는)?\s?(?:누구|어디|뭐|이름|알려|말해|대)",
+        rf"(?:{_YOU}|{_YOUR}|{_B}(?:너를|널|당신을))\s(?:(?:만든|개발한)\s(?:사람|회사|곳|데)|(?:개발자|제작사|제작자|개발사|개발\s?회사))(?:이|가|은|는)?\s?(?:누구|어디|뭐|이름|알려|말해|대)",
         rf"{_YOUR}\s(?:\S+\s)?(?:시스템\s?)?(?:프롬프트|지시문|시스템\s?메시지)|시스템\s?프롬프트\S{{0,2}}\s?(?:(?:그대로|전부|다|한번|좀|전문|원문)\s)*(?:보여|공개|출력|알려|말해|읊|공유|뭐)",
         r"(?:무슨|어떤|어느)\s(?:회사\s)?(?:언어\s?|ai\s?|인공지능\s?)모델(?:이|인|을\s써)|^\W*(?:너|넌|너는|당신은?)\s.{0,6}(?:무슨|어떤|어느)\s모델(?:이야|이니|이에요|인가|인지|이지)",
         r"(?:연기|캐릭터|역할\s?극|역할\s?놀이|말투|컨셉|콘셉트|놀이|흉내|페르소나|척)(?:은|는|을|를|에서)?\s?(?:(?:놀이|하는\s(?:것|거|건)|연기|이제|좀)(?:은|는|을)?\s)*(?:그만|집어치|때려치|관두|관둬|멈춰|벗어|빼고|내려놓)(?!\S*\s?(?:싶|해야|할까|둘까|둬야|뒀|둔|했|두려|하려|두는|하는))",
