@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import sys
 from typing import NoReturn
@@ -11,6 +10,7 @@ from typing import NoReturn
 import click
 
 from harness import __version__
+from harness.cli.lazy_commands import LazyCommands
 from harness.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, HarnessError
 from harness.threads import set_waiting
 
@@ -40,28 +40,12 @@ COMMANDS = {
 }
 
 
-class LazyCommands(click.Group):
-    """Sub-commands by name, each imported when it is called: `harness --help` imports none of them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order in which a user meets them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"harness.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyCommands,
+    lines=COMMANDS,
+    module="harness.cli.{}",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="harness")
 def cli() -> None:
     """Measure what a fine-tuned model is for: tool calls and persona, base against adapter.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from harness.cli.lazy_commands import LazyCommands
 
 COMMANDS = {
     "new": "Make a suite and a data set from a persona file of your own.",
@@ -16,27 +16,6 @@ COMMANDS = {
 }
 
 
-class LazyCommands(click.Group):
-    """Sub-commands by name, each imported when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order in which they are used."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"harness.cli.persona_{cmd_name}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group("persona", cls=LazyCommands)
+@click.group("persona", cls=LazyCommands, lines=COMMANDS, module="harness.cli.persona_{}")
 def command() -> None:
     """Does a model talk like its character? docs/persona.md takes you from a file of your own to a verdict."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from harness.errors import SpecError
 from harness.persona.card import PersonaCard
 from harness.persona.drift.analysis import BREAK, LEVEL, analyse, analyse_by_persona
 from harness.persona.drift.conversations import DISCLOSURE, DriftScenario
 from harness.persona.drift.point import PROBE, History, Point, all_hold
 from harness.persona.reply_outcome import AskedTurn, Judges, ReplyJudge, ReplyOutcome
 from harness.score.base import MeasureInfo, Metric, MetricInfo, MetricResult, share
+from harness.score.scenario_of import scenario_of
 from harness.types import Finding, Generation, Json, Measure, ParsedReply, Sample, SampleScore
 
 _SHOWN = 160
@@ -90,19 +90,9 @@ class PersonaDrift(Metric):
 
         Raises SpecError for any other suite, MissingDependency without what the style score needs.
         """
-        from harness.persona.style.libraries import load_sklearn
         from harness.score.reply_judges import CardJudge
 
-        # Judges are made when they are needed; what they need is missed before anything is generated.
-        load_sklearn()
-
-        scenario = getattr(suite, "scenario", None)
-        if not isinstance(scenario, DriftScenario):
-            raise SpecError(
-                "metrics: 'persona_drift' measures a scenario, and the suite has another or none",
-                where=suite.folder / "suite.yaml",
-                remedy="Add scenario: {kind: persona_drift, personas: [...]}; see docs/persona_drift.md.",
-            )
+        scenario = scenario_of(suite, DriftScenario, "persona_drift")
         return cls(scenario, CardJudge)
 
     def validation(self) -> dict[str, list[str]]:

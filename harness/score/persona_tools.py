@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from harness.errors import SpecError
 from harness.persona.card import PersonaCard
 from harness.persona.reply_outcome import AskedTurn, Judges, ReplyJudge, ReplyOutcome
 from harness.persona.tools.analysis import Row, cells, personas_of
@@ -20,6 +19,7 @@ from harness.persona.tools.required_facts import eojeols_before, find_facts
 from harness.persona.tools.tasks import ToolsScenario
 from harness.score.base import MeasureInfo, Metric, MetricInfo, MetricResult, ratio, share
 from harness.score.grounding import Source
+from harness.score.scenario_of import scenario_of
 from harness.score.verdict import CORRECT, verdict_of
 from harness.score.view import View, view_of
 from harness.types import Finding, Generation, Json, Measure, ParsedReply, Sample, SampleScore
@@ -156,19 +156,9 @@ class PersonaTools(Metric):
 
         Raises SpecError for any other suite, MissingDependency without what the style score needs.
         """
-        from harness.persona.style.libraries import load_sklearn
         from harness.score.reply_judges import CardJudge
 
-        # Judges are made when they are needed; what they need is missed before anything is generated.
-        load_sklearn()
-
-        scenario = getattr(suite, "scenario", None)
-        if not isinstance(scenario, ToolsScenario):
-            raise SpecError(
-                "metrics: 'persona_tools' measures a scenario, and the suite has another or none",
-                where=suite.folder / "suite.yaml",
-                remedy="Add scenario: {kind: persona_tools, personas: [...]}; see docs/persona_tools.md.",
-            )
+        scenario = scenario_of(suite, ToolsScenario, "persona_tools")
         return cls(scenario, CardJudge)
 
     def validation(self) -> dict[str, list[str]]:

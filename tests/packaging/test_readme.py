@@ -78,6 +78,14 @@ def words_of(command: str) -> list[str]:
     return [*words, "--force"] if words[0] == "train" else words
 
 
+def with_short_replies(workspace: Path) -> None:
+    """Let every suite of a workspace ask for a few tokens: a command is tried here, not a model."""
+    for path in workspace.glob("suites/**/suite.yaml"):
+        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+        spec.setdefault("generation", {})["max_new_tokens"] = 8
+        path.write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
+
+
 @pytest.mark.model
 @pytest.mark.timeout(900)
 def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) -> None:
@@ -87,6 +95,7 @@ def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) ->
     model = resolve_model("smollm2-135m").path
     workspace = tmp_path / "workspace"
     assert harness("init", workspace).exit_code == 0
+    with_short_replies(workspace)
     adapter = make_tiny_adapter(workspace / "train" / "adapters" / "mine", model)
     alpaca(workspace / "mychar.json")
     first = harness("run", "suites/tool_calling", "--limit", "1", cwd=workspace)
@@ -137,6 +146,7 @@ def test_every_deciding_line_runs(harness: Callable[..., Any], tmp_path: Path) -
 def test_every_training_line_runs(harness: Callable[..., Any], tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     assert harness("init", workspace).exit_code == 0
+    with_short_replies(workspace)
     recipe = workspace / "train" / "smoke.yaml"
     spec = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     spec["train"]["limit"], spec["validation"]["limit"] = 4, 1
