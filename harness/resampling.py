@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Floats = NDArray[np.float64]
 
@@ -70,12 +70,26 @@ def resampled(sums: ClusterSums, resamples: int, seed: int) -> Iterator[tuple[Fl
     """Yield the sums over drawn clusters, (some resamples, m) each."""
     import numpy as np
 
-    generator = np.random.Generator(np.random.PCG64(seed))
     top, bottom = sums
-    clusters = len(top)
+    for weights in drawn_clusters(len(top), resamples, seed, dtype=np.result_type(top, bottom)):
+        drawn = (weights @ bottom).astype(np.float64)
+        # A resample may miss every cluster that has a denominator; such a draw says nothing and is left out.
+        yield (weights @ top).astype(np.float64), np.where(drawn > 0, drawn, np.nan)
+
+
+def drawn_clusters(
+    clusters: int, resamples: int, seed: int, dtype: DTypeLike = float
+) -> Iterator[NDArray[Any]]:
+    """Yield how often each cluster is drawn, (some resamples, clusters) each, for figures that are no ratio of sums.
+
+    The memory is used again for the next ones.
+    """
+    import numpy as np
+
+    generator = np.random.Generator(np.random.PCG64(seed))
     at_once = max(1, min(resamples, CHUNK_CELLS // clusters))
-    poisson = _poisson_table().astype(np.result_type(top, bottom)) if clusters >= _POISSON_CLUSTERS else None
-    space = np.empty((at_once, clusters), dtype=np.result_type(top, bottom))
+    poisson = _poisson_table().astype(dtype) if clusters >= _POISSON_CLUSTERS else None
+    space = np.empty((at_once, clusters), dtype=dtype)
     for start in range(0, resamples, at_once):
         size = min(at_once, resamples - start)
         weights = space[:size]
@@ -88,9 +102,7 @@ def resampled(sums: ClusterSums, resamples: int, seed: int) -> Iterator[tuple[Fl
             # One count over all rows at once: each row has numbers of its own.
             picked = picked.astype(np.intp) + np.arange(size)[:, None] * clusters
             weights[:] = np.bincount(picked.ravel(), minlength=size * clusters).reshape(size, clusters)
-        drawn = (weights @ bottom).astype(np.float64)
-        # A resample may miss every cluster that has a denominator; such a draw says nothing and is left out.
-        yield (weights @ top).astype(np.float64), np.where(drawn > 0, drawn, np.nan)
+        yield weights
 
 
 def _poisson_table() -> NDArray[np.float64]:

@@ -168,7 +168,7 @@ def _show_moved(moved: MovedMeasure) -> None:
 
     before, after = ("-" if value is None else f"{value:.4f}" for value in (moved.before, moved.after))
     direction = "" if moved.higher_is_better else " (lower is better)"
-    _say(f"  {moved.name}{direction}: {before} -> {after}")
+    _say(f"  {moved.name}{moved.mark}{direction}: {before} -> {after}")
     for word, samples in (("broke", moved.broken), ("fixed", moved.fixed)):
         if samples:
             _say(f"    {len(samples)} {word}: {listed(samples)}")

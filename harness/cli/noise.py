@@ -125,8 +125,11 @@ def _one(
         raise type(error)(error.what, where=error.where, remedy=remedy) from error
 
 
-def _measure(runs: list[tuple[Variant, Path]], out: Path) -> tuple[Path, NoiseFile, set[str]]:
-    """Compare one target's runs and write its noise file; return it with the names of the metrics that are shares."""
+def _measure(runs: list[tuple[Variant, Path]], out: Path) -> tuple[Path, NoiseFile, set[str], set[str]]:
+    """Compare one target's runs and write its noise file.
+
+    Return it with the names of the metrics that are shares, and of those that passed no validation.
+    """
     from harness.log.reader import RunFolder
     from harness.run.noise import noise_between
     from harness.run.noise_file import noise_path, write_noise
@@ -136,16 +139,22 @@ def _measure(runs: list[tuple[Variant, Path]], out: Path) -> tuple[Path, NoiseFi
     path = noise_path(out, first.header())
     write_noise(path, measured)
     described = first.summary()["measures"]
-    return path, measured, {name for name, about in described.items() if about.get("unit") == "share"}
+    shares = {name for name, about in described.items() if about.get("unit") == "share"}
+    unvalidated = {name for name, about in described.items() if about.get("validated") is False}
+    return path, measured, shares, unvalidated
 
 
-def _report(found: list[tuple[Path, NoiseFile, set[str]]], as_json: bool) -> None:
+def _report(found: list[tuple[Path, NoiseFile, set[str], set[str]]], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([{"file": str(path), **asdict(one)} for path, one, _ in found], indent=1))
+        rows = [
+            {"file": str(path), **asdict(one), "unvalidated": sorted(unvalidated)}
+            for path, one, _, unvalidated in found
+        ]
+        click.echo(json.dumps(rows, indent=1))
         return
     from harness.cli.present import PipeConsole
     from harness.report.noise_terminal import render_noise
 
-    for path, one, shares in found:
-        render_noise(one, shares, PipeConsole(highlight=False))
+    for path, one, shares, unvalidated in found:
+        render_noise(one, shares, PipeConsole(highlight=False), unvalidated=unvalidated)
         click.echo(f"noise floor: {path}")

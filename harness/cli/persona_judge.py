@@ -96,7 +96,11 @@ def _parameters(
 )
 @click.option("--price-prompt", type=click.FloatRange(min=0), help="Money for a million tokens in.")
 @click.option("--price-answer", type=click.FloatRange(min=0), help="Money for a million tokens out.")
-@click.option("--max-calls", type=click.IntRange(min=0), help="Refuse to start if more calls are needed.")
+@click.option(
+    "--max-calls",
+    type=click.IntRange(min=0),
+    help="Refuse to start if more calls are needed, and stop at it, failed attempts included.",
+)
 @click.option("--max-cost", type=click.FloatRange(min=0), help="Refuse to start if it would cost more.")
 @click.option("--yes", is_flag=True, help="Do not ask before the first call.")
 @click.option("--dry-run", is_flag=True, help="Say what it would cost, and stop.")
@@ -138,6 +142,7 @@ def judge(card: Path, run: Path | None, base: Path | None, **given: Any) -> None
         plan,
         key,
         max_missing=given["max_missing"],
+        max_calls=given["max_calls"],
         labels=labels,
         say=_Progress(),
         tell=lambda text: click.echo(_visible(text), err=True),
@@ -221,10 +226,10 @@ def _labels(plan: JudgingPlan, given: dict[str, Any]) -> Any:
 
     if plan.trial is None:
         raise UsageError("labels are a part of the qualification", remedy="Leave out --no-qualification.")
-    found = read_labels(given["labels"], plan.persona)
     judged = {one.id for one in plan.trial.replies()} | {
         one.id for one in (plan.run.replies if plan.run is not None else ())
     }
+    found = read_labels(given["labels"], plan.persona, judged)
     if not any(label.reply in judged for label in found.answered):
         raise UsageError(
             f"no label is about a reply that is judged here ({len(found.answered)} answered, {found.open} open)",

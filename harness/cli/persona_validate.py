@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _WIDE = 120
 """Columns of a terminal that bear a sentence beside each number."""
-_RESULTS = {True: "passed", False: "FAILED", None: "not done"}
+_RESULTS = {True: "passed", False: "FAILED", None: "not made"}
 
 
 @click.command("validate")
@@ -100,9 +100,9 @@ def _closing(report: ValidationReport) -> Iterator[str]:
     yield f"{report.persona}: {report.pairs} pairs fitted, held out: {report.held_out}; speech level by {report.analyser}"
     yield from (f"warning: {warning}" for warning in report.warnings)
     if report.not_done:
-        yield f"not done: {', '.join(report.not_done)}"
+        yield f"not made: {', '.join(report.not_done)}"
     if report.certified:
-        yield "The metric passed: its numbers stand without a mark."
+        yield "The metric passed what was made: its numbers stand without a mark."
     else:
         yield "The metric did not pass, so its numbers are marked unvalidated:"
         yield from (f"  - {reason}" for reason in report.reasons)

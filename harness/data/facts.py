@@ -6,8 +6,12 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from harness.data.number_words import ENGLISH_BELOW_TWENTY, ENGLISH_TENS
 from harness.errors import RecordError
 from harness.types import Facts, Json
+
+_NOT_NEGATIVE = r"(?<!(?<![\w)\]])[-\u2212])(?<!영하)(?<!영하\s)(?<!minus\s)"
+_NUMBER_WORDS = frozenset(ENGLISH_BELOW_TWENTY + ENGLISH_TENS)
 
 _SHAPE = 'Write [{"any": ["14,500", "14500"]}]: of each list one alternative must occur.'
 
@@ -33,7 +37,8 @@ def says_fact(text: str, alternatives: Sequence[str]) -> bool:
     """Return whether one alternative occurs in the text, without regard to case and white space.
 
     A number does not occur as part of a longer one ("14" is neither in "2014" nor in "14,500"), nor a Latin word inside
-    another ("ten" is not in "often"); it may go on ("sensor" is in "sensors").
+    another ("ten" is not in "often"); it may go on ("sensor" is in "sensors"), but for number words ("ten" is not in
+    "tense"). A positive number does not occur in a negative one ("5도" is neither in "-5도" nor in "영하 5도").
     """
     return place_of_fact(text, alternatives) is not None
 
@@ -51,10 +56,13 @@ def _pattern(alternative: str) -> re.Pattern[str]:
     # White space may stand anywhere in it but within a number, and each place is looked at once a letter: linear time.
     pieces = re.findall(r"\d(?:[\d.,]*\d)?|\S", alternative.casefold())
     body = r"\s*".join(map(re.escape, pieces))
-    before = r"(?<!\d)(?<!\d[.,])" if letters[0].isdigit() else ""
+    # A sign before it makes another number of it; between two numbers the same mark is a range.
+    before = rf"(?<!\d)(?<!\d[.,]){_NOT_NEGATIVE}" if letters[0].isdigit() else ""
     if letters[0].isascii() and letters[0].isalpha():
         before = r"(?<![a-z])"
     after = r"(?!\d|[.,]\d)" if letters[-1].isdigit() else ""
+    if letters in _NUMBER_WORDS:
+        after = r"(?!(?!s(?![a-z]))[a-z])"
     return re.compile(before + body + after)
 
 

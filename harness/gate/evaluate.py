@@ -211,7 +211,7 @@ def _case(file: GateFile, gate: GateSpec, summary: RunSummary) -> _Case:
         group=group,
         facts=facts,
         scale=scale,
-        rule=rule_of(gate, group, scale),
+        rule=rule_of(gate, group, scale, facts.mark),
     )
 
 
@@ -231,6 +231,7 @@ def _common(file: GateFile, case: _Case, verdict: Verdict, sentence: str) -> dic
         "reason": sentence if verdict == "cannot_tell" else "",
         "unit": case.facts.unit,
         "higher_is_better": case.facts.higher_is_better,
+        "validated": case.facts.validated,
     }
 
 

@@ -34,6 +34,8 @@ class MovedMeasure:
     after: float | None
     broken: tuple[str, ...]
     fixed: tuple[str, ...]
+    mark: str = ""
+    """" (unvalidated)" where the metric itself passed no validation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ def _moved(name: str, summary: RunSummary, old: Baseline | None, new: Baseline) 
         after=new.value(name),
         broken=broken,
         fixed=fixed,
+        mark=summary.measures[name].mark,
     )
 
 

@@ -32,7 +32,7 @@ class GateResult:
     being as bad as what must be ruled out. `broken_samples` names at most ten samples that got worse, the worst first,
     and `broken_samples_more` counts the others. `smallest_detectable` is the drop that would be found, for a bound by interval the distance to it that
     would decide; `n_needed` how many samples would decide. `noise` is how far another batch size or seed alone moves
-    the metric.
+    the metric. `validated` is False where the metric itself passed no validation; the rule and the sentence say so too.
     """
 
     name: str
@@ -66,6 +66,7 @@ class GateResult:
     smallest_detectable: float | None = None
     n_needed: int | None = None
     noise: float | None = None
+    validated: bool | None = None
 
     @property
     def outcome(self) -> Outcome:

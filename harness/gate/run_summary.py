@@ -13,6 +13,7 @@ from harness.gate.decide import Measured
 from harness.log import schema
 from harness.log.reader import RunFolder
 from harness.log.score_counts import damaged_scores, score_difference
+from harness.run.persona_facts import UNVALIDATED
 from harness.run.scored_with import header_as_scored
 from harness.score.aggregate import OVERALL
 
@@ -28,6 +29,13 @@ class MeasureFacts:
     unit: str
     higher_is_better: bool
     headline: bool
+    validated: bool | None = None
+    """False where the metric behind it passed no validation; None where none is needed, or it passed."""
+
+    @property
+    def mark(self) -> str:
+        """What follows the measure's name wherever its number stands: " (unvalidated)", or ""."""
+        return UNVALIDATED if self.validated is False else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +165,7 @@ def _facts(path: Path, name: str, about: Any) -> MeasureFacts:
         unit=str(about.get("unit") or "share"),
         higher_is_better=about.get("higher_is_better") is not False,
         headline=about.get("headline") is True,
+        validated=False if about.get("validated") is False else None,
     )
 
 

@@ -52,9 +52,9 @@ def in_slice(group: str | None) -> str:
     return "" if group is None else f" in {group}"
 
 
-def rule_of(gate: GateSpec, group: str | None, scale: Scale) -> str:
-    """Return the gate's rule as a clause: "tool_name_accuracy at least 90.0 %"."""
-    name = gate.metric + in_slice(group)
+def rule_of(gate: GateSpec, group: str | None, scale: Scale, mark: str = "") -> str:
+    """Return the gate's rule as a clause: "tool_name_accuracy at least 90.0 %"; `mark` follows the measure's name."""
+    name = gate.metric + mark + in_slice(group)
     if gate.at_least is not None:
         return f"{name} at least {scale.value(gate.at_least)}"
     if gate.at_most is not None:

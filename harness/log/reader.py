@@ -17,6 +17,7 @@ import numpy as np
 from harness.errors import RunFolderError
 from harness.log import schema
 from harness.log.files import read_json
+from harness.secret_names import names_a_secret
 from harness.types import Generation
 
 
@@ -264,9 +265,6 @@ def _name_digest(sample_id: str, repeat: int) -> int:
     return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big")
 
 
-_SECRET_WORDS = ("key", "token", "secret", "password")
-
-
 def redacted(argv: list[str]) -> list[str]:
     """Return the command line without values whose name speaks of a key, token, secret or password.
 
@@ -276,7 +274,7 @@ def redacted(argv: list[str]) -> list[str]:
     hide_next = False
     for argument in argv:
         parts = argument.split("=")
-        secret = next((at for at, name in enumerate(parts) if _names_a_secret(name)), None)
+        secret = next((at for at, name in enumerate(parts) if names_a_secret(name)), None)
         if hide_next:
             hidden.append("[redacted]")
             hide_next = False
@@ -286,7 +284,3 @@ def redacted(argv: list[str]) -> list[str]:
             hidden.append(re.sub(r"(://)[^/@\s]+@", r"\1[redacted]@", argument))
             hide_next = secret is not None and argument.startswith("-")
     return hidden
-
-
-def _names_a_secret(name: str) -> bool:
-    return any(word in name.lower() for word in _SECRET_WORDS)

@@ -33,10 +33,15 @@ _ID = r"^[a-z0-9][a-z0-9_]*$"
 
 
 def _safe_pattern(pattern: str) -> str:
-    """Refuse an expression that could take more than quadratic time on some reply, as tool schemas are."""
+    """Refuse what is no expression, or could take more than quadratic time on some reply, as tool schemas are."""
     problem = pattern_problem(pattern)
     if problem:
         raise ValueError(f"this regular expression cannot be used on model text: {problem}")
+    try:
+        # What can be parsed may still not compile: a look-behind of no fixed width.
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"this is no regular expression: {error}") from None
     return pattern
 
 

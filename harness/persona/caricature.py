@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.persona.card import Marker, PersonaCard, compiled
 from harness.persona.check import CheckResult, Evidence, evidence_at, first_evidence
 from harness.persona.length import count_words
-from harness.persona.quantile import quantile
+from harness.persona.quantile import MIN_FITTED, quantile
 from harness.persona.reply_text import mask
 from harness.types import Span
 
@@ -39,8 +39,11 @@ class MarkerLimits:
 
 
 def fit_caricature(card: PersonaCard, replies: Sequence[str]) -> MarkerLimits:
-    """Return the limits: 1.5 times the band's end, or the highest rate of the persona's own replies if that is more."""
-    rates = [_rates(reply, card) for reply in replies]
+    """Return the limits: 1.5 times the band's end, or the highest rate of the persona's own replies if that is more.
+
+    Fewer than 20 replies teach nothing: the card's bands alone then, as without any, and not those of all markers together.
+    """
+    rates = [marker_rates(reply, card) for reply in replies] if len(replies) >= MIN_FITTED else []
     limits = []
     for place, marker in enumerate(card.markers):
         own = [rate[place] for rate in rates]
@@ -90,7 +93,8 @@ def check_caricature(reply: str, limits: MarkerLimits) -> CheckResult:
     )
 
 
-def _rates(reply: str, card: PersonaCard) -> list[float]:
+def marker_rates(reply: str, card: PersonaCard) -> list[float]:
+    """Return the hits per 100 eojeols (words) of every marker, in the card's order."""
     text, words = mask(reply[:LONGEST]), count_words(reply[:LONGEST])
     return [100 * len(_hits(text, marker)) / words if words else 0.0 for marker in card.markers]
 

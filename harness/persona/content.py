@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -31,6 +31,9 @@ MIN_ECHO = 0.25
 """A reply with less of itself in the question never counts as repeating it."""
 ECHO_SLACK = 1.5
 """A reply repeats the question from this multiple of the largest share in any true reply."""
+MIN_SEQUENCES = 30
+"""Of a shorter reply the overlap says little, unless there is next to none."""
+NO_OVERLAP = 0.01
 LONGEST = 20_000
 _FLOOR = 0.02
 _REMEMBERED = 1000
@@ -45,6 +48,8 @@ class Topic:
 
     question: str
     replies: tuple[str, ...]
+    versions: tuple[str, ...] = ()
+    """Which version each reply is of, where it is known: replies of one version say the same in another manner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +87,8 @@ class ContentModel:
 def fit_content(topics: Sequence[Topic], answer_keys: Sequence[Topic] = ()) -> ContentModel:
     """Return the model: limits from `topics`; `answer_keys` are further prompts that only serve to be looked up.
 
-    A matched pair is a persona reply (the first of a topic's replies stand first) with its question and other
-    references, a mismatched pair the same reply with another prompt's.
+    A matched pair is a persona reply (the first of a topic's replies stand first) with its question and the references of
+    other versions, none of which says it the same way; a mismatched pair the same reply with another prompt's.
     """
     everything = [*topics, *answer_keys]
     frequencies: Counter[str] = Counter()
@@ -115,7 +120,13 @@ def fit_content(topics: Sequence[Topic], answer_keys: Sequence[Topic] = ()) -> C
     )
     if len(topics) < MIN_PROMPTS:
         return unfitted
-    gates = {size: _gate(unfitted, spread(topics, MAX_RIVALS), size) for size in ("one", "many")}
+
+    def rarer(sequence: str) -> float:
+        """Return a sequence's weight with one prompt fewer that has it."""
+        count = frequencies[sequence] - 1
+        return math.log((len(everything) + 1) / (count + 0.5)) if count <= COMMON * len(everything) else 0.0
+
+    gates = {size: _gate(unfitted, spread(topics, MAX_RIVALS), size, rarer) for size in ("one", "many")}
     weak = "the references of different prompts are too alike to tell one topic from another"
     return replace(
         unfitted,
@@ -126,13 +137,19 @@ def fit_content(topics: Sequence[Topic], answer_keys: Sequence[Topic] = ()) -> C
 
 
 def check_content(
-    reply: str, question: str, references: Sequence[str], facts: Facts, model: ContentModel
+    reply: str,
+    question: str,
+    references: Sequence[str],
+    facts: Facts,
+    model: ContentModel,
+    *,
+    but_itself: bool = False,
 ) -> CheckResult:
-    """Fail a reply that is not about the question, or only repeats it.
+    """Fail a reply that hardly seems to be about the question, or only repeats it; None for one too short to tell.
 
     Held against the question, the given references and those known for the question. values: `overlap` with the key,
     `nearness` (how far it is above the best of the other prompts, as a log ratio), `echo`. A reply that gives a fact
-    that the question does not give is on topic.
+    that the question does not give is on topic. `but_itself`: the reply may be one of the references and is no key to itself.
     """
     text = reply[:LONGEST]
     sequences = _sequences(text)
@@ -142,6 +159,8 @@ def check_content(
         evidence = (Evidence(text=text[:120], why=why),)
         return CheckResult(check="content", passed=False, values={"echo": echo}, evidence=evidence)
     keys = tuple(dict.fromkeys((*references, *model.known.get(_plain(question), ()))))
+    if but_itself:
+        keys = tuple(key for key in keys if _plain(key) != _plain(text))
     # A key of several references overlaps with more, so the limit for one alone is on the safe side for it.
     gate = (model.many or model.one) if len(keys) >= 2 else model.one if keys else None
     overlap, nearness = _scores(model, sequences, question, keys)
@@ -155,8 +174,11 @@ def check_content(
     score = _combined(overlap, nearness)
     if score >= gate.limit:
         return CheckResult(check="content", passed=True, values=values)
+    if len(sequences) < (MIN_SEQUENCES if overlap > NO_OVERLAP else MIN_SEQUENCES // 3):
+        return CheckResult(check="content", passed=None, values=values, why_not="too short to tell")
     why = (
-        f"shares too little with the question and its reference replies ({score:.2f}, limit {gate.limit:.2f})"
+        f"shares little with the question and its reference replies ({score:.2f}, limit {gate.limit:.2f}): probably "
+        "about something else, or the answer in quite other words"
     )
     return CheckResult(
         check="content", passed=False, values=values, evidence=(Evidence(text=text[:120], why=why),)
@@ -164,10 +186,15 @@ def check_content(
 
 
 def _scores(
-    model: ContentModel, sequences: Sequence[str], question: str, keys: Sequence[str], own: str | None = None
+    model: ContentModel,
+    sequences: Sequence[str],
+    question: str,
+    keys: Sequence[str],
+    own: str | None = None,
+    weights: Vector | None = None,
 ) -> tuple[float, float]:
     """Return the cosine with the key and its log ratio to the best of the other prompts' keys."""
-    vector = _weighted(Counter(sequences), model.weights, model.unseen)
+    vector = _weighted(Counter(sequences), model.weights if weights is None else weights, model.unseen)
     norm = _norm(vector)
     key, length = _remembered_key(model, question, keys)
     overlap = _inner(vector, key) / (norm * length) if norm and length else 0.0
@@ -186,13 +213,15 @@ def _combined(overlap: float, nearness: float) -> float:
     return math.log(overlap + _FLOOR) + nearness
 
 
-def _gate(model: ContentModel, topics: Sequence[Topic], size: str) -> Gate | None:
+def _gate(
+    model: ContentModel, topics: Sequence[Topic], size: str, rarer: Callable[[str], float]
+) -> Gate | None:
     """Return the limit from matched pairs and what it catches of mismatched ones, with and without the true prompt."""
     matched: list[float] = []
     mismatched: list[float] = []
     for at, topic in enumerate(topics):
         for place, reply in enumerate(topic.replies[:2]):
-            rest = [other for index, other in enumerate(topic.replies) if index != place]
+            rest = _of_other_versions(topic, place)
             wrong = topics[(at + 1 + len(topics) // 3) % len(topics)]
             if size == "one":
                 rest, others = rest[-1:], wrong.replies[-1:]
@@ -201,14 +230,29 @@ def _gate(model: ContentModel, topics: Sequence[Topic], size: str) -> Gate | Non
             if not rest or (size == "many" and len(rest) < 2):
                 continue
             sequences = _sequences(reply)
-            matched.append(_combined(*_scores(model, sequences, topic.question, rest)))
+            # As if the reply had not been counted: a new one has sequences that nothing else has.
+            elsewhere = {found for text in (topic.question, *rest) for found in _sequences(text)}
+            weights = {
+                one: model.weights.get(one, model.unseen) if one in elsewhere else rarer(one)
+                for one in sequences
+            }
+            matched.append(_combined(*_scores(model, sequences, topic.question, rest, weights=weights)))
             for own in (None, _plain(topic.question)):
-                scores = _scores(model, sequences, wrong.question, others, own)
+                scores = _scores(model, sequences, wrong.question, others, own, weights)
                 mismatched.append(_combined(*scores))
     if len(matched) < MIN_PROMPTS:
         return None
     limit = quantile(matched, FALSE_ALARMS)
     return Gate(limit=limit, caught=sum(score < limit for score in mismatched) / len(mismatched))
+
+
+def _of_other_versions(topic: Topic, place: int) -> list[str]:
+    """Return the replies of other versions than one's, or, where there are none, all but that one."""
+    versions = topic.versions or tuple(map(str, range(len(topic.replies))))
+    other = [
+        reply for reply, version in zip(topic.replies, versions, strict=True) if version != versions[place]
+    ]
+    return other or [reply for at, reply in enumerate(topic.replies) if at != place]
 
 
 def _usable(gate: Gate | None) -> Gate | None:

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.persona.check import CheckResult, Evidence, evidence_at, first_evidence
-from harness.persona.quantile import quantile
+from harness.persona.quantile import MIN_FITTED, quantile
 from harness.persona.reply_text import mask
 from harness.types import Span
 
-VERSION = "1"
+VERSION = "2"
 
 WORDS = 3
 CHARACTERS = 12
@@ -51,10 +51,13 @@ class RepetitionLimits:
 
 
 def repetition_limits(references: Iterable[str], q: float = 0.99) -> RepetitionLimits:
-    """Return limits from true replies: their q-quantile, at least the default, since short texts may hold no repeat."""
+    """Return limits from true replies: their q-quantile, at least the default, since short texts may hold no repeat.
+
+    The defaults for fewer than 20 replies.
+    """
     measured = [repetition(reply) for reply in references]
     least = RepetitionLimits()
-    if not measured:
+    if len(measured) < MIN_FITTED:
         return least
     return RepetitionLimits(
         words=max(least.words, quantile([one.words for one in measured], q)),

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from harness.data.strict_json import decode_bytes, iter_lines
 from harness.errors import RecordError, SpecError
+from harness.persona.estimate import Estimate
+from harness.persona.kappa import kappa
 from harness.persona.style.libraries import load_sklearn
 
 MIN_REPLIES = 50
@@ -25,11 +27,14 @@ Ratings = Mapping[str, Mapping[str, bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HumanAnchor:
-    """Agreement of the two raters who share most replies, and the rank correlation of score and mean rating."""
+    """Agreement of the two raters who share most replies, and the rank correlation of score and mean rating.
+
+    `kappa` has no value where both gave one and the same answer throughout.
+    """
 
     replies: int
     raters: tuple[str, str]
-    kappa: float
+    kappa: Estimate
     spearman: float
     spearman_low: float
     spearman_high: float
@@ -69,8 +74,8 @@ def human_anchor(ratings: Ratings, score: Callable[[str], float]) -> HumanAnchor
     if shared < MIN_REPLIES:
         return f"{raters[0]} and {raters[1]} share {shared} replies; it takes {MIN_REPLIES}"
     both = [
-        (answers[raters[0]], answers[raters[1]])
-        for answers in ratings.values()
+        (reply, answers[raters[0]], answers[raters[1]])
+        for reply, answers in ratings.items()
         if set(raters) <= set(answers)
     ]
     replies = list(ratings)
@@ -79,22 +84,11 @@ def human_anchor(ratings: Ratings, score: Callable[[str], float]) -> HumanAnchor
     return HumanAnchor(
         replies=shared,
         raters=raters,
-        kappa=cohens_kappa(both),
+        kappa=kappa([(first, second) for _, first, second in both], [reply for reply, _, _ in both]),
         spearman=rank,
         spearman_low=low,
         spearman_high=high,
     )
-
-
-def cohens_kappa(pairs: Sequence[tuple[bool, bool]]) -> float:
-    """Return Cohen's kappa (1960); 1 where both always say the same and nothing else. Raises ValueError for no pairs."""
-    if not pairs:
-        raise ValueError("kappa of nothing")
-    n = len(pairs)
-    agreed = sum(first == second for first, second in pairs) / n
-    yes = [sum(pair[side] for pair in pairs) / n for side in (0, 1)]
-    chance = yes[0] * yes[1] + (1 - yes[0]) * (1 - yes[1])
-    return 1.0 if chance == 1 else (agreed - chance) / (1 - chance)
 
 
 def _spearman(scores: Sequence[float], ratings: Sequence[float]) -> tuple[float, float, float]:

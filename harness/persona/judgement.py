@@ -21,6 +21,7 @@ from harness.persona.persona_break import check_break
 from harness.persona.profile import PersonaProfile
 from harness.persona.refusal import check_refusal
 from harness.persona.speech_level import check_speech_level
+from harness.persona.style.calibration import probability_of
 from harness.types import Facts
 
 GATES: tuple[CheckName, ...] = (
@@ -41,13 +42,17 @@ HARMFUL = "harmful"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What the reply answers: the last user turn, the facts that it needs, a written reply, the prompt's kind,
-    and whether the reply was cut off by its token limit, where that is known."""
+    and whether the reply was cut off by its token limit, where that is known.
+
+    `is_reference`: the reply is one of the card's references, which is not held against itself.
+    """
 
     question: str
     facts: Facts = ()
     reference: str | None = None
     kind: str | None = None
     truncated: bool | None = None
+    is_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +93,16 @@ def checks_of(
         "empty": lambda: check_empty(reply),
         "language": lambda: check_language(reply, card, asked.question),
         "speech_level": lambda: check_speech_level(reply, card, profile.analyser),
-        "break": lambda: check_break(reply, card, asked.question),
+        "break": lambda: check_break(reply, card, asked.question, asked.kind),
         "refusal": lambda: check_refusal(reply, benign=asked.kind != HARMFUL),
         "degeneration": lambda: check_degeneration(reply, profile.repetition, truncated=asked.truncated),
         "fluency": lambda: check_fluency(reply, profile.fluency),
         "caricature": lambda: check_caricature(reply, profile.caricature),
-        "memorisation": lambda: check_memorisation(reply, profile.training),
+        "memorisation": lambda: check_memorisation(reply, profile.training, but_itself=asked.is_reference),
         "length": lambda: check_length(reply, profile.length),
-        "content": lambda: check_content(reply, asked.question, written, asked.facts, profile.content),
+        "content": lambda: check_content(
+            reply, asked.question, written, asked.facts, profile.content, but_itself=asked.is_reference
+        ),
         "facts": lambda: check_facts(reply, asked.facts),
         "forbidden": lambda: check_forbidden(reply, card),
         "format": lambda: _format(profile, reply),
@@ -126,7 +133,7 @@ def check_style(profile: PersonaProfile, reply: str) -> CheckResult:
         why = Evidence(text="", why="there is nothing to have a style")
         return CheckResult(check="style", passed=False, values={"style": 0.0}, evidence=(why,))
     decision = profile.style.decision(reply)
-    probability = profile.style.calibration.probability(decision)
+    probability = probability_of(decision)
     values = {"style": probability, "decision": decision}
     threshold = profile.card.style.threshold
     if probability >= threshold:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.persona.check import CheckResult, Evidence, evidence_at, first_evidence
-from harness.persona.function_words import english_and_other
+from harness.persona.function_words import english_and_other, is_english
 from harness.persona.regions import NOT_OWN_WORDS, NOT_PROSE, blanked
 from harness.persona.reply_text import HANGUL, eojeols, has_hangul, lines, mask, sentences
 from harness.persona.scripts import scripts_in
@@ -30,12 +30,27 @@ _LINE_EOJEOLS = 4
 _CITED_LETTERS = 12
 _CITED_EOJEOLS = 2
 
+_LONGEST = 20_000
+"""Of a longer reply the beginning tells whether it is English."""
+
 _REQUIRED = {"ko": "hangul", "en": "latin"}
 _HAN_IN_BRACKETS = re.compile("[(（\\[]([\u2e80-\u2fdf\u3400-\u9fff\uf900-\ufaff\u00b7・, ]{1,24})[)）\\]]")
 _KOREAN_BEFORE = re.compile(f"(?:[{HANGUL}]{{1,12}} )?[{HANGUL}]{{1,12}}$")
 _HAN = re.compile("[\u2e80-\u2fdf\u3005\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
-_LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+(?:['’-][A-Za-z\u00c0-\u024f]+)*")
+_LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+(?:['’-][A-Za-z\u00c0-\u024f\u1e00-\u1eff]+)*")
 _ACRONYM = re.compile(r"(?:[A-Z][A-Z&/.-]{0,6}s?|[A-Za-z])[+-]?")
+_ENGLISH_WANTED = re.compile(
+    r"(?:영어|영문|english)(?:로|으로|로는)?\s?(?:어떻게|뭐|뭔|무엇|무슨|써|쓰|적|표현|번역|옮|바꿔|바꾸|고쳐|하면|단어|문장|표현|이름|메일|이메일|인사)"
+    r"|영작|영어\s?(?:단어|문장|표현|이름)|(?:how|what)\b.{0,40}\bin english\b|translate\b.{0,40}\benglish",
+    re.IGNORECASE,
+)
+_TECHNICAL_WORDS = 6
+"""A longer stretch in Latin script is no name and no command within a Korean line."""
+_IN_NAMES = frozenset(
+    {"the", "of", "and", "for", "in", "on", "to", "a", "up", "down", "out", "off", "all", "with"}
+)
+_LINKING_WORDS = 2
+"""Function words that names and commands have ("Game of Thrones", "docker compose up"), and how many of them at most."""
 _LANGUAGE_NAMES = (
     (re.compile(r"korean|hangul|한국어|한국말|한글|우리말", re.IGNORECASE), ("hangul",)),
     (re.compile(r"chinese|mandarin|hanja|중국어|한자|사자성어", re.IGNORECASE), ("han",)),
@@ -65,13 +80,19 @@ class _Line:
     foreign: int
     words: tuple[Span, ...]
     """Eojeols of the other script alone that are no acronym: what `unlisted_latin` counts."""
+    technical: int = 0
+    """How many of the foreign ones are names and commands within a line in the required script, so no other language."""
 
     @property
     def scored(self) -> int:
         return self.required + self.foreign
 
+    @property
+    def judged(self) -> int:
+        return self.scored - self.technical
+
     def ratio(self) -> float:
-        return self.required / self.scored
+        return self.required / self.judged if self.judged else 1.0
 
 
 def check_language(reply: str, card: PersonaCard, question: str | None = None) -> CheckResult:
@@ -85,7 +106,8 @@ def check_language(reply: str, card: PersonaCard, question: str | None = None) -
     """
     spec = card.language
     text = _scanned_text(reply, spec)
-    found = [_line(text, span, _REQUIRED[spec.code]) for span in lines(text)]
+    wanted = _english_wanted(text, spec, question)
+    found = [_line(text, span, _REQUIRED[spec.code], wanted=wanted) for span in lines(text)]
     required, foreign = sum(line.required for line in found), sum(line.foreign for line in found)
     script_leaks = list(_foreign_scripts(text, _REQUIRED[spec.code], question))
     if not required + foreign and not script_leaks:
@@ -94,7 +116,7 @@ def check_language(reply: str, card: PersonaCard, question: str | None = None) -
             passed=None,
             why_not="no word outside code, addresses and quotations tells a language",
         )
-    clauses = list(_foreign_clauses(text, spec.code))
+    clauses = [] if wanted else list(_foreign_clauses(text, spec.code))
     low = list(_low_ratio(found, spec.min_eojeol_ratio))
     words = [span for line in found for span in line.words] if spec.code == "ko" else []
     problems = [*_evidence(reply, script_leaks, clauses, low, spec)]
@@ -123,11 +145,23 @@ def language_leaks(reply: str, spec: Language, question: str | None = None) -> t
     text = _scanned_text(reply, spec)
     required = _REQUIRED[spec.code]
     leaks = list(_foreign_scripts(text, required, question))
+    if _english_wanted(text, spec, question):
+        return tuple(sorted(leaks, key=lambda leak: leak.span))
     leaks += _foreign_clauses(text, spec.code)
     if spec.code == "ko":
         found = [_line(text, span, required) for span in lines(text)]
         leaks += (Leak("latin", line.span) for line in _low_ratio(found, spec.min_eojeol_ratio) if line.words)
     return tuple(sorted(leaks, key=lambda leak: leak.span))
+
+
+def _english_wanted(text: str, spec: Language, question: str | None) -> bool:
+    """Return whether the question asks for words in English, and the reply gives them within its own language."""
+    return (
+        spec.code == "ko"
+        and question is not None
+        and has_hangul(text)
+        and _ENGLISH_WANTED.search(question[:_LONGEST]) is not None
+    )
 
 
 def _scanned_text(reply: str, spec: Language) -> str:
@@ -154,7 +188,7 @@ def _spells(match: re.Match[str]) -> bool:
     return len(_HAN.findall(match.group(1))) <= syllables
 
 
-def _line(text: str, span: Span, required: str) -> _Line:
+def _line(text: str, span: Span, required: str, *, wanted: bool = False) -> _Line:
     start, end = span
     has_required = required != "hangul" or has_hangul(text[start:end])
     counts = {True: 0, False: 0}
@@ -170,7 +204,37 @@ def _line(text: str, span: Span, required: str) -> _Line:
         counts[required in scripts] += 1
         if required not in scripts and "latin" in scripts:
             words.append((start + left, start + right))
-    return _Line(span=span, required=counts[True], foreign=counts[False], words=tuple(words))
+    technical = 0
+    if wanted:
+        technical = len(words)
+    elif required == "hangul" and counts[True]:
+        technical = sum(len(run) for run in _runs(text, words) if _is_technical(text, run))
+    return _Line(
+        span=span, required=counts[True], foreign=counts[False], words=tuple(words), technical=technical
+    )
+
+
+def _runs(text: str, words: list[Span]) -> Iterator[list[Span]]:
+    """Yield the foreign words of a line in runs that no Hangul interrupts."""
+    run: list[Span] = []
+    for word in words:
+        if run and has_hangul(text[run[-1][1] : word[0]]):
+            yield run
+            run = []
+        run.append(word)
+    if run:
+        yield run
+
+
+def _is_technical(text: str, run: list[Span]) -> bool:
+    """Return whether a stretch is names or a command: short, and without pronouns, auxiliaries and the like."""
+    stretch = text[run[0][0] : run[-1][1]]
+    linking = sum(word.lower() in _IN_NAMES for word in _LATIN_WORD.findall(stretch))
+    return (
+        len(run) <= _TECHNICAL_WORDS
+        and linking <= _LINKING_WORDS
+        and sum(english_and_other(stretch)) <= linking
+    )
 
 
 def _is_sign(token: str) -> bool:
@@ -182,11 +246,13 @@ def _low_ratio(found: list[_Line], least: float) -> Iterator[_Line]:
     """Yield the lines with too few eojeols of the required script, the last standing for the reply as a whole."""
     low = [line for line in found if line.scored >= _LINE_EOJEOLS and line.ratio() < least]
     yield from low
-    # Short lines with none of the required script are labels, unless there is nothing else.
-    whole = [line for line in found if line.required or line.scored >= _LINE_EOJEOLS] or found
-    required, scored = sum(line.required for line in whole), sum(line.scored for line in whole)
-    if not low and scored and required / scored < least:
-        yield max(whole, key=lambda line: (line.foreign, -line.span[0]))
+    # Short lines with none of the required script are labels, unless they outnumber everything else.
+    labels = sum(line.judged for line in found if not line.required and line.scored < _LINE_EOJEOLS)
+    few = labels <= sum(line.required for line in found)
+    whole = [line for line in found if line.required or line.scored >= _LINE_EOJEOLS] if few else found
+    required, judged = sum(line.required for line in whole), sum(line.judged for line in whole)
+    if not low and judged and required / judged < least:
+        yield max(whole, key=lambda line: (line.judged - line.required, -line.span[0]))
 
 
 def _foreign_scripts(text: str, required: str, question: str | None) -> Iterator[Leak]:
@@ -226,6 +292,12 @@ def _asked_scripts(question: str | None) -> frozenset[str]:
 
 
 def _foreign_clauses(text: str, code: str) -> Iterator[Leak]:
+    latin = " ".join(_LATIN_WORD.findall(text[:_LONGEST])) if code == "en" else ""
+    if latin and is_english(latin) is False:
+        # As a whole: a terse line of an English reply has no function word either.
+        start = len(text) - len(text.lstrip())
+        yield Leak("latin", (start, max(len(text.rstrip()), start)))
+        return
     for sentence in sentences(text):
         start, end = sentence.span
         piece = text[start:end]
@@ -268,5 +340,5 @@ def _evidence(
     for leak in clauses:
         yield evidence_at(reply, leak.span, "a clause in another language")
     for line in low:
-        why = f"{line.required} of {line.scored} words in the required script, at least {spec.min_eojeol_ratio:g} asked"
+        why = f"{line.required} of {line.judged} words in the required script, at least {spec.min_eojeol_ratio:g} asked"
         yield evidence_at(reply, line.span, why)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.persona.check import CheckResult, Evidence
-from harness.persona.quantile import quantile
+from harness.persona.quantile import MIN_FITTED, quantile
 from harness.persona.reply_text import eojeols, mask
 
 STRETCH = 2.0
@@ -27,8 +27,8 @@ class LengthBand:
 
 
 def fit_length(replies: Sequence[str]) -> LengthBand | None:
-    """Return the band of the persona's replies; None for none."""
-    if not replies:
+    """Return the band of the persona's replies; None for fewer than 20, which have no percentiles to speak of."""
+    if len(replies) < MIN_FITTED:
         return None
     counts = [float(count_words(reply)) for reply in replies]
     return LengthBand(low=quantile(counts, 0.05), high=quantile(counts, 0.95))
@@ -47,7 +47,9 @@ def check_length(reply: str, band: LengthBand | None) -> CheckResult:
     """
     if band is None:
         return CheckResult(
-            check="length", passed=None, why_not="the card gives no length and has no references"
+            check="length",
+            passed=None,
+            why_not=f"the card gives no length and has fewer than {MIN_FITTED} persona replies to learn it from",
         )
     words = count_words(reply)
     shortest, longest = band.limits

@@ -20,6 +20,7 @@ _THINGS = {
     "ㄹ": ("한솔", "가을", "구슬", "노을", "이슬"),
     "other": ("한빛", "새봄", "동산", "아침", "마당"),
 }
+_LATIN = "[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]"
 _ENGLISH_PERSON = "Alex"
 _ENGLISH_THINGS = ("Acme", "Borealis", "Cobalt", "Delta", "Ember")
 
@@ -46,14 +47,14 @@ def mask_names(text: str, names: Mapping[str, str]) -> str:
     """Return the text with every name replaced; a name in Latin letters only where it is a word of its own."""
     if not names:
         return text
-    return re.sub("|".join(_pattern(name) for name in names), lambda found: names[found.group()], text)
+    return re.sub("|".join(map(name_expression, names)), lambda found: names[found.group()], text)
 
 
-def _pattern(name: str) -> str:
-    escaped = re.escape(name)
-    before = r"(?<![A-Za-z])" if name[0].isascii() and name[0].isalpha() else ""
-    after = r"(?![A-Za-z])" if name[-1].isascii() and name[-1].isalpha() else ""
-    return f"{before}{escaped}{after}"
+def name_expression(name: str) -> str:
+    """Return an expression for a name; one in Latin letters only as a word of its own, though a Korean particle may follow."""
+    before = f"(?<!{_LATIN})" if re.match(_LATIN, name[0]) else ""
+    after = f"(?!{_LATIN})" if re.match(_LATIN, name[-1]) else ""
+    return f"{before}{re.escape(name)}{after}"
 
 
 def _sound(name: str) -> str:

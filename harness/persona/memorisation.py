@@ -41,10 +41,11 @@ def index_replies(ids: Sequence[str], replies: Sequence[str]) -> TrainingReplies
     )
 
 
-def check_memorisation(reply: str, training: TrainingReplies) -> CheckResult:
+def check_memorisation(reply: str, training: TrainingReplies, *, but_itself: bool = False) -> CheckResult:
     """Fail a reply of which a training reply holds 80 % of the character 8-grams or more.
 
-    values: `containment`, the largest share in any one training reply.
+    `but_itself`: the reply is one of them and is held against the others. values: `containment`, the largest share in any
+    one training reply.
     """
     if not training.ids:
         return CheckResult(check="memorisation", passed=None, why_not="there are no training replies")
@@ -54,6 +55,9 @@ def check_memorisation(reply: str, training: TrainingReplies) -> CheckResult:
     hits: Counter[int] = Counter()
     for gram in grams:
         hits.update(training.places.get(gram, ()))
+    if but_itself:
+        plain = normalise(reply)
+        hits = Counter({at: n for at, n in hits.items() if normalise(training.replies[at]) != plain})
     best, count = max(hits.items(), key=lambda item: (item[1], -item[0]), default=(0, 0))
     containment = count / len(grams)
     values = {"containment": containment}

@@ -54,18 +54,48 @@ _UNIT_AFTER = re.compile(
     rf"(?<=\d)\s?({'|'.join(sorted(map(re.escape, _UNIT), key=len, reverse=True))})", re.ASCII
 )
 
+_WIDE = {0xFF10 + digit: str(digit) for digit in range(10)} | {0xFF0C: ",", 0xFF0E: ".", 0xFF05: "%"}
+_DIGITS = "일이삼사오육칠팔구"
+_MONTH = re.compile(
+    rf"(?<![가-힣\d])(?:([유시])|([일삼사오육칠팔구])|(이)(?=월\s?[{_DIGITS}십\d]{{1,4}}일))월(?!요|급|세)"
+)
+_DAY = re.compile(rf"(?<=\d월)(\s?)([{_DIGITS}])(?=일)")
+_ENGLISH_UNITS = "second|minute|hour|day|night|week|weekend|month|year|dollar|cent|mile|inch|pound|ounce|degree|step|page|point|person"
+_ENGLISH_UNIT = re.compile(rf"(?<=\d)[- \u2010\u2011]?({_ENGLISH_UNITS})s?(?![a-z])", re.ASCII)
+_HALF = (
+    (re.compile(r"(\d\s?시간)\s?반(?![가-힣]{2})"), r"\1 30분"),
+    (re.compile(r"(?<![가-힣\d])반\s?시간"), "30분"),
+    (re.compile(r"\bhalf[- ](?:an?[- ])?hour\b"), "30 minute"),
+)
+# Money has two places.
+_MONEY = re.compile(
+    r"(?<=[$€£])(\d{1,12}\.\d)(?![\d.])|(?<![\d.])(\d{1,12}\.\d)(?=\s?(?:dollar|buck|달러|유로|euro))",
+    re.ASCII,
+)
+
 
 def with_digits(text: str) -> str:
     """Return case-folded text with number words as digits, no thousands separators, and common units in one spelling.
 
     Linear in the text. "만일", "삼촌" and what else only looks like a number is left alone as far as it can be told.
     """
-    plain = _THOUSANDS.sub("", text)
+    plain = _THOUSANDS.sub("", text.translate(_WIDE))
+    plain = _MONTH.sub(_month, plain)
     plain = _SINO.sub(_sino, plain)
     plain = _ALONE.sub(lambda match: str(10 if match[1] == "십" else _DIGIT[match[1]]), plain)
     plain = _NATIVE.sub(_native, plain)
     plain = _ENGLISH_NUMBER.sub(_english, plain)
+    plain = _DAY.sub(lambda match: f"{match[1]}{_DIGIT[match[2]]}", plain)
+    plain = _ENGLISH_UNIT.sub(r" \1", plain)
+    for pattern, written in _HALF:
+        plain = pattern.sub(written, plain)
+    plain = _MONEY.sub(lambda match: f"{match.group()}0", plain)
     return _UNIT_AFTER.sub(lambda match: _UNIT[match[1]], plain)
+
+
+def _month(match: re.Match[str]) -> str:
+    irregular, regular, second = match.groups()
+    return f"{ {'유': 6, '시': 10}[irregular] if irregular else _DIGIT[regular or second] }월"
 
 
 def _sino(match: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 """Everything that is learnt from a card's references, once: limits, indices, classifiers. The same input, the same bits.
 
-Fitted on the training references alone. The other splits' references serve as answer keys: what the replies to their
-questions are about, for the content check, and nothing else.
+Fitted on the training references alone. The other splits' references serve as answer keys, for the content check, and as
+replies that may have been learnt by heart; nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.fingerprint import sha256_of
-from harness.persona import caricature, content, fluency, length, memorisation
+from harness.persona import (
+    caricature,
+    content,
+    degeneration,
+    english_register,
+    fluency,
+    language,
+    length,
+    memorisation,
+    persona_break,
+    refusal,
+    speech_level,
+    speech_level_rule,
+)
 from harness.persona.card import PersonaCard
 from harness.persona.caricature import MarkerLimits, fit_caricature
 from harness.persona.content import ContentModel, Topic, fit_content
@@ -21,16 +34,36 @@ from harness.persona.length import LengthBand, fit_length
 from harness.persona.memorisation import TrainingReplies, index_replies
 from harness.persona.overuse import PhraseCounts
 from harness.persona.quantile import spread
-from harness.persona.references import REPLY_KINDS, Reference, count_pairs, load_references, splits_of
+from harness.persona.references import (
+    REPLY_KINDS,
+    Probe,
+    Reference,
+    count_pairs,
+    load_probes,
+    load_references,
+    splits_of,
+)
 from harness.persona.speech_level import SpeechLevelAnalyser, default_analyser
+from harness.persona.style import classifier
 from harness.persona.style.classifier import FOLDS, StyleModel, fit_style
 from harness.persona.style.examples import PERSONA, SAME, StyleExample, joined_groups
 from harness.persona.style.features import surface_view
 from harness.persona.style.libraries import load_sklearn
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same card and references could give another number."""
 
+_VERSIONED = (
+    classifier,
+    degeneration,
+    english_register,
+    language,
+    persona_break,
+    refusal,
+    speech_level,
+    speech_level_rule,
+)
+"""The parts that have a version of their own; the analyser's is in its identity."""
 LISTS = 0.05
 MAX_FITTED = 600
 """References that classifiers and bands are fitted on, evenly spread: more change little and take long."""
@@ -52,6 +85,8 @@ class PersonaProfile:
     fluency: FluencyModel | None = field(repr=False)
     style: StyleModel | None = field(repr=False)
     style_why_not: str | None
+    style_lengths: LengthBand | None
+    """The usual lengths of the replies that the style score was fitted and validated on."""
     phrases: PhraseCounts = field(repr=False)
     writes_lists: bool
     """Whether more than one in twenty of the persona's own replies has lists or headings, so that none may be faulted."""
@@ -72,7 +107,9 @@ def load_profile(card: PersonaCard, analyser: SpeechLevelAnalyser | None = None)
     fitted_on = card.references.dataset.split
     others = [split for split in splits_of(card) if split != fitted_on]
     keys = [one for split in others for one in load_references(card, split)]
-    return fit_profile(card, load_references(card), answer_keys=keys, analyser=analyser)
+    return fit_profile(
+        card, load_references(card), answer_keys=keys, probes=load_probes(card), analyser=analyser
+    )
 
 
 def fit_profile(
@@ -80,10 +117,12 @@ def fit_profile(
     references: Sequence[Reference],
     *,
     answer_keys: Sequence[Reference] = (),
+    probes: Sequence[Probe] = (),
     analyser: SpeechLevelAnalyser | None = None,
 ) -> PersonaProfile:
     """Return the profile fitted on the references (any number, none too), seconds for a hundred of them.
 
+    `probes` change no number and are part of the identity: a validation by other probes is another validation.
     Raises MissingDependency without scikit-learn.
     """
     sklearn = load_sklearn()
@@ -93,7 +132,8 @@ def fit_profile(
     replies = [example.reply for example in own]
     taught = spread(examples, MAX_TAUGHT)
     pairs = count_pairs(tuple(references))
-    style, why_not = _style(card, style_examples(paired_references(references)), pairs)
+    paired = style_examples(paired_references(references))
+    style, why_not = _style(card, paired, pairs)
     band = card.length and LengthBand(low=card.length.words[0], high=card.length.words[1])
     limits = fit_caricature(card, replies)
     phrases = PhraseCounts(card.overuse.ngram)
@@ -104,7 +144,7 @@ def fit_profile(
         analyser=judge,
         length=band or fit_length(replies),
         caricature=limits,
-        training=_training(references),
+        training=_training((*references, *answer_keys)),
         repetition=repetition_limits(replies),
         content=fit_content([_topic(one) for one in references], [_topic(one) for one in answer_keys]),
         fluency=fit_fluency(
@@ -114,11 +154,12 @@ def fit_profile(
         ),
         style=style,
         style_why_not=why_not,
+        style_lengths=fit_length([one.reply for one in paired if one.kind in (PERSONA, SAME)]),
         phrases=phrases,
         writes_lists=sum(check_format(reply).passed is False for reply in replies) > LISTS * len(replies),
         pairs=pairs,
         warnings=tuple(_warnings(limits)),
-        identity=_identity(card, (*references, *answer_keys), judge, sklearn.__version__),
+        identity=_identity(card, (*references, *answer_keys), probes, judge, sklearn.__version__),
     )
 
 
@@ -195,8 +236,12 @@ def _training(references: Sequence[Reference]) -> TrainingReplies:
 
 
 def _topic(reference: Reference) -> Topic:
-    ordered = [reply for kind in REPLY_KINDS for reply in reference.replies.get(kind, {}).values()]
-    return Topic(question=reference.question, replies=tuple(ordered))
+    ordered = [pair for kind in REPLY_KINDS for pair in reference.replies.get(kind, {}).items()]
+    return Topic(
+        question=reference.question,
+        replies=tuple(reply for _, reply in ordered),
+        versions=tuple(version for version, _ in ordered),
+    )
 
 
 def _warnings(limits: MarkerLimits) -> list[str]:
@@ -208,16 +253,26 @@ def _warnings(limits: MarkerLimits) -> list[str]:
 
 
 def _identity(
-    card: PersonaCard, references: Sequence[Reference], analyser: SpeechLevelAnalyser, library: str
+    card: PersonaCard,
+    references: Sequence[Reference],
+    probes: Sequence[Probe],
+    analyser: SpeechLevelAnalyser,
+    library: str,
 ) -> str:
     told = [[one.id, one.question, one.facts, one.replies, one.cluster] for one in references]
     constants = [
         (caricature.SLACK, caricature.MIN_HITS),
-        (content.FALSE_ALARMS, content.COMMON, content.ECHO_SLACK),
+        (content.FALSE_ALARMS, content.COMMON, content.ECHO_SLACK, content.MIN_SEQUENCES),
         (fluency.FALSE_ALARMS, fluency.MARGIN),
         length.STRETCH,
         memorisation.COPIED,
+        (classifier.MIN_SIZED, classifier.SHORT_ODDS),
+    ]
+    tried = [
+        [one.id, one.kind, one.prompt_id, one.question, one.facts, one.reply, one.verdict, one.by]
+        for one in probes
     ]
     # Without the file's path and its comments: what is not in the model cannot change a number.
     said = card.model_dump(mode="json", by_alias=True, exclude={"references"})
-    return sha256_of([VERSION, said, told, constants, analyser.identity, library])
+    versions = [VERSION, *(module.VERSION for module in _VERSIONED)]
+    return sha256_of([versions, said, told, tried, constants, analyser.identity, library])

@@ -8,6 +8,9 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+MIN_FITTED = 20
+"""A band or a limit is fitted on so many replies at least: the tails of fewer are single replies."""
+
 
 def quantile(values: Sequence[float], share: float) -> float:
     """Return the quantile by linear interpolation (Hyndman and Fan 1996, type 7). Raises ValueError for no values."""

@@ -53,8 +53,6 @@ class Reference:
     facts: Facts
     replies: Mapping[str, Mapping[str, str]]
     cluster: str
-    concept: str | None = None
-    """Equal where two characters answer the same question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +190,6 @@ def _reference(card: PersonaCard, record: Mapping[str, Json], where: str) -> Ref
         facts=read_facts(record.get("facts", []), where),
         replies=_replies(record["replies"], where),
         cluster=_text(record, "cluster", where) if "cluster" in record else identity,
-        concept=_text(record, "concept", where) if record.get("concept") is not None else None,
     )
 
 

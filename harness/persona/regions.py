@@ -77,7 +77,17 @@ def regions(reply: str, kinds: frozenset[MaskKind] = NOT_PROSE) -> tuple[Region,
         if kind in kinds:
             found += (Region(kind=kind, span=span) for span in spans)
         text = blanked(text, spans)
-    return tuple(sorted(found, key=lambda region: region.span))
+    return tuple(_apart(found))
+
+
+def _apart(found: list[Region]) -> Iterator[Region]:
+    """Yield the regions in order: of two that overlap the one that begins first keeps its whole span."""
+    done = 0
+    for region in sorted(found, key=lambda region: (region.span[0], -region.span[1])):
+        start, end = max(region.span[0], done), region.span[1]
+        if start < end:
+            yield Region(kind=region.kind, span=(start, end))
+            done = end
 
 
 def blanked(text: str, spans: Iterable[Span]) -> str:

@@ -12,12 +12,16 @@ from harness.types import Facts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedTurn:
-    """What the reply answers. `kind` is the user turn's kind (`chat`, `attack`, ...), `reference` a written reply."""
+    """What the reply answers. `kind` is the user turn's kind (`chat`, `attack`, ...), `reference` a written reply.
+
+    `truncated`: whether the reply was cut off by its token limit, where that is known.
+    """
 
     question: str
     facts: Facts = ()
     kind: str = ""
     reference: str | None = None
+    truncated: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ class ToolsSpec(Spec):
     personas: tuple[CardPath, ...] = Field(min_length=1)
     """persona.yaml files or their folders, relative to suite.yaml."""
     chat: bool = True
-    """Also ask the card's test prompts without tools: the style that the style after tools is held against."""
+    """Also ask the card's prompts of the same split without tools: the style that the style after tools is held against."""
 
 
 ScenarioSpec = Annotated[DriftSpec | ToolsSpec, Field(discriminator="kind")]

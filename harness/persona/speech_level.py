@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from harness.persona.check import CheckResult, evidence_at, first_evidence
-from harness.persona.regions import NOT_OWN_WORDS, MaskKind
+from harness.persona.regions import NOT_OWN_WORDS, MaskKind, blanked
 from harness.persona.reply_text import HANGUL, Sentence, mask, nfc, sentences
 from harness.types import Span
 
@@ -43,6 +43,14 @@ _POLITE_END = re.compile(
     r"(?:[가-힣](?:습|입|합|됩|옵|갑|십|봅|줍|집|킵|립|답|랍|십|쉽|옵)니[다까]|[가-힣](?:니다|십시오)"
     r"|[가-힣](?:[아어여해와워봐줘돼셔져려켜네죠지데든까게래대예에](?:요))|(?:[아어해와워봐줘돼네세까게래대예에데든]요|세요|[가-힣]죠))"
     r"(?P<mark>[,，]?\s+|,)(?!(?:이?라|하)(?:고|는|며|면서|던)|고 |는 말|라는|뭐(?:\W|$))"
+)
+
+_DRAFT = r"(?:메일|이메일|문자|메시지|편지|초안|답장|답변|문구|예문|예시|카톡|공지|사과문|자기소개|댓글|대본|멘트|인사말|안내문|신청서|후기|제목)"
+# "메일은 이렇게 써:" and then, in a paragraph of its own, what somebody else will read.
+_ANNOUNCED = re.compile(
+    rf"^(?=[^\n]{{1,200}}$)(?:[^\n]*{_DRAFT}[^\n]*[:：]|[^\n]*(?:이렇게|이런\s식으로|이대로|다음처럼|아래처럼)\s?(?:\S{{1,6}}\s)?(?:써|쓰|적|보내|말)[^\n]{{0,12}}[:：]"
+    rf"|[^\n]*{_DRAFT}[^\n]*(?:이렇게|이런\s식으로|이대로|다음처럼|아래처럼)[^\n]{{0,16}}\n[ \t]*)$(?:\n[ \t]*$)*\n(?P<draft>(?:[^\n]*\S[^\n]*(?:\n|\Z))+)",
+    re.MULTILINE,
 )
 
 
@@ -109,8 +117,13 @@ def check_speech_level(reply: str, card: PersonaCard, analyser: SpeechLevelAnaly
 def scored_sentences(
     reply: str, analyser: SpeechLevelAnalyser, skipped: frozenset[MaskKind] = NOT_OWN_WORDS
 ) -> list[ScoredSentence]:
-    """Return the Korean sentences of the reply with their levels, without what `skipped` names, headings and labels."""
+    """Return the Korean sentences of the reply with their levels, without what `skipped` names, headings and labels.
+
+    With quotations goes the paragraph that a line announces as somebody's mail, message or the like.
+    """
     text = mask(reply, skipped)
+    if "quote" in skipped:
+        text = blanked(text, [match.span("draft") for match in _ANNOUNCED.finditer(text)])
     found = [
         (sentence, clause)
         for sentence in _clauses(text)

@@ -13,24 +13,26 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.persona import validation_checks as measured
-from harness.persona.card import CARD, MIN_PAIRS, PersonaCard, load_card
-from harness.persona.human_ratings import MIN_KAPPA, human_anchor, read_ratings
-from harness.persona.profile import PersonaProfile, load_profile, paired_references, style_examples
+from harness.persona.card import MIN_PAIRS, PersonaCard
+from harness.persona.estimate import Part, share
+from harness.persona.human_ratings import MIN_KAPPA, HumanAnchor, human_anchor, read_ratings
+from harness.persona.profile import PersonaProfile, load_profile, style_examples
 from harness.persona.references import (
     check_splits_apart,
     count_pairs,
     load_probes,
     load_references,
-    splits_of,
 )
+from harness.persona.reply_text import mask, sentences
+from harness.persona.sibling_cards import sibling_cards
 from harness.persona.speech_level import SpeechLevelAnalyser, check_speech_level
 from harness.persona.style.comparison import compare_paired
 from harness.persona.style.confounds import Confound, confound_table
-from harness.persona.style.examples import FORMAL, PERSONA, SAME, StyleExample
+from harness.persona.style.examples import FORMAL, PERSONA, SAME, SHORT
 from harness.persona.style.features import surface_view
 from harness.persona.style.ranking import auc_with_interval
-from harness.persona.validation_checks import Scored
 from harness.persona.validation_report import ValidationCheck, ValidationReport
+from harness.persona.validation_subject import MIN_HELD_OUT, Subject
 
 MIN_AUC = 0.85
 MIN_AUC_LOW = 0.75
@@ -40,8 +42,18 @@ MAX_VIEW_GAP = 0.1
 MAX_PERMUTED = 0.1
 MIN_PROBES = 0.9
 MAX_MIX_ERROR = 0.1
-MIN_HELD_OUT = 10
-"""With fewer held-out pairs the references themselves are scored, each without its prompt."""
+MAX_SHORT = 0.2
+ALL_CAUGHT = (
+    "catchphrase_stuffing",
+    "catchphrase_stuffing_x3",
+    "wrong_language",
+    "mixed_language",
+    "chinese_clause",
+    "japanese_clause",
+    "korean_clause",
+    "off_topic",
+)
+"""Kinds of probes of which none may slip through, whatever the share of all."""
 
 Progress = Callable[[str], None]
 
@@ -56,8 +68,7 @@ def validate_persona(
 ) -> ValidationReport:
     """Return the report, after a minute or so.
 
-    `others` are characters to be told apart from (default: the cards in folders beside this one's), `ratings` a file of
-    people's judgements. Raises UsageError naming the number needed for fewer than 40 pairs, and what loading raises.
+    `others` are characters to be told apart from (default: `sibling_cards`), `ratings` a file of people's judgements. Raises UsageError naming the number needed for fewer than 40 pairs, and what loading raises.
     """
     check_splits_apart(card)
     pairs = count_pairs(load_references(card))
@@ -73,8 +84,8 @@ def validate_persona(
     profile = load_profile(card, analyser)
     if profile.style is None:
         raise UsageError(str(profile.style_why_not), where=card.path)
-    subject = _Subject(profile)
-    checks = [_pairs(profile, needed), *_authenticity(subject)]
+    subject = Subject(profile)
+    checks = [_pairs(profile, needed), *_authenticity(subject), _short_neutral(subject)]
     progress("other characters")
     checks.append(_other_persona(subject, sibling_cards(card) if others is None else others))
     progress("permuted labels")
@@ -96,44 +107,8 @@ def validate_persona(
         held_out=subject.held_out,
         checks=tuple(checks),
         confounds=confounds,
-        warnings=profile.warnings,
+        warnings=(*profile.warnings, *subject.warnings),
     )
-
-
-def sibling_cards(card: PersonaCard) -> list[PersonaCard]:
-    """Return the other cards of the same language in the folders beside this card's."""
-    found = []
-    for path in sorted(card.folder.parent.glob(f"*/{CARD}")):
-        if path.resolve() != card.path:
-            other = load_card(path)
-            if other.language.code == card.language.code and other.references is not None:
-                found.append(other)
-    return found
-
-
-class _Subject:
-    """The profile with its references, and scores of replies that it was not fitted on."""
-
-    def __init__(self, profile: PersonaProfile) -> None:
-        card = profile.card
-        assert card.references is not None
-        self.profile = profile
-        self.fitted_on = style_examples(paired_references(load_references(card)))
-        fitted_split = card.references.dataset.split
-        splits = [split for split in splits_of(card) if split != fitted_split]
-        held: tuple[StyleExample, ...] = style_examples(
-            [one for split in splits for one in load_references(card, split)]
-        )
-        both = {one.prompt for one in held if one.kind == PERSONA} & {
-            one.prompt for one in held if one.kind == SAME
-        }
-        self.out_of_fold = measured.scored_out_of_fold(profile)
-        if len(both) >= MIN_HELD_OUT:
-            self.held_out = f"{len(both)} prompts of {' and '.join(splits)}"
-            self.scored: Sequence[Scored] = measured.scored_by(profile, held)
-        else:
-            self.held_out = "cross-validated: every reference scored by a fit without its prompt"
-            self.scored = self.out_of_fold
 
 
 def _pairs(profile: PersonaProfile, needed: int) -> ValidationCheck:
@@ -147,7 +122,7 @@ def _pairs(profile: PersonaProfile, needed: int) -> ValidationCheck:
     )
 
 
-def _authenticity(subject: _Subject) -> list[ValidationCheck]:
+def _authenticity(subject: Subject) -> list[ValidationCheck]:
     same = measured.auc_of(subject.scored, SAME)
     assert same is not None
     checks = [
@@ -198,7 +173,43 @@ def _authenticity(subject: _Subject) -> list[ValidationCheck]:
     return checks
 
 
-def _other_persona(subject: _Subject, others: Sequence[PersonaCard]) -> ValidationCheck:
+def _short_neutral(subject: Subject) -> ValidationCheck:
+    """Shortness must not pass for character: the worse of one and of two sentences."""
+    threshold = subject.profile.card.style.threshold
+    found = {}
+    for size in SHORT:
+        used = [
+            one
+            for one in subject.cut
+            if one.example.kind == SAME and len(sentences(mask(one.example.reply))) == size
+        ]
+        found[size] = share(
+            [Part(one.example.group, float(one.probability >= threshold), 1.0) for one in used]
+        )
+    made = {size: one for size, one in found.items() if one.value is not None}
+    says, goal = (
+        "neutral replies cut to one or two sentences that reach the threshold",
+        f"at most {MAX_SHORT}",
+    )
+    if not made:
+        note = "no neutral reply has two sentences"
+        return ValidationCheck(name="short_neutral", says=says, goal=goal, value=None, passed=None, note=note)
+    worst = max(made.values(), key=lambda one: one.value or 0.0)
+    assert worst.value is not None
+    return ValidationCheck(
+        name="short_neutral",
+        says=says,
+        goal=goal,
+        value=worst.value,
+        low=worst.low,
+        high=worst.high,
+        n=worst.n,
+        passed=worst.value <= MAX_SHORT,
+        note="; ".join(f"{size}: {one.value:.2f} of {one.n}" for size, one in made.items()),
+    )
+
+
+def _other_persona(subject: Subject, others: Sequence[PersonaCard]) -> ValidationCheck:
     says = "AUC of held-out true replies against another character's"
     goal = f"at least {MIN_AUC}"
     replies = [
@@ -208,7 +219,7 @@ def _other_persona(subject: _Subject, others: Sequence[PersonaCard]) -> Validati
         if example.kind == PERSONA
     ]
     if not replies:
-        note = f"there is no other card in {subject.profile.card.language.code!r} beside this one"
+        note = f"there is no other card in {subject.profile.card.language.code!r} beside this one or among the shipped ones"
         return ValidationCheck(name="other_persona", says=says, goal=goal, value=None, passed=None, note=note)
     scored = measured.scored_by(subject.profile, [example for _, example in replies])
     own = [(one.example.group, one.decision) for one in subject.scored if one.example.kind == PERSONA]
@@ -226,7 +237,7 @@ def _other_persona(subject: _Subject, others: Sequence[PersonaCard]) -> Validati
     )
 
 
-def _permutation(subject: _Subject) -> ValidationCheck:
+def _permutation(subject: Subject) -> ValidationCheck:
     mean, low, high = measured.permuted_auc(subject.fitted_on, surface_view(subject.profile.card))
     return ValidationCheck(
         name="permutation",
@@ -241,7 +252,7 @@ def _permutation(subject: _Subject) -> ValidationCheck:
     )
 
 
-def _confounds(subject: _Subject, confounds: Sequence[Confound]) -> ValidationCheck:
+def _confounds(subject: Subject, confounds: Sequence[Confound]) -> ValidationCheck:
     own = measured.auc_of(subject.out_of_fold, SAME)
     assert own is not None
     best = max(confounds, key=lambda one: one.auc.value)
@@ -256,7 +267,7 @@ def _confounds(subject: _Subject, confounds: Sequence[Confound]) -> ValidationCh
     )
 
 
-def _masked(subject: _Subject) -> ValidationCheck:
+def _masked(subject: Subject) -> ValidationCheck:
     own = measured.auc_of(subject.out_of_fold, SAME)
     assert own is not None
     masked = measured.masked_auc(subject.profile, subject.fitted_on)
@@ -272,7 +283,7 @@ def _masked(subject: _Subject) -> ValidationCheck:
     )
 
 
-def _calibration(subject: _Subject) -> ValidationCheck:
+def _calibration(subject: Subject) -> ValidationCheck:
     error = measured.calibration_error(subject.scored)
     return ValidationCheck(
         name="calibration",
@@ -280,18 +291,28 @@ def _calibration(subject: _Subject) -> ValidationCheck:
         goal=f"at most {MAX_ECE}",
         value=error,
         n=sum(one.example.kind in (PERSONA, SAME) for one in subject.scored),
-        passed=error <= MAX_ECE,
+        # The calibration was fitted on these very scores where nothing is held out.
+        passed=None if subject.own_fit else error <= MAX_ECE,
+        note=f"fitted on the same scores: a measure takes {MIN_HELD_OUT} held-out pairs"
+        if subject.own_fit
+        else "",
     )
 
 
 def _probes(profile: PersonaProfile) -> list[ValidationCheck]:
     probes = load_probes(profile.card)
-    says, goal = "adversarial probes judged as expected", f"at least {MIN_PROBES}"
+    says = "adversarial probes judged as expected"
+    goal = f"at least {MIN_PROBES}, and all of stuffing, other languages and other topics"
     if not probes:
         note = "the card names no probes"
-        return [ValidationCheck(name="probes", says=says, goal=goal, value=None, passed=None, note=note)]
+        return [
+            ValidationCheck(
+                name="probes", says=says, goal=goal, value=None, passed=None, note=note, required=True
+            )
+        ]
     verdicts = measured.judged_probes(profile, probes)
     right = sum(one.as_expected for one in verdicts)
+    slipped = any(not one.as_expected and one.probe.kind in ALL_CAUGHT for one in verdicts)
     wrong = [f"{one.probe.id} ({one.probe.kind})" for one in verdicts if not one.as_expected]
     return [
         ValidationCheck(
@@ -300,13 +321,14 @@ def _probes(profile: PersonaProfile) -> list[ValidationCheck]:
             goal=goal,
             value=right / len(verdicts),
             n=len(verdicts),
-            passed=right / len(verdicts) >= MIN_PROBES,
+            passed=right / len(verdicts) >= MIN_PROBES and not slipped,
+            required=True,
             note=f"not as expected: {', '.join(wrong)}" if wrong else "",
         )
     ]
 
 
-def _mixing(subject: _Subject) -> ValidationCheck:
+def _mixing(subject: Subject) -> ValidationCheck:
     found = measured.measured_mixtures(subject.scored, subject.out_of_fold)
     worst = max(
         abs(one.measured - one.planted) if not math.isnan(one.measured) else math.inf for one in found
@@ -325,27 +347,35 @@ def _mixing(subject: _Subject) -> ValidationCheck:
 
 
 def _human(profile: PersonaProfile, ratings: Path | None) -> ValidationCheck:
-    says, goal = "agreement of two people about the same replies (Cohen's kappa)", f"at least {MIN_KAPPA}"
     if ratings is None:
-        note = "no ratings were given"
-        return ValidationCheck(name="human", says=says, goal=goal, value=None, passed=None, note=note)
+        return human_check("no ratings were given")
     assert profile.style is not None
-    anchor = human_anchor(read_ratings(ratings), profile.style.probability)
+    return human_check(human_anchor(read_ratings(ratings), profile.style.probability))
+
+
+def human_check(anchor: HumanAnchor | str) -> ValidationCheck:
+    """Return the check against people's ratings, or why it was not made. An agreement that is not defined fails."""
+    says, goal = "agreement of two people about the same replies (Cohen's kappa)", f"at least {MIN_KAPPA}"
     if isinstance(anchor, str):
         return ValidationCheck(name="human", says=says, goal=goal, value=None, passed=None, note=anchor)
-    rank = f"{anchor.spearman:.2f} ({anchor.spearman_low:.2f} to {anchor.spearman_high:.2f})"
+    agreed = anchor.kappa.value
+    note = f"rank correlation of score and ratings {anchor.spearman:.2f} ({anchor.spearman_low:.2f} to {anchor.spearman_high:.2f})"
+    if agreed is None:
+        note = f"not defined: both gave one and the same answer throughout; {note}"
     return ValidationCheck(
         name="human",
         says=says,
         goal=f"{goal}; rank correlation with the score above 0",
-        value=anchor.kappa,
+        value=agreed,
+        low=anchor.kappa.low,
+        high=anchor.kappa.high,
         n=anchor.replies,
-        passed=anchor.kappa >= MIN_KAPPA and anchor.spearman_low > 0,
-        note=f"rank correlation of score and ratings {rank}",
+        passed=agreed is not None and agreed >= MIN_KAPPA and anchor.spearman_low > 0,
+        note=note,
     )
 
 
-def _retest(subject: _Subject) -> ValidationCheck:
+def _retest(subject: Subject) -> ValidationCheck:
     again = load_profile(subject.profile.card, subject.profile.analyser)
     assert again.style is not None
     differ = sum(

@@ -11,7 +11,7 @@ from harness.data.leakage import share_of
 from harness.persona.judgement import Asked, judge_reply
 from harness.persona.profile import PersonaProfile
 from harness.persona.references import Probe
-from harness.persona.style.calibration import expected_calibration_error
+from harness.persona.style.calibration import expected_calibration_error, probability_of
 from harness.persona.style.classifier import cross_validated
 from harness.persona.style.examples import PERSONA, SAME, StyleExample
 from harness.persona.style.features import View, masked_view
@@ -58,7 +58,7 @@ def scored_by(profile: PersonaProfile, examples: Sequence[StyleExample]) -> list
             Scored(
                 example=example,
                 decision=decision,
-                probability=profile.style.calibration.probability(decision),
+                probability=probability_of(decision),
             )
         )
     return found
@@ -71,9 +71,18 @@ def scored_out_of_fold(profile: PersonaProfile) -> list[Scored]:
         Scored(
             example=one.example,
             decision=one.decision,
-            probability=profile.style.calibration.probability(one.decision),
+            probability=probability_of(one.decision),
         )
         for one in profile.style.out_of_fold
+    ]
+
+
+def cut_out_of_fold(profile: PersonaProfile) -> list[Scored]:
+    """Return the scores of how the profile's own references begin, each fitted without its prompt."""
+    assert profile.style is not None
+    return [
+        Scored(example=one.example, decision=one.decision, probability=probability_of(one.decision))
+        for one in profile.style.cut_out_of_fold
     ]
 
 
@@ -129,7 +138,9 @@ def judged_probes(profile: PersonaProfile, probes: Sequence[Probe]) -> list[Prob
     """Return the verdict on every probe: `accept` if no check fails, `reject` if one of those it names does."""
     found = []
     for probe in probes:
-        judged = judge_reply(profile, Asked(question=probe.question, facts=probe.facts), probe.reply)
+        # A genuine reply may be a held-out reference, which is indexed too.
+        asked = Asked(question=probe.question, facts=probe.facts, is_reference=probe.verdict == "accept")
+        judged = judge_reply(profile, asked, probe.reply)
         expected = judged.accepted if probe.verdict == "accept" else bool(set(judged.failed) & set(probe.by))
         found.append(ProbeVerdict(probe=probe, as_expected=expected, failed=judged.failed))
     return found

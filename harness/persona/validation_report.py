@@ -24,6 +24,8 @@ class ValidationCheck:
     n: int = 0
     passed: bool | None
     note: str = ""
+    required: bool = False
+    """Nothing is certified without it."""
 
     def as_json(self) -> dict[str, Json]:
         """Return it with None for figures that there are not."""
@@ -45,12 +47,14 @@ class ValidationReport:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Return what failed, in words."""
+        """Return what failed, or is missing and required, in words."""
         return tuple(
             f"{check.name}: {check.says} is {_shown(check.value)}, the goal is {check.goal}"
             + (f" ({check.note})" if check.note else "")
-            for check in self.checks
             if check.passed is False
+            else f"{check.name}: not made: {check.note}"
+            for check in self.checks
+            if check.passed is False or (check.required and check.passed is None)
         )
 
     @property
@@ -60,8 +64,12 @@ class ValidationReport:
 
     @property
     def not_done(self) -> tuple[str, ...]:
-        """Return the names of the checks that were not done."""
-        return tuple(check.name for check in self.checks if check.passed is None)
+        """Return the checks that were not made, each with why."""
+        return tuple(
+            f"{check.name} ({check.note})" if check.note else check.name
+            for check in self.checks
+            if check.passed is None
+        )
 
     def __getitem__(self, name: str) -> ValidationCheck:
         """Return the check of that name."""

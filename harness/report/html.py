@@ -15,6 +15,7 @@ from harness.report.diagnosis_svg import NARROW, WIDE, curves_svg
 from harness.report.drift_svg import drift_svg
 from harness.report.gates import Gate
 from harness.report.json_ import island
+from harness.report.judge_panel import interval_text, mark_of, value_text
 from harness.report.measures import Estimate, Metric
 from harness.report.model import Kind, Scorecard
 from harness.report.page import asset, marked, page_environment, policy
@@ -185,6 +186,9 @@ def _environment() -> Environment:
             "drift_narrow": drift_picture.NARROW,
             "word_of": word_of,
             "share_text": share_text,
+            "judge_value": value_text,
+            "judge_interval": interval_text,
+            "judge_mark": mark_of,
             "words": say.WORDS,
             "loss": lambda value: "–" if value is None else f"{value:.3f}",
             "marks": MARKS,

@@ -73,6 +73,7 @@ def scorecard_data(card: Scorecard) -> dict[str, Any]:
         "speed": asdict(card.speed),
         "training": _training(card.training),
         **({"persona": asdict(card.persona)} if card.persona is not None else {}),
+        **({"judge": asdict(card.judge)} if card.judge is not None else {}),
         **({"scenario": _scenario(card.scenario)} if card.scenario is not None else {}),
         "ship": asdict(card.ship),
         "limits": list(card.limits),

@@ -7,12 +7,17 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.persona.judge.cost import CostEstimate
-from harness.persona.judge.reasons import REASONS
 from harness.persona.judge.result import JudgeRow, JudgeSummary
-from harness.report.text import count, one_line, percent, plural, visible
-
-_TITLES = {"judge": "the judge itself", "checklist": "check-lists", "pairwise": "pairs, both orders"}
-UNQUALIFIED = "NOT QUALIFIED"
+from harness.report.judge_panel import (
+    STALE,
+    TITLES,
+    interval_text,
+    mark_of,
+    missing_text,
+    value_text,
+    verdicts,
+)
+from harness.report.text import count, one_line, plural, visible
 
 
 def render_judge(summary: JudgeSummary, console: Console) -> None:
@@ -22,21 +27,18 @@ def render_judge(summary: JudgeSummary, console: Console) -> None:
     """
     head = f"{summary.persona} by {summary.judge} at {summary.host}"
     console.print(Text(visible(one_line(head, 300)), style="bold"), soft_wrap=True)
-    parts = {row.of for row in summary.rows}
-    for part, lacks in summary.why_not.items():
-        if summary.run is not None and part not in parts:
-            continue
-        verdict = f"{UNQUALIFIED} for {_TITLES[part]}" if lacks else f"qualified for {_TITLES[part]}"
+    if summary.stale:
+        console.print(Text(STALE, style="bold red"), soft_wrap=True)
+    for verdict, lacks in verdicts(summary):
         console.print(Text(verdict, style="bold red" if lacks else "green"), soft_wrap=True)
         for lack in lacks:
             console.print(Text(f"  {visible(one_line(lack, 300))}"), soft_wrap=True)
-    for of, title in _TITLES.items():
+    for of, title in TITLES.items():
         rows = [row for row in summary.rows if row.of == of]
         if rows:
             console.print(_table(title, rows))
-    if summary.missing:
-        listed = ", ".join(f"{REASONS.get(code, code)}: {number}" for code, number in summary.missing.items())
-        console.print(Text(visible(f"missing verdicts, in no number: {listed}")), soft_wrap=True)
+    if missing := missing_text(summary):
+        console.print(Text(visible(missing)), soft_wrap=True)
     for note in summary.notes:
         console.print(Text(visible(f"note: {one_line(note, 500)}")), soft_wrap=True)
 
@@ -47,7 +49,16 @@ def cost_line(cost: CostEstimate) -> str:
     if cost.kept:
         text += f" ({count(cost.kept)} answered before)"
     text += f", about {count(cost.prompt_tokens)} tokens in and {count(cost.answer_tokens)} out"
-    return text if cost.money is None else f"{text}, about {cost.money:.2f} at the prices given"
+    if not cost.calls:
+        bound = ""
+    elif cost.most_answer_tokens is None:
+        bound = " (no upper bound: the requests set no max_tokens)"
+    else:
+        bound = f" (at most {count(cost.most_answer_tokens)} out, if each answer uses its budget)"
+    if cost.money is None:
+        return text + bound
+    most = "" if cost.most_money is None or not cost.calls else f", at most {cost.most_money:.2f},"
+    return f"{text}{bound}, about {cost.money:.2f}{most} at the prices given"
 
 
 def _table(title: str, rows: list[JudgeRow]) -> Table:
@@ -59,26 +70,9 @@ def _table(title: str, rows: list[JudgeRow]) -> Table:
     for row in rows:
         table.add_row(
             Text(visible(one_line(row.label, 80))),
-            _value(row, row.value),
-            _interval(row),
+            value_text(row),
+            interval_text(row),
             count(row.n),
-            Text("" if row.believed else UNQUALIFIED, style="red"),
+            Text(mark_of(row), style="red"),
         )
     return table
-
-
-def _value(row: JudgeRow, value: float | None) -> str:
-    if value is None:
-        return "–"
-    if row.unit == "share":
-        return percent(value)
-    return f"{100 * value + 0.0:+.1f} points" if row.unit == "difference" else f"{value + 0.0:.2f}"
-
-
-def _interval(row: JudgeRow) -> str:
-    if row.low is None or row.high is None:
-        return "–"
-    if row.unit == "number":
-        return f"{row.low + 0.0:.2f} to {row.high + 0.0:.2f}"
-    sign = "+" if row.unit == "difference" else ""
-    return f"{100 * row.low + 0.0:{sign}.1f} to {100 * row.high + 0.0:{sign}.1f}"

@@ -11,6 +11,7 @@ from harness.report import wording
 from harness.report.gates import Gate, worse_text
 from harness.report.model import Scorecard
 from harness.report.text import count, visible
+from harness.run.persona_facts import UNVALIDATED
 
 COMPLETE = "run_is_complete"
 
@@ -49,7 +50,9 @@ def _properties(card: Scorecard) -> list[tuple[str, str]]:
     found += [
         (
             metric.name,
-            f"{wording.estimate_value(metric.overall)} ({wording.estimate_interval(metric.overall)})",
+            f"{wording.estimate_value(metric.overall)} ({wording.estimate_interval(metric.overall)})"
+            # The name is what a CI server keeps a series by, so the mark stands with the value.
+            + (UNVALIDATED if metric.validated is False else ""),
         )
         for metric in card.headline
     ]

@@ -12,6 +12,7 @@ from harness.report import gates as gate_words
 from harness.report import wording
 from harness.report import wording_of_change as say
 from harness.report.gates import Gate
+from harness.report.judge_panel import JudgePanel, interval_text, mark_of, value_text
 from harness.report.markdown_text import code, plain
 from harness.report.measures import Metric
 from harness.report.model import Scorecard
@@ -52,6 +53,8 @@ def _parts(card: Scorecard) -> Iterator[str]:
         yield _gates(card.gates.rows)
     if card.persona is not None:
         yield from _persona(card.persona)
+    if card.judge is not None:
+        yield from _judge(card.judge)
     if card.scenario is not None:
         yield from _scenario(card.scenario)
     yield from _broken(card)
@@ -140,6 +143,21 @@ def _gates(rows: Sequence[Gate]) -> str:
     shown = table(("Verdict", "Gate", "Observed", "n"), cells, numbers=2)
     more = len(rows) - len(cells)
     return f"{shown}\n\n{count(more)} more gates not shown." if more > 0 else shown
+
+
+def _judge(panel: JudgePanel) -> Iterator[str]:
+    yield "### Judge model"
+    yield code(panel.title, 200)
+    for text in panel.warnings:
+        yield f"> ⚠️ {plain(text, 500)}"
+    if panel.rows:
+        rows = [
+            (plain(row.label, 80), value_text(row), interval_text(row), count(row.n), mark_of(row))
+            for row in panel.rows
+        ]
+        yield table(("Figure", "Value", "95 % interval", "n", ""), rows)
+    for note in panel.notes:
+        yield plain(note, 500)
 
 
 def _persona(panel: PersonaPanel) -> Iterator[str]:

@@ -17,6 +17,7 @@ from harness.report.consistency import Consistency, ConsistencyCounter
 from harness.report.facts import Fact, Section, command, identity, name_of, reproduce, title_of
 from harness.report.first_screen import Verdict
 from harness.report.gates import Gates, gates_of
+from harness.report.judge_panel import JudgePanel
 from harness.report.measures import Estimate, Metric, MetricSlices, estimate, is_headline, metrics, slices
 from harness.report.persona_panel import PersonaPanel, persona_panel
 from harness.report.sample_body import Earlier, Pair, SampleBody, label
@@ -127,6 +128,7 @@ class Scorecard:
     speed: Speed
     training: TrainingPanel | None
     persona: PersonaPanel | None
+    judge: JudgePanel | None
     scenario: ScenarioPanel | None
     ship: Ship
     limits: tuple[str, ...]
@@ -270,19 +272,20 @@ def build_scorecard(
     no_baseline: str = NO_BASELINE,
     gates: Mapping[str, Any] | None = None,
     training: Training | None = None,
+    judge: JudgePanel | None = None,
 ) -> Scorecard:
     """Return the scorecard of a run.
 
     `header` and `summary` are run.json and summary.json as stored; `samples` yields each (score, generation)
     once and is read in one pass. Memory is bounded by `max_bodies` clipped samples, not by the length of the run,
     unless `full` asks for every sample. `against` is a baseline (`no_baseline` says why there is none), `gates` a
-    stored gates.json. Missing keys read as unknown, so that the folder of a run that died early still has a scorecard.
+    stored gates.json, `judge` what a judge model said. Missing keys read as unknown, so that the folder of a run that died early still has a scorecard.
     """
     repeats = max(1, min(1000, whole(header.get("repeats"))))
     limits = FULL if full else PageLimits(bodies=max(0, max_bodies))
     read = _read(summary, samples, limits, against.earlier if against else None, repeats)
     card = _card(header, summary, read, against, gates_of(gates), training_panel(training), repeats)
-    return replace(card, verdict=_verdict(card, no_baseline))
+    return replace(card, judge=judge, verdict=_verdict(card, no_baseline))
 
 
 def with_adjusted(card: Scorecard, adjusted: Mapping[str, float]) -> Scorecard:
@@ -360,6 +363,7 @@ def _card(
         speed=_speed(summary, picked),
         training=panel,
         persona=persona_panel(summary),
+        judge=None,
         scenario=scenario_panel(summary),
         ship=ship(panel, bool(mapping(header.get("engine")).get("adapter"))),
         limits=wording.limits(header, headline, compared=held is not None),

@@ -12,12 +12,15 @@ from harness.report.stored import mapping
 from harness.report.text import count, one_line, percent, visible
 from harness.report.wording_of_change import amount
 from harness.run.noise_file import NoiseFile
+from harness.run.persona_facts import UNVALIDATED
 
 
-def render_noise(noise: NoiseFile, shares: Collection[str], console: Console) -> None:
+def render_noise(
+    noise: NoiseFile, shares: Collection[str], console: Console, *, unvalidated: Collection[str] = ()
+) -> None:
     """Print what was measured: each metric's floor, the largest first, and how many replies and verdicts moved.
 
-    `shares` names the metrics that are ratios between 0 and 1.
+    `shares` names the metrics that are ratios between 0 and 1, `unvalidated` those that passed no validation.
     """
     engine, suite = mapping(noise.about.get("engine")), mapping(noise.about.get("suite"))
     values = ", ".join(map(str, noise.values))
@@ -36,7 +39,8 @@ def render_noise(noise: NoiseFile, shares: Collection[str], console: Console) ->
     )
     for name in moved:
         table.add_row(
-            Text(visible(one_line(name, 60))), amount(noise.floors[name], name in shares, signed=False)
+            Text(visible(one_line(name, 60)) + (UNVALIDATED if name in unvalidated else "")),
+            amount(noise.floors[name], name in shares, signed=False),
         )
     if moved:
         console.print(table)

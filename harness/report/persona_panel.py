@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.report.stored import items, mapping, mappings, number, whole
 from harness.report.text import one_line, percent
+from harness.run.persona_facts import UNVALIDATED
 
 MAX_ROWS = 40
 PROMPTS = {
@@ -91,7 +92,7 @@ def persona_panel(summary: Mapping[str, Any]) -> PersonaPanel | None:
         reasons=reasons,
         checks=tuple(map(_check, mappings(report.get("checks"))[:MAX_ROWS])),
         confounds=tuple(map(_confound, mappings(report.get("confounds"))[:MAX_ROWS])),
-        adjusted=_adjusted(mapping(about.get("adjusted_prevalence"))),
+        adjusted=_adjusted(mapping(about.get("adjusted_prevalence")), _mark_of_style(summary, validated)),
         phrases=tuple(map(_phrase, mappings(mapping(about.get("overuse")).get("phrases"))[:MAX_ROWS])),
     )
 
@@ -102,7 +103,7 @@ def _sentence(validated: bool | None, reasons: tuple[str, ...]) -> str:
     if validated:
         return "The persona metric passed its own validation for this card and these references."
     why = "; ".join(reasons) or "no reason is recorded"
-    return f"The persona numbers are unvalidated, so do not rely on them: {why}."
+    return f"The persona numbers marked{UNVALIDATED} passed no validation, so do not rely on them: {why}."
 
 
 def _check(raw: Mapping[str, Any]) -> MetricCheck:
@@ -128,13 +129,20 @@ def _confound(raw: Mapping[str, Any]) -> Confound:
     )
 
 
-def _adjusted(raw: Mapping[str, Any]) -> str:
+def _mark_of_style(summary: Mapping[str, Any], validated: bool | None) -> str:
+    """Return the mark of the share in character: the style metric's own, or the run's where it is not described."""
+    described = mapping(summary.get("measures")).get("persona_in_character")
+    passed = mapping(described).get("validated") is not False if described is not None else validated is True
+    return "" if passed else UNVALIDATED
+
+
+def _adjusted(raw: Mapping[str, Any], mark: str) -> str:
     value, low, high = (number(raw.get(key)) for key in ("value", "low", "high"))
     if value is None:
         return ""
     between = f" ({percent(low)} to {percent(high)})" if low is not None and high is not None else ""
     return (
-        f"About {percent(value)} of the replies are in character{between}, corrected for how often the style score errs "
+        f"About {percent(value)} of the replies are in character{between}{mark}, corrected for how often the style score errs "
         "on held-out references."
     )
 

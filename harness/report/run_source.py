@@ -17,6 +17,7 @@ from harness.fingerprint import sha256_of
 from harness.log import schema
 from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import Generations, RunFolder
+from harness.report.judge_panel import judge_panel
 from harness.report.measures import is_headline
 from harness.report.model import NO_BASELINE, Against, Scorecard, build_scorecard, status_of
 from harness.report.sample_body import Pair, Record
@@ -130,6 +131,7 @@ def load_scorecard(
             no_baseline=chosen.reason,
             gates=stored_gates(folder),
             training=read_training(folder, header),
+            judge=judge_panel(folder),
         )
     finally:
         if against is not None and isinstance(against.earlier, EarlierRun):

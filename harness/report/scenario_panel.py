@@ -9,6 +9,7 @@ from typing import Any
 from harness.report.stored import items, mapping, mappings, number, whole
 from harness.report.text import one_line, plural
 from harness.report.wording import value_text
+from harness.stats import MIN_CLUSTERS
 
 MAX_PERSONAS = 20
 MAX_TURNS = 60
@@ -110,6 +111,8 @@ def _drift_sentence(name: str, one: Mapping[str, Any]) -> str:
     value, low, high = (number(slope.get(key)) for key in ("value", "low", "high"))
     if value is None:
         said = "no style score, so nothing is known of its course"
+    elif whole(slope.get("clusters")) < MIN_CLUSTERS:
+        said = f"too few conversations to tell a drift of the style, {estimate_text(slope, points=True)} points a turn"
     elif low is None or high is None or low <= 0 <= high:
         said = f"no clear drift of the style, {estimate_text(slope, points=True)} points a turn"
     else:
@@ -178,7 +181,8 @@ def _events(groups: Mapping[str, Mapping[str, Any]]) -> PanelTable:
             curve = mapping(raw)
             steps = mappings(curve.get("steps"))[:MAX_TURNS]
             last = steps[-1] if steps else {}
-            left = {"value": last.get("survival", 1.0), "low": last.get("low"), "high": last.get("high")}
+            ends = {key: last.get(key, curve.get(key)) for key in ("low", "high")}
+            left = {"value": last.get("survival", 1.0), **ends}
             rows.append(
                 (
                     name,

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.judge_panel import JudgePanel, interval_text, mark_of, value_text
 from harness.report.measures import Estimate
 from harness.report.model import Kind, Scorecard, build_scorecard
 from harness.report.pen import Pen
@@ -101,6 +102,18 @@ def _kinds(kinds: tuple[Kind, ...], total: int, pen: Pen) -> Table:
     return table
 
 
+def _judge(panel: JudgePanel, pen: Pen) -> list[RenderableType]:
+    lines: list[RenderableType] = [pen.text(f"judge model: {panel.title}")]
+    lines += [pen.text(text, "yellow") for text in panel.warnings]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for row in panel.rows:
+        cells = (row.label, value_text(row), interval_text(row), f"n = {count(row.n)}")
+        table.add_row(*map(pen.text, cells), pen.text(mark_of(row), "red"))
+    if panel.rows:
+        lines.append(table)
+    return [*lines, *(pen.text(f"note: {note}") for note in panel.notes)]
+
+
 def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) -> None:
     """Print the verdict, the counts, every measure and the most frequent failures.
 
@@ -133,6 +146,8 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
             ),
             Text(""),
         ]
+    if card.judge is not None:
+        lines += [*_judge(card.judge, pen), Text("")]
     if card.scenario is not None:
         lines += [*(pen.text(sentence) for sentence in card.scenario.sentences), Text("")]
     if card.failures:

@@ -22,6 +22,7 @@ def tool_runs_data(runs: ToolRuns) -> dict[str, Any]:
             {
                 "run": str(run.folder),
                 "name": run.name,
+                "left_out": [{"persona": one.persona, "only_in": one.only_in} for one in run.left_out],
                 "personas": [
                     {
                         **one.to_json(),

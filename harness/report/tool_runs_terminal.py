@@ -24,6 +24,9 @@ def render_tool_runs(runs: ToolRuns, console: Console) -> None:
             Text(""),
         ]
     for run in runs.runs:
+        left_out = say.left_out_sentence(run)
+        if left_out:
+            lines += [pen.text(f"{run.name}: {left_out}", "yellow"), Text("")]
         for one in run.comparisons:
             word = Text(f" {say.verdict_word(one)} ", style=f"bold {TONES[say.verdict_tone(one)]}")
             name = runs.characters.get(one.persona, one.persona)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
@@ -11,7 +12,7 @@ from harness.persona.tools.tax import ToolTax
 from harness.report.scenario_panel import TOOL_ROWS, PanelTable, estimate_text, measure_of
 from harness.report.text import one_line, percent, plural
 from harness.report.tools_svg import Spot
-from harness.run.tool_runs import ToolRuns
+from harness.run.tool_runs import ComparedRun, ToolRuns
 
 WORDS = {"non_inferior": "NO WORSE", "inferior": "WORSE", "cannot_tell": "CANNOT TELL"}
 TONES = {"non_inferior": "good", "inferior": "bad", "cannot_tell": "unsure"}
@@ -82,6 +83,15 @@ def style_sentence(one: Comparison) -> str:
     return f"Adapter under the persona prompt: style {percent(chat)} in chat, {percent(after)} after tools; {said}."
 
 
+def left_out_sentence(run: ComparedRun) -> str:
+    """Return which characters are not compared and why, "" where all are."""
+    said = [
+        f"{one_line(one.persona, 80)}, which only the {'base' if one.only_in == 'base' else 'adapter'}'s run has"
+        for one in run.left_out
+    ]
+    return f"Not compared: {'; '.join(said)}." if said else ""
+
+
 def tax_table(one: Comparison) -> PanelTable:
     """Return the price and its parts, positive where accuracy is lost."""
     rows = []
@@ -140,20 +150,20 @@ def tables(one: Comparison) -> Iterator[PanelTable]:
 
 def spots(runs: ToolRuns, persona: str) -> list[Spot]:
     """Return the points of the picture for one character: the base once, then each run, under both prompts."""
-    found: dict[str, Spot] = {}
+    found: dict[tuple[int, str], Spot] = {}
+    shown = _spot_names(runs)
     for group, run in enumerate(runs.runs, 1):
         for one in run.comparisons:
             if one.persona != persona:
                 continue
-            for name, number, cells in (("base", 0, one.base), (one_line(run.name, 30), group, one.adapter)):
+            for number, cells in ((0, one.base), (group, one.adapter)):
                 for condition, cell in cells.items():
                     accuracy, style = (_triple(cell.measures, key) for key in (ACCURACY, "after_style"))
                     if accuracy is not None and style is not None:
-                        shown = f"{name}, {condition}"
                         found.setdefault(
-                            shown,
+                            (number, condition),
                             Spot(
-                                name=shown,
+                                name=f"{shown[number]}, {condition}",
                                 group=number,
                                 persona_prompt=condition == "persona",
                                 accuracy=accuracy,
@@ -161,6 +171,16 @@ def spots(runs: ToolRuns, persona: str) -> list[Spot]:
                             ),
                         )
     return list(found.values())
+
+
+def _spot_names(runs: ToolRuns) -> list[str]:
+    """Return what the base and each run are called in the picture; names that are alike once cut are numbered."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in ("base", *(one_line(run.name, 30) for run in runs.runs)):
+        seen[name] += 1
+        found.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return found
 
 
 def _triple(measures: Mapping[str, Estimate], name: str) -> tuple[float, float | None, float | None] | None:

@@ -135,6 +135,12 @@ def _generate(
                     counts.generated += 1
                     keep(_too_long(prompt))
                     continue
+                refusal = answered.refused.get((prompt.sample.id, prompt.repeat))
+                if refusal is not None:
+                    counts.generated += 1
+                    counts.errors += 1
+                    keep(_refused(prompt, refusal))
+                    continue
                 yield prompt
 
         for turn in range(plan.rounds.count):
@@ -164,6 +170,16 @@ def _too_long(prompt: Prompt) -> Generation:
         repeat=prompt.repeat,
         status="too_long",
         error="an earlier turn of this conversation did not fit the model's context",
+    )
+
+
+def _refused(prompt: Prompt, why: str) -> Generation:
+    return Generation(
+        key=prompt.key,
+        sample_id=prompt.sample.id,
+        repeat=prompt.repeat,
+        status="error",
+        error=why,
     )
 
 

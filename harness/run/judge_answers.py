@@ -41,7 +41,8 @@ class JsonlAnswers:
                     where=f"{path}:{line.number}",
                     remedy="Delete the line; its answer is asked for again.",
                 )
-            answer = JudgeAnswer(**record)
+            host = line.record.get("host")
+            answer = JudgeAnswer(**record, host=host if isinstance(host, str) else "")
             self._answers[answer.key] = answer
 
     def __enter__(self) -> JsonlAnswers:

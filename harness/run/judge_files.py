@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from harness.errors import RunFolderError
+from harness.fingerprint import sha256_of_file
 from harness.log.files import read_json, write_atomically, write_json_atomically
-from harness.log.schema import json_line
+from harness.log.schema import GENERATIONS, json_line
 from harness.persona.judge.checklist import ReplyVerdict
 from harness.persona.judge.pairwise import PairVerdict
 from harness.persona.judge.qualification import PARTS
 from harness.persona.judge.result import JudgeRow, JudgeSummary, RowOf
 
-SCHEMA = 1
+SCHEMA = 2
 JUDGE = "judge.json"
 ANSWERS = "judge-answers.jsonl"
 VERDICTS = "judge-verdicts.jsonl"
@@ -46,7 +47,10 @@ def write_verdicts(
 
 
 def read_judge(folder: Path) -> JudgeSummary | None:
-    """Return what a judge said about a run, None where none was asked. Raises RunFolderError for a damaged file."""
+    """Return what a judge said about a run, None where none was asked; `stale` if the run's answers are others by now.
+
+    Raises RunFolderError for a damaged file.
+    """
     path = folder / JUDGE
     if not path.is_file():
         return None
@@ -69,12 +73,19 @@ def read_judge(folder: Path) -> JudgeSummary | None:
             rows=tuple(map(_row, summary["rows"])),
             missing={_text(code): int(count) for code, count in summary["missing"].items()},
             notes=tuple(map(_text, summary["notes"])),
+            stale=_stale(folder, _text_or_none(stored["generations_sha256"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise RunFolderError(
             f"not a judge's results: {said}", where=path, remedy="Judge again: harness persona judge"
         ) from None
+
+
+def _stale(folder: Path, judged: str | None) -> bool:
+    """Return whether a run's answers are not those of this digest. A trial has none of either."""
+    generations = folder / GENERATIONS
+    return judged is not None and (not generations.is_file() or sha256_of_file(generations) != judged)
 
 
 def _row(stored: Mapping[str, Any]) -> JudgeRow:

@@ -63,6 +63,10 @@ def summary_of(plan: JudgingPlan, results: JudgeResults, tally: Tally, *, with_k
     """Return what reports show; rows of a part that the judge is not qualified for are not to be believed."""
     tried = results.qualification
     why_not = {part: tried.shortcomings(part) if tried is not None else (NOT_TRIED,) for part in PARTS}
+    if results.pairwise is not None and results.pairwise.position_biased:
+        why_not["pairwise"] += (
+            f"it prefers the {_preferred(results.pairwise)} reply in the run's own pairs",
+        )
     rows: list[JudgeRow] = qualification_rows(tried) if tried is not None else []
     for side, found in results.checklists.items():
         rows += checklist_rows(side, found, not why_not["checklist"])
@@ -86,6 +90,8 @@ def details_of(plan: JudgingPlan, results: JudgeResults, tally: Tally) -> dict[s
     """Return what judge.json holds beside the summary."""
     endpoint, card, tried = plan.endpoint, plan.card, results.qualification
     return {
+        "generations_sha256": plan.run.generations_sha256 if plan.run is not None else None,
+        "base_generations_sha256": plan.base.generations_sha256 if plan.base is not None else None,
         "judge": {
             "model": endpoint.model,
             "host": endpoint.host,
@@ -103,6 +109,7 @@ def details_of(plan: JudgingPlan, results: JudgeResults, tally: Tally) -> dict[s
         },
         "calls": {
             "asked": tally.asked,
+            "attempts": tally.attempts,
             "kept": tally.kept,
             "prompt_tokens": tally.prompt_tokens,
             "answer_tokens": tally.answer_tokens,
@@ -129,6 +136,10 @@ def _notes(plan: JudgingPlan, results: JudgeResults, tally: Tally, with_key: boo
             yield f"{side}: samples without an answer, in no number: {one.left_out}"
     if with_key and plan.endpoint.sends_plainly:
         yield f"the key travelled to {plan.endpoint.host} unencrypted (http)"
+    others = {host: many for host, many in tally.kept_hosts.items() if host not in ("", plan.endpoint.host)}
+    if others:
+        listed = ", ".join(f"{host}: {many}" for host, many in sorted(others.items())[:5])
+        yield f"kept answers are from another host than {plan.endpoint.host}, and may be of another model ({listed})"
     served = sorted(name for name in tally.served_models if name)
     if len(served) > 1:
         yield f"the answers name more than one judge model: {', '.join(served[:5])}"
@@ -143,15 +154,18 @@ def _notes(plan: JudgingPlan, results: JudgeResults, tally: Tally, with_key: boo
         yield "the judge read the texts with neutral names in place of the persona's"
 
 
+def _preferred(found: PairwiseResult) -> str:
+    return "first" if (found.first_preference.value or 0) > 0 else "second"
+
+
 def _pair_notes(found: PairwiseResult) -> Iterator[str]:
     if found.missing:
         yield f"pairs with a verdict missing, in no rate: {found.missing} of {found.pairs}"
     if found.by_rule:
         yield f"pairs decided without a call, because a blank reply loses: {found.by_rule}"
     if found.position_biased:
-        place = "first" if (found.first_preference.value or 0) > 0 else "second"
         yield (
-            f"POSITION BIAS: the judge prefers the {place} reply; where the orders disagree a pair is a tie, so that "
+            f"POSITION BIAS: the judge prefers the {_preferred(found)} reply; where the orders disagree a pair is a tie, so that "
             "differences look smaller than they are"
         )
     elif found.consistency.value is not None and not found.consistent:

@@ -38,20 +38,21 @@ class PersonaFacts:
         self._card = suite.persona
         self._references = references_sha256(suite.persona)
         self._metrics = [metric for metric in metrics if measures_persona(metric)]
-        self._corpora: list[Corpus] = []
+        self._corpora: dict[str, Corpus] = {}
+        self._failed: frozenset[str] = frozenset(metric.info.name for metric in self._metrics)
         for metric in self._metrics:
             make = getattr(metric, "corpus", None)
             corpus = make() if callable(make) else None
             if corpus is not None:
-                self._corpora.append(cast(Corpus, corpus))
+                self._corpora[metric.info.name] = cast(Corpus, corpus)
 
     def add(self, sample: Sample, reply: ParsedReply, score: SampleScore) -> None:
         """Take in one scored sample."""
-        for corpus in self._corpora:
+        for corpus in self._corpora.values():
             corpus.add(sample, reply, score)
 
     def finish(self, header: Mapping[str, Any]) -> dict[str, Json]:
-        """Return summary.json's `persona`."""
+        """Return summary.json's `persona`. `validated` is true only if every persona metric passed its validation."""
         prompt = header.get("prompt", {})
         found: dict[str, Json] = {
             "name": self._card.name,
@@ -62,22 +63,35 @@ class PersonaFacts:
             "system_prompt": prompt.get("system_prompt"),
             "names_masked": prompt.get("names_masked") is True,
         }
-        validated: bool | None = None
-        reasons: dict[str, None] = {}
-        for corpus in self._corpora:
-            facts = dict(corpus.finish())
-            said = facts.pop("validated", None)
-            reasons |= dict.fromkeys(str(reason) for reason in facts.pop("why_not", ()))
-            if said is not None:
-                validated = bool(said) and validated is not False
+        failed: dict[str, list[str]] = {}
+        for metric in self._metrics:
+            name = metric.info.name
+            facts = dict(self._corpora[name].finish()) if name in self._corpora else {}
+            said, why_not = facts.pop("validated", None), facts.pop("why_not", ())
+            if said is not True:
+                failed[name] = list(map(str, why_not)) or [NO_VALIDATION]
             found |= facts
+        self._failed = frozenset(failed)
         if self._metrics:
-            found["validated"] = validated is True
-            found["why_not"] = [] if validated else list(reasons) or [NO_VALIDATION]
+            found["validated"] = not failed
+            # Which metric it is needs saying only where another one passed.
+            some = len(failed) < len(self._metrics)
+            found["why_not"] = list(
+                dict.fromkeys(
+                    f"{name}: {reason}" if some else reason
+                    for name, reasons in failed.items()
+                    for reason in reasons
+                )
+            )
         return found
 
     def unvalidated(self, finished: Mapping[str, Json]) -> frozenset[str]:
-        """Return the measures to be marked, given what `finish` returned."""
+        """Return the measures to be marked, given what `finish` returned: those of each metric that did not pass."""
         if finished.get("validated") is True:
             return frozenset()
-        return frozenset(name for metric in self._metrics for name in metric.info.measure_names)
+        return frozenset(
+            name
+            for metric in self._metrics
+            if metric.info.name in self._failed
+            for name in metric.info.measure_names
+        )

@@ -11,8 +11,8 @@ from harness.errors import StorageError
 from harness.log.writer import RunLock
 from harness.persona.judge.asking import MAX_MISSING, Asking, Tally
 from harness.persona.judge.checklist import ReplyVerdict
-from harness.persona.judge.client import Sleep, import_httpx
-from harness.persona.judge.endpoint import Secret
+from harness.persona.judge.client import CallBudget, Sleep, import_httpx
+from harness.persona.judge.endpoint import Secret, check_without_key
 from harness.persona.judge.jobs import run_checklist, run_pairs
 from harness.persona.judge.labels import Agreement, Label, agreement
 from harness.persona.judge.pairwise import PairVerdict, pairwise_result
@@ -44,6 +44,7 @@ def judge(
     key: Secret | None,
     *,
     max_missing: float = MAX_MISSING,
+    max_calls: int | None = None,
     labels: tuple[Label, ...] = (),
     say: Say = lambda part, done, planned: None,
     tell: Callable[[str], None] = lambda text: None,
@@ -51,12 +52,13 @@ def judge(
 ) -> JudgingOutcome:
     """Ask what the plan says, first the trial, and write judge.json and the verdicts.
 
-    `tell` hears at once what the trial came to, before the runs are asked about.
-    Raises IncompleteRun if too many verdicts are missing, EngineError where the server refuses key, address or model,
+    `max_calls` limits the calls, attempts that fail included. `tell` hears at once what the trial came to, before the runs are asked about.
+    Raises UsageError for parameters that hold the key, IncompleteRun if too many verdicts are missing or calls are used up, EngineError where the server refuses key, address or model,
     StorageError, RunFolderError for a folder that another process writes. Answers are kept in each case.
     """
     import_httpx()
-    session = _Session(plan, key, max_missing, say, tell, sleep)
+    check_without_key(plan.endpoint, key)
+    session = _Session(plan, key, max_missing, max_calls, say, tell, sleep)
     with _locked({plan.trial_folder, plan.folder} if plan.trial else {plan.folder}):
         return session.judge(labels)
 
@@ -69,6 +71,7 @@ class _Session:
         plan: JudgingPlan,
         key: Secret | None,
         max_missing: float,
+        max_calls: int | None,
         say: Say,
         tell: Callable[[str], None],
         sleep: Sleep | None,
@@ -76,6 +79,7 @@ class _Session:
         self.plan = plan
         self.key = key
         self.max_missing = max_missing
+        self.budget = CallBudget(max_calls)
         self.say = say
         self.tell = tell
         self.sleep = sleep
@@ -157,6 +161,7 @@ class _Session:
             key=self.key,
             store=store,
             max_missing=self.max_missing,
+            budget=self.budget,
             progress=progress,
         )
         return made if self.sleep is None else replace(made, sleep=self.sleep)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.errors import NothingCollected, UsageError
 from harness.fingerprint import gen_key, identity_of, sample_seed, sha256_of
-from harness.prompt.render import Renderer
+from harness.prompt.render import Rendered, Renderer, TemplateRefusal
 from harness.run.quoted import Answered, Rounds, quoted_by, rounds_of
 from harness.suite.load import Suite
 from harness.suite.select import Selected, Selection, select
@@ -54,14 +54,17 @@ class RunPlan:
     def prompts(self, turn: int = 0, answered: Answered | None = None) -> Iterator[Prompt]:
         """Yield the prompts of one round, rendered, in the data set's order; of a run with one round these are all.
 
-        Left out are prompts that quote an answer which is not in `answered`. Raises UsageError without it where the run
-        has several rounds.
+        Left out are prompts that quote an answer which is not in `answered`. One that the chat template refuses because of
+        the answers in it comes without tokens and stands in `answered.refused`. Raises UsageError without `answered` where
+        the run has several rounds, TemplateRefusal for a conversation that is refused whatever the model answers.
         """
         if self.rounds.count > 1:
             yield from self._quoting(turn, answered)
             return
         for sample in self.samples():
-            yield from self._asked(sample, range(self.repeats))
+            rendered = self.renderer.render(sample)
+            for repeat in range(self.repeats):
+                yield self._prompt(sample, rendered, repeat)
 
     def _quoting(self, turn: int, answered: Answered | None) -> Iterator[Prompt]:
         if answered is None:
@@ -75,22 +78,28 @@ class RunPlan:
                 continue
             for repeat in range(self.repeats):
                 filled = answered.fill(sample, repeat)
-                if filled is not None:
-                    yield from self._asked(filled, (repeat,))
+                if filled is None:
+                    continue
+                try:
+                    rendered = self.renderer.render(filled)
+                except TemplateRefusal as refusal:
+                    if turn == 0:
+                        raise
+                    answered.refused[sample.id, repeat] = refusal.what
+                    rendered = Rendered(text="", token_ids=())
+                yield self._prompt(filled, rendered, repeat)
 
-    def _asked(self, sample: Sample, repeats: Iterable[int]) -> Iterator[Prompt]:
-        rendered = self.renderer.render(sample)
-        for repeat in repeats:
-            seed = sample_seed(self.sampling.seed, sample.id, repeat)
-            yield Prompt(
-                key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed),
-                sample=sample,
-                repeat=repeat,
-                text=rendered.text,
-                token_ids=rendered.token_ids,
-                sampling=self.sampling,
-                seed=seed,
-            )
+    def _prompt(self, sample: Sample, rendered: Rendered, repeat: int) -> Prompt:
+        seed = sample_seed(self.sampling.seed, sample.id, repeat)
+        return Prompt(
+            key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed),
+            sample=sample,
+            repeat=repeat,
+            text=rendered.text,
+            token_ids=rendered.token_ids,
+            sampling=self.sampling,
+            seed=seed,
+        )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields that two runs must share for one to resume the other; stored in the run header."""

@@ -55,11 +55,13 @@ class Answered:
     """The answers of a run so far, of those samples that others quote.
 
     `unfit` are the samples (and repeats) that continue a conversation which did not fit the model's context: they do
-    not fit either, and nobody need try.
+    not fit either, and nobody need try. `refused` says of those whose conversation the model's chat template does not
+    take with the answers in it (an empty one, say) why not.
     """
 
     rounds: Rounds
     unfit: set[tuple[str, int]] = field(default_factory=set)
+    refused: dict[tuple[str, int], str] = field(default_factory=dict)
     _texts: dict[tuple[str, int], str | None] = field(default_factory=dict)
 
     def add(self, generation: Generation) -> None:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import NothingCollected, RunFolderError, UsageError
 from harness.log.reader import RunFolder
 from harness.persona.tools.analysis import Comparison, Row, compare, personas_of
 from harness.persona.tools.tasks import KIND
 from harness.persona.tools.tax import MARGIN
-from harness.run.comparable import check_comparable
+from harness.run.comparable import check_comparable, same_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A character that is not compared, because only one of the two runs has it."""
+
+    persona: str
+    only_in: Literal["base", "adapter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedRun:
-    """An adapter's run: its folder, its name, and the comparison with the base for each character."""
+    """An adapter's run: its folder, its name, and the comparison with the base for each character.
+
+    Adapters of equal folder names are numbered. `left_out` are the characters that only one of the two runs has.
+    """
 
     folder: Path
     name: str
     comparisons: tuple[Comparison, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +56,9 @@ def compare_tool_runs(
 ) -> ToolRuns:
     """Return the comparison of the first run, of the base, with each of the others.
 
-    Raises UsageError for fewer than two runs, a margin outside (0, 1) or a first run with an adapter, RunFolderError for
-    runs of another suite or kind of suite, IncompleteRun for unfinished ones, NothingCollected without a common task.
+    Raises UsageError for fewer than two runs, a margin outside (0, 1), a first run with an adapter, and for others that are
+    not of adapters of that base, under the same sampling and numbers; RunFolderError for runs of another suite or kind of
+    suite, IncompleteRun for unfinished ones, NothingCollected without a common task.
     """
     if not 0 < margin < 1:
         raise UsageError(
@@ -58,22 +72,32 @@ def compare_tool_runs(
             where=folders[0].path,
             remedy="Name the base's run first: harness run SUITE --adapter base --adapter MINE makes both.",
         )
+    for folder, header in zip(folders[1:], headers[1:], strict=True):
+        _check_adapter_of_base(folders[0].path, headers[0], folder.path, header)
     abouts = [_about(folder) for folder in folders]
     base = read_rows(folders[0])
     runs = []
-    for folder, header in zip(folders[1:], headers[1:], strict=True):
+    for folder, name in zip(folders[1:], _numbered([_name(header) for header in headers[1:]]), strict=True):
         rows = read_rows(folder)
-        found = [
-            compare(base, rows, persona, margin=margin)
-            for persona in sorted({*personas_of(base)} & {*personas_of(rows)})
-        ]
+        of_base, of_adapter = {*personas_of(base)}, {*personas_of(rows)}
+        found = [compare(base, rows, persona, margin=margin) for persona in sorted(of_base & of_adapter)]
         if not any(tax.tasks for one in found for tax in one.tax.values()):
             raise NothingCollected(
                 "the runs share no tool task that both scored under both prompts",
                 where=folder.path,
                 remedy=f"Run both on the same samples; the base is {folders[0].path}.",
             )
-        runs.append(ComparedRun(folder=folder.path, name=_name(header), comparisons=tuple(found)))
+        runs.append(
+            ComparedRun(
+                folder=folder.path,
+                name=name,
+                comparisons=tuple(found),
+                left_out=tuple(
+                    LeftOut(persona=one, only_in="base" if one in of_base else "adapter")
+                    for one in sorted(of_base ^ of_adapter)
+                ),
+            )
+        )
     return ToolRuns(
         suite=str(headers[0]["suite"].get("name")),
         base=folders[0].path,
@@ -113,6 +137,51 @@ def read_rows(folder: RunFolder) -> list[Row]:
             )
         )
     return rows
+
+
+def _check_adapter_of_base(base: Path, one: Mapping[str, Any], path: Path, other: Mapping[str, Any]) -> None:
+    """Raise UsageError unless `other` is of an adapter of the model of `one`, asked as that was: the tax is the adapter's."""
+    remedy = (
+        f"Make both with one command: harness run SUITE --adapter base --adapter MINE. The base is {base}."
+    )
+    engines = [header["engine"] for header in (one, other)]
+    if not engines[1].get("adapter"):
+        raise UsageError(
+            "this run has no adapter: only the first is to be the base", where=path, remedy=remedy
+        )
+    if not same_model(one, other):
+        names = " and ".join(str(engine.get("model")) for engine in engines)
+        raise UsageError(
+            f"this adapter was measured on another base than the first run: {names}, with other weights",
+            where=path,
+            remedy=remedy,
+        )
+    numbers = [
+        {
+            **{name: engine.get(name) for name in ("dtype", "quantization")},
+            **{f"sampling.{name}": value for name, value in sorted((header.get("sampling") or {}).items())},
+            "repeats": header.get("repeats"),
+        }
+        for engine, header in zip(engines, (one, other), strict=True)
+    ]
+    for name in {**numbers[0], **numbers[1]}:
+        values = [found.get(name) for found in numbers]
+        if values[0] != values[1]:
+            raise UsageError(
+                f"this run was made with another {name} than the base's: {values[1]} instead of {values[0]}",
+                where=path,
+                remedy=remedy,
+            )
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return the names with (2), (3), ... behind those that stood before."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return found
 
 
 _TAGS = {"persona", "condition", "side"}

@@ -107,6 +107,7 @@ class PersonaDrift(Metric):
             facts=sample.facts,
             kind=tags["kind"],
             reference=sample.reply,
+            truncated=generation.finish_reason == "length",
         )
         outcome = self._judges[tags["persona"]](asked, reply.content)
         checks = dict(outcome.checks)
@@ -149,7 +150,7 @@ class DriftCorpus:
 
     def add(self, sample: Sample, reply: ParsedReply, score: SampleScore) -> None:
         """Take in one scored reply."""
-        point = point_of(sample.tags, sample.cluster, score.measures)
+        point = point_of(sample.tags, sample.cluster, score.measures, score.repeat)
         if point is not None:
             self._points.append(point)
 
@@ -159,8 +160,10 @@ class DriftCorpus:
         return {"drift": {"all": analyse(self._points).to_json(), "personas": by_persona}}
 
 
-def point_of(tags: Mapping[str, str], cluster: str, measures: Mapping[str, Measure]) -> Point | None:
-    """Return a scored reply as a point, None for a sample of another kind of suite."""
+def point_of(
+    tags: Mapping[str, str], cluster: str, measures: Mapping[str, Measure], repeat: int = 0
+) -> Point | None:
+    """Return a scored reply as a point, None for a sample of another kind of suite; a repeat is a conversation apart."""
     if not {"conversation", "persona", "history", "turn", "kind"} <= tags.keys():
         return None
     history: History = "own" if tags["history"] == "own" else "reference"
@@ -171,7 +174,7 @@ def point_of(tags: Mapping[str, str], cluster: str, measures: Mapping[str, Measu
     style = measures.get(f"{prefix}_style{suffix}")
     broken = _outcome(measures.get("drift_break"))
     return Point(
-        conversation=tags["conversation"],
+        conversation=f"{tags['conversation']}#{repeat}",
         cluster=cluster or tags["conversation"],
         persona=tags["persona"],
         history=history,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from harness.persona.caricature import marker_rates
 from harness.persona.check import CheckName, CheckResult
 from harness.persona.judgement import GATES, ReplyJudgement
+from harness.persona.manner import marker_means
 from harness.persona.overuse import PhraseCounts
 from harness.persona.profile import PersonaProfile
 from harness.persona.validation_state import validation_state
@@ -118,21 +120,26 @@ class OveruseOfRun:
     def __init__(self, profile: PersonaProfile) -> None:
         self._profile = profile
         self._phrases = PhraseCounts(profile.card.overuse.ngram)
+        self._rates: list[list[float]] = []
 
     def add(self, sample: Sample, reply: ParsedReply, score: SampleScore) -> None:
-        """Count one reply's phrases."""
+        """Count one reply's phrases and markers."""
         self._phrases.add(sample.cluster or sample.id, question_of(sample), reply.content)
+        if any(character.isalnum() for character in reply.content):
+            self._rates.append(marker_rates(reply.content, self._profile.card))
 
     def finish(self) -> Mapping[str, Json]:
-        """Return the table of overused phrases, whether the metric is validated, and what the profile warns of."""
+        """Return overused phrases, the markers' means, whether the metric is validated, and what is to be warned of."""
         overuse = self._profile.card.overuse
         validated, why_not = validation_state(self._profile.card, self._profile)
+        means = marker_means(self._profile.card, self._rates)
         found: dict[str, Json] = {
             "validated": validated,
             "why_not": list(why_not),
             "profile": self._profile.identity,
             "analyser": self._profile.analyser.identity,
-            "warnings": list(self._profile.warnings),
+            "warnings": [*self._profile.warnings, *(one.says for one in means if one.missing)],
+            "manner": [one.as_json() for one in means],
             "gates": list(GATES),
         }
         if self._profile.phrases.prompts:

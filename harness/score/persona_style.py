@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from harness.errors import UsageError
+from harness.persona.length import count_words
 from harness.persona.profile import PersonaProfile
+from harness.persona.style.calibration import probability_of
 from harness.persona.style.examples import PERSONA, SAME
 from harness.persona.style.prevalence import Scores, adjusted_prevalence
 from harness.persona.validation_state import read_validation, validation_path, validation_state
@@ -14,6 +16,9 @@ from harness.score.base import MeasureInfo, Metric, MetricInfo, MetricResult, sh
 from harness.score.persona_gates import detail_of
 from harness.score.persona_metric import JudgedReply, card_of, profile_of
 from harness.types import Finding, Generation, Json, Measure, ParsedReply, Sample, SampleScore
+
+MAX_OTHER_LENGTHS = 0.2
+"""Share of replies of lengths that the style score was not validated for, beyond which a run's is not to be believed."""
 
 _MEASURES = (
     MeasureInfo(
@@ -83,17 +88,22 @@ class PrevalenceOfRun:
     def __init__(self, profile: PersonaProfile) -> None:
         self._profile = profile
         self._scores: list[tuple[str, float]] = []
+        self._words: list[int] = []
 
     def add(self, sample: Sample, reply: ParsedReply, score: SampleScore) -> None:
         """Take in one scored sample."""
         measure = score.measures.get("persona_style")
         if measure is not None:
             self._scores.append((sample.cluster or sample.id, measure.numerator))
+            self._words.append(count_words(reply.content))
 
     def finish(self) -> Mapping[str, Json]:
         """Return whether the metric is validated, its report, and the adjusted share of replies in character."""
         card = self._profile.card
         validated, why_not = validation_state(card, self._profile)
+        lengths = self._other_lengths()
+        if lengths is not None:
+            validated, why_not = False, (*why_not, lengths)
         found: dict[str, Json] = {
             "validated": validated,
             "why_not": list(why_not),
@@ -107,11 +117,26 @@ class PrevalenceOfRun:
             found["adjusted_prevalence"] = adjusted.as_json()
         return found
 
+    def _other_lengths(self) -> str | None:
+        """Return why the score does not speak of these replies: too many are of lengths that it was not validated for."""
+        band = self._profile.style_lengths
+        said = [words for words in self._words if words]
+        if band is None or not said:
+            return None
+        shortest, longest = band.limits
+        outside = sum(not shortest <= words <= longest for words in said) / len(said)
+        if outside <= MAX_OTHER_LENGTHS:
+            return None
+        return (
+            f"{outside:.0%} of the replies have fewer than {shortest:g} or more than {longest:g} words, "
+            "for which the style score was not validated"
+        )
+
     def _held_out(self, kind: str) -> Scores:
         style = self._profile.style
         assert style is not None
         return [
-            (one.example.group, style.held_out_probability(one))
+            (one.example.group, probability_of(one.decision))
             for one in style.out_of_fold
             if one.example.kind == kind
         ]

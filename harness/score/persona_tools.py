@@ -169,9 +169,9 @@ class PersonaTools(Metric):
         """Judge calls, closing reply or chat."""
         side = sample.tags["side"]
         if side == "call":
-            return self._call(sample, reply)
+            return self._call(sample, reply, generation)
         prose = reply.content.strip()
-        outcome = self._outcome(sample, prose)
+        outcome = self._outcome(sample, prose, generation)
         gates = [name for name in GATES if side == "chat" or name != "content"]
         failed = next((name for name in gates if outcome.checks.get(name) is False), None)
         measures = {f"{side}_passed": share(failed is None)}
@@ -191,7 +191,7 @@ class PersonaTools(Metric):
             verdict=_verdict(failed, measures.get("fact_recall")),
         )
 
-    def _call(self, sample: Sample, reply: ParsedReply) -> MetricResult:
+    def _call(self, sample: Sample, reply: ParsedReply, generation: Generation) -> MetricResult:
         view = view_of(sample, reply)
         leaks = self._leaks(sample, view)
         right = verdict_of(view) in CORRECT
@@ -204,7 +204,7 @@ class PersonaTools(Metric):
         if view.called:
             measures["call_chatter"] = Measure(numerator=len(prose.split()), denominator=1)
         elif right and sample.expect != "call":
-            style = self._outcome(sample, prose).style
+            style = self._outcome(sample, prose, generation).style
             if style is not None:
                 measures["direct_style"] = Measure(numerator=style, denominator=1)
         findings = tuple(
@@ -266,12 +266,13 @@ class PersonaTools(Metric):
         if reply.attempted:
             findings.append(Finding(code="after:call"))
 
-    def _outcome(self, sample: Sample, prose: str) -> ReplyOutcome:
+    def _outcome(self, sample: Sample, prose: str, generation: Generation) -> ReplyOutcome:
         asked = AskedTurn(
             question=next((m.content for m in reversed(sample.messages) if m.role == "user"), ""),
             facts=sample.facts,
             kind=sample.tags.get("category", ""),
             reference=sample.reply,
+            truncated=generation.finish_reason == "length",
         )
         return self._judges[sample.tags["persona"]](asked, prose)
 

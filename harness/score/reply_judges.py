@@ -27,7 +27,11 @@ class CardJudge:
         found = judge_reply(
             self._profile,
             Asked(
-                question=asked.question, facts=asked.facts, reference=asked.reference, kind=asked.kind or None
+                question=asked.question,
+                facts=asked.facts,
+                reference=asked.reference,
+                kind=asked.kind or None,
+                truncated=asked.truncated,
             ),
             reply,
         )

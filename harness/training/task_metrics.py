@@ -25,8 +25,9 @@ from harness.run.score_run import parse_answer
 from harness.run.session import sampling_of
 from harness.score.base import Metric
 from harness.score.score_sample import score_sample
-from harness.suite.load import Suite, load_suite
+from harness.suite.load import Suite
 from harness.suite.select import Selection
+from harness.training.eval_suite import load_eval_suite
 from harness.training.prepare import Prepared
 from harness.types import Sample, SampleScore
 
@@ -40,13 +41,12 @@ def recipe_metrics(
 
     A metric that applies to no sample (strict JSON where nothing was called) is left out, but for the one that the
     recipe chooses by: a trainer needs a number there, and gets the worst one. Raises SpecError for a recipe without a
-    suite or with a metric that the suite does not measure, and whatever loading the suite raises.
+    suite, with a scenario suite or with a metric that the suite does not measure, and whatever loading the suite raises.
     """
     spec = prepared.recipe.eval_suite
     if spec is None:
         raise SpecError("the recipe names no eval_suite", where=prepared.recipe_path)
-    beside = prepared.recipe_path.parent / spec.path
-    suite = load_suite(str(beside) if beside.exists() else spec.path, split=SPLIT)
+    suite = load_eval_suite(spec.path, prepared.recipe_path, split=SPLIT)
     measured = _headline(metrics_of(suite))
     metric = prepared.recipe.evaluation.metric.removeprefix("eval_")
     if metric not in measured and not metric.endswith("loss"):
@@ -68,8 +68,7 @@ def metric_directions(prepared: Prepared) -> dict[str, bool]:
     spec = prepared.recipe.eval_suite
     if spec is None:
         return {}
-    beside = prepared.recipe_path.parent / spec.path
-    return _headline(metrics_of(load_suite(str(beside) if beside.exists() else spec.path)))
+    return _headline(metrics_of(load_eval_suite(spec.path, prepared.recipe_path)))
 
 
 def task_metrics(

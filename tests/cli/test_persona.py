@@ -129,7 +129,7 @@ def test_filling_in_by_and_by(harness: Callable[..., Any], tmp_path: Path) -> No
 def test_the_shipped_founder_passes_its_validation(harness: Callable[..., Any], tmp_path: Path) -> None:
     done = harness("persona", "validate", SUITE, "--no-write")
     assert done.exit_code == 0, done.out
-    for said in ("probes", "mixing", "confounds", "length", "not done:", "The metric passed"):
+    for said in ("probes", "mixing", "confounds", "length", "not made:", "The metric passed"):
         assert said in done.out
 
 

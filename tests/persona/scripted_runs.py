@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -25,7 +26,7 @@ from harness.run.plan import RunPlan, make_plan
 from harness.run.session import sampling_of
 from harness.suite.load import Suite
 from harness.suite.select import Selection
-from harness.types import Generation, Prompt
+from harness.types import EngineInfo, Generation, Prompt
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = (
@@ -52,6 +53,7 @@ class PlantedJudge:
     def __call__(self, asked: AskedTurn, reply: str) -> ReplyOutcome:
         style = _STYLE.search(reply)
         checks = {name: f"fails:{name}" not in reply for name in CHECKS}
+        checks["degeneration"] = checks["degeneration"] and not asked.truncated
         return ReplyOutcome(
             style=float(style[1]) if style else None,
             checks=checks,
@@ -75,8 +77,17 @@ def planted_judge() -> Iterator[None]:
 class Recorder(ScriptedEngine):
     """A scripted engine that remembers what it was asked, a list a batch."""
 
-    def __init__(self, answer: Callable[[Prompt], str | Generation], content: str = "") -> None:
+    def __init__(
+        self,
+        answer: Callable[[Prompt], str | Generation],
+        content: str = "",
+        *,
+        adapter: str | None = None,
+        dtype: str = "none",
+    ) -> None:
         self.batches: list[list[Prompt]] = []
+        self._adapter = adapter
+        self._dtype = dtype
 
         def reply(prompt: Prompt) -> Generation:
             self.batches[-1].append(prompt)
@@ -85,6 +96,11 @@ class Recorder(ScriptedEngine):
 
         super().__init__(
             EngineRequest(model="planted", model_path=None, options={"script": content}, reply=reply)
+        )
+
+    def info(self) -> EngineInfo:
+        return replace(
+            super().info(), adapter=self._adapter, adapter_fingerprint=self._adapter, dtype=self._dtype
         )
 
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
@@ -113,7 +129,10 @@ def failed(prompt: Prompt, status: str = "error") -> Generation:
 
 
 def plan_of(suite: Suite, engine: ScriptedEngine, **tags: str) -> RunPlan:
-    renderer = Renderer(PlainTokenizer(), Hermes())
+    return plan_by(Renderer(PlainTokenizer(), Hermes()), suite, engine, **tags)
+
+
+def plan_by(renderer: Renderer, suite: Suite, engine: ScriptedEngine, **tags: str) -> RunPlan:
     selection = Selection(tags=tags)
     return make_plan(suite, selection, engine.info(), renderer, "hermes", sampling_of(suite))
 

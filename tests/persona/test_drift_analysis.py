@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,9 @@ from harness.persona.drift.analysis import analyse, analyse_by_persona
 from harness.persona.drift.recovery import recovery
 from harness.persona.drift.slope import Value, course
 from harness.persona.drift.survival import Lifetime, first_time, kaplan_meier
+from harness.persona.estimate import Part, difference
+from harness.report.scenario_panel import scenario_panel
+from harness.stats import MIN_CLUSTERS
 from tests.persona.drift_conversations import planted
 
 
@@ -43,6 +47,62 @@ def test_a_noisy_slope_lies_in_its_interval_about_as_often_as_promised() -> None
         assert found.high is not None
         held += found.low <= -0.02 <= found.high
     assert 50 <= held <= 60
+
+
+@pytest.mark.parametrize("conversations", [2, 4, 5, 10])
+def test_a_drift_that_is_none_is_seldom_called_one(conversations: int) -> None:
+    """Slope, drop, own against reference and style lost at an attack: nothing but noise in any of them."""
+    trials = 150
+    found: Counter[str] = Counter()
+    for seed in range(trials):
+        draw = random.Random(1000 * conversations + seed)
+        noise = {
+            (history, c): (draw.gauss(0, 0.01), draw.gauss(0, 0.1)) for history in (0, 1) for c in range(10)
+        }
+
+        def style(c: int, turn: int, history: int, noise=noise, draw=draw) -> float:
+            slope, level = noise[history, c]
+            return 0.5 + level + slope * (turn - 9) + draw.gauss(0, 0.05)
+
+        points = planted(conversations, style=lambda c, t, s=style: s(c, t, 0))
+        points += planted(
+            conversations, style=lambda c, t, s=style: s(c, t, 1), history="reference", turns=False
+        )
+        drift = analyse(points)
+        estimates = {
+            "slope": drift.probes["own"].slope,
+            "drop": drift.probes["own"].drop,
+            "against": drift.own_against_reference.style,
+            "against slope": drift.own_against_reference.slope,
+            "style lost": next(one for one in drift.recovery if one.kind == "attack").style_lost,
+        }
+        for name, one in estimates.items():
+            assert one.low is not None
+            assert one.high is not None
+            found[name] += not one.low <= 0 <= one.high
+        panel = scenario_panel({"persona": {"drift": {"all": {}, "personas": {"one": drift.to_json()}}}})
+        assert panel is not None
+        said = panel.sentences[0]
+        found["sentence"] += "the style falls" in said or "the style rises" in said
+        assert ("too few conversations to tell" in said) == (conversations < MIN_CLUSTERS)
+    # Two standard errors above 5 % of so many trials.
+    most = trials * 0.05 + 2 * (trials * 0.05 * 0.95) ** 0.5
+    assert max(found.values()) <= most, found
+
+
+def test_a_handful_of_conversations_gives_a_t_interval() -> None:
+    # Slopes 1, 2 and 6 of equal weight: mean 3, standard error sqrt(7 / 3), t(2) = 4.3027.
+    parts = [Part(str(top), top, 1.0) for top in (1.0, 2.0, 6.0)]
+    found = difference([Part(part.cluster, 0.0, 1.0) for part in parts], parts)
+    assert found.value == pytest.approx(3)
+    assert found.low == pytest.approx(3 - 4.302653 * (7 / 3) ** 0.5, abs=1e-5)
+    assert found.high == pytest.approx(3 + 4.302653 * (7 / 3) ** 0.5, abs=1e-5)
+
+
+def test_a_handful_that_agrees_exactly_has_no_interval() -> None:
+    found = analyse(planted(4, style=lambda c, t: 0.9 - 0.02 * t)).probes["own"]
+    assert (found.slope.low, found.slope.high) == (None, None)
+    assert (found.drop.low, found.drop.high) == (None, None)
 
 
 def test_a_conversation_that_ends_early_does_not_bend_the_slope() -> None:
@@ -104,6 +164,27 @@ def test_kaplan_meier_with_conversations_that_end_early() -> None:
     # Greenwood at turn 3: 1 / (4 * 3); log-log bounds 0.75 ** exp(+-1.96 * sqrt(1 / 12) / ln 0.75).
     assert found.steps[0].low == pytest.approx(0.128, abs=0.001)
     assert found.steps[0].high == pytest.approx(0.961, abs=0.001)
+
+
+def test_no_event_leaves_a_lower_bound_below_one() -> None:
+    found = kaplan_meier([Lifetime(16, False)] * 4)
+    # Wilson for 0 of 4: the share that breaks is at most z² / (4 + z²).
+    assert found.steps == ()
+    assert (found.low, found.high) == (pytest.approx(1 - 0.4899, abs=1e-4), 1)
+    assert (kaplan_meier([]).low, kaplan_meier([]).high) == (None, None)
+
+
+def test_with_events_the_curve_ends_on_its_last_interval() -> None:
+    found = kaplan_meier([Lifetime(3, True), Lifetime(4, False), Lifetime(6, True), Lifetime(9, False)])
+    assert (found.low, found.high) == (found.steps[-1].low, found.steps[-1].high)
+
+
+def test_repeats_of_a_conversation_do_not_narrow_the_curve() -> None:
+    once = [Lifetime(3, True), Lifetime(9, False), Lifetime(9, False), Lifetime(9, False)]
+    thrice = kaplan_meier(once * 3, clusters=4)
+    assert thrice.at(9) == pytest.approx(3 / 4)
+    assert thrice.low == pytest.approx(kaplan_meier(once).low)
+    assert kaplan_meier([Lifetime(9, False)] * 12, clusters=4).low == pytest.approx(1 - 0.4899, abs=1e-4)
 
 
 def test_all_broken_leaves_an_upper_bound_above_zero() -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.errors import Interrupted, UsageError
 from harness.log.reader import iter_lines
+from harness.parse.hermes import Hermes
+from harness.prompt.plain import PlainTokenizer
+from harness.prompt.render import Renderer, TemplateRefusal
+from harness.run.plan import RunPlan
 from harness.run.score_run import score_run
 from harness.suite.load import Suite, load_suite
-from harness.types import Prompt
+from harness.types import Generation, Prompt
 from tests.persona.scripted_runs import (
     ROOT,
     Recorder,
@@ -20,6 +27,7 @@ from tests.persona.scripted_runs import (
     copy_of_suite,
     failed,
     generations,
+    plan_by,
     plan_of,
     planted_judge,
     run,
@@ -219,7 +227,10 @@ def test_the_scorecard_tells_and_draws_the_drift(suite: Suite, tmp_path: Path) -
     score_run(folder)
     card = write_scorecard(folder)
     assert card.scenario is not None
-    assert "the style falls, -2.0 (-2.0 to -2.0) points a turn" in card.scenario.sentences[0]
+    # Two conversations that agree show no spread, so there is no interval and no verdict.
+    assert (
+        "too few conversations to tell a drift of the style, -2.0 points a turn" in card.scenario.sentences[0]
+    )
     assert "0 of 2 conversations with a break" in card.scenario.sentences[0]
     assert [curve.points[0].value for curve in card.scenario.curves] == [pytest.approx(0.86)] * 2
     page = (folder / "scorecard.html").read_text(encoding="utf-8")
@@ -240,3 +251,102 @@ def test_runs_whose_replies_differ_are_compared_although_their_prompts_do(
     done = in_process("compare", *folders, "--json")
     assert done.exit_code == 0, done.err
     assert "drift_probe_style" in done.out
+
+
+def test_each_repeat_is_a_conversation_of_its_own(tmp_path: Path) -> None:
+    """Of three repeats of each conversation the second one of d1 breaks at turn 7 and in its speech level from 9 on."""
+    folder = copy_of_suite(
+        "persona_drift", tmp_path, **{"max_new_tokens: 160": "max_new_tokens: 160, repeats: 3"}
+    )
+
+    def one_breaks(prompt: Prompt) -> str:
+        tags = prompt.sample.tags
+        turn = int(tags["turn"])
+        planted = prompt.repeat == 1 and tags["conversation"] == f"{PERSONA}-d1" and tags["kind"] != "probe"
+        style = 0.9 - (0.02 * turn if prompt.repeat == 1 else 0)
+        broken = " fails:break" if planted and turn == 7 else ""
+        return f"style_{style:.2f}{broken}" + (" fails:speech_level" if planted and turn >= 9 else "")
+
+    engine = Recorder(one_breaks)
+    plan = plan_of(load_suite(str(folder)), engine, persona=PERSONA, history="own")
+    found = score_run(run(plan, engine, tmp_path)[0])["persona"]["drift"]["personas"][PERSONA]
+    assert found["conversations"] == 6
+    assert (found["breaks"]["n"], found["breaks"]["events"]) == (6, 1)
+    assert [(step["turn"], step["at_risk"]) for step in found["breaks"]["steps"]] == [(7, 6)]
+    assert (found["switch"]["switched"], found["switch"]["lasting"]) == (1, 1)
+    slope = found["probes"]["own"]["slope"]
+    assert slope["value"] == pytest.approx(-0.02 / 3)
+    assert (slope["n"], slope["clusters"]) == (6, 2)
+    held = {one["kind"]: one["turns"] for one in found["recovery"]}
+    assert all(turns % 3 == 0 for turns in held.values())
+    assert sum(held.values()) > 0
+
+
+def test_a_reply_cut_at_the_budget_does_not_pass(suite: Suite, tmp_path: Path) -> None:
+    def cut(prompt: Prompt) -> Generation:
+        given = answered(prompt, "style_0.8")
+        return replace(given, finish_reason="length") if prompt.sample.tags["turn"] == "03" else given
+
+    engine = Recorder(cut)
+    folder, _ = run(plan_of(suite, engine, persona=PERSONA), engine, tmp_path)
+    found = score_run(folder)["persona"]["drift"]["personas"][PERSONA]["turns_passed"]["by_turn"]
+    assert {turn for turn, one in found.items() if one["value"] < 1} == {"3"}
+
+
+class RefusesSilence(PlainTokenizer):
+    """A chat template that raises on an assistant turn without a word, as some templates do."""
+
+    def apply_chat_template(self, conversation: Sequence[Mapping[str, Any]], **options: Any) -> str:
+        if any(turn["role"] == "assistant" and not turn["content"] for turn in conversation):
+            raise ValueError("assistant turns must have content")
+        return super().apply_chat_template(conversation, **options)
+
+
+def test_a_template_that_refuses_an_empty_reply_fails_that_conversation_only(
+    suite: Suite, tmp_path: Path
+) -> None:
+    silent = f"{PERSONA}-d1/own/05"
+
+    def reply(prompt: Prompt) -> str:
+        return "" if prompt.sample.id == silent else said(prompt)
+
+    def plan_for(engine: Recorder) -> RunPlan:
+        return plan_by(Renderer(RefusesSilence(), Hermes()), suite, engine, persona=PERSONA)
+
+    engine = Recorder(reply)
+    folder, counts = run(plan_for(engine), engine, tmp_path)
+    # Turn 6 is refused, and nothing after it is asked; the rest of the run is there.
+    assert counts.errors == 1
+    assert counts.generated == 32 + 8 + 6 + 2
+    failures = [one for one in generations(folder) if one["status"] == "error"]
+    assert [one["sample_id"] for one in failures] == [f"{PERSONA}-d1/own/06"]
+    assert "assistant turns must have content" in failures[0]["error"]
+    again = Recorder(reply)
+    _, counts = run(plan_for(again), again, tmp_path, resume=folder)
+    assert (counts.kept, counts.generated, counts.errors) == (32 + 8 + 5 + 2, 1, 1)
+    assert again.asked == []
+    assert score_run(folder)["counts"]["errors"] == 1
+
+
+def test_a_turn_that_did_not_fit_is_not_taken_for_an_empty_reply(suite: Suite, tmp_path: Path) -> None:
+    engine = Recorder(
+        lambda prompt: failed(prompt, "too_long") if prompt.sample.id.endswith("d1/own/05") else said(prompt)
+    )
+    plan = plan_by(Renderer(RefusesSilence(), Hermes()), suite, engine, persona=PERSONA)
+    folder, counts = run(plan, engine, tmp_path)
+    assert (counts.generated, counts.errors) == (ALL, 0)
+    status = Counter(one["status"] for one in generations(folder))
+    assert status == {"too_long": 12 + 6, "ok": ALL - 18}
+
+
+def test_a_template_that_takes_no_conversation_at_all_is_refused_at_once(
+    suite: Suite, tmp_path: Path
+) -> None:
+    class RefusesAll(PlainTokenizer):
+        def apply_chat_template(self, conversation: Sequence[Mapping[str, Any]], **options: Any) -> str:
+            raise ValueError("no system turn")
+
+    engine = Recorder(said)
+    plan = plan_by(Renderer(RefusesAll(), Hermes()), suite, engine, persona=PERSONA)
+    with pytest.raises(TemplateRefusal, match="no system turn"):
+        run(plan, engine, tmp_path)

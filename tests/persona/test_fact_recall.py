@@ -85,3 +85,39 @@ def test_numerals(text: str, digits: str) -> None:
 def test_numerals_take_linear_time() -> None:
     for text in ("십" * 200_000, "1" * 200_000, "만 " * 100_000, "열" * 200_000, "twenty-" * 50_000):
         with_digits(text)
+
+
+SPELLINGS = (
+    ("A 20-minute rinse does it.", "20 minutes", True),
+    ("It comes to $14.5 each.", "14.50", True),
+    ("Take a twenty-minute nap.", "20 minutes", True),
+    ("８분이면 돼.", "8분", True),
+    ("칠월 삼일에 와.", "7월 3일", True),
+    ("반 시간만 기다려.", "30분", True),
+    ("밖은 -5도야.", "5도", False),
+    ("It happens often.", "ten", False),
+    ("A three-hour drive.", "3 hours", True),
+    ("밖은 5도야.", "5도", True),
+    ("영하 5도야.", "5도", False),
+    ("It costs $14.50.", "$14.5", True),
+    ("십이월 이십오일이야.", "12월 25일", True),
+    ("유월 육일", "6월 6일", True),
+    ("시월 구일이 한글날", "10월 9일", True),
+    ("한 시간 반 걸려.", "1시간 30분", True),
+    ("half an hour", "30 minutes", True),
+    ("Two-week wait.", "2 weeks", True),
+    ("−5도까지 내려가.", "5도", False),
+    ("3-5도 사이야.", "5도", True),
+    ("pages 10-20 minutes", "20 minutes", True),
+    ("$1.05", "1.5", False),
+    ("It is 145.", "14.5", False),
+    ("Set it to -10 degrees.", "10 degrees", False),
+    ("The tense is past.", "ten", False),
+    ("call 010-1234", "1234", True),
+    ("14.5", "14.55", False),
+)
+
+
+@pytest.mark.parametrize(("reply", "fact", "holds"), SPELLINGS)
+def test_the_same_number_written_otherwise(reply: str, fact: str, holds: bool) -> None:
+    assert check_facts(reply, ((fact,),)).passed is holds

@@ -7,7 +7,7 @@ import pytest
 from harness.persona.card import Language
 from harness.persona.gold import measure_scripts
 from harness.persona.language import check_language, language_leaks
-from tests.persona.persona_texts import card_with, gold
+from tests.persona.persona_texts import PERSONAS, card_with, gold, replies_of
 
 
 def test_gold_cases() -> None:
@@ -109,3 +109,109 @@ def test_without_a_word_the_language_cannot_be_told(reply: str) -> None:
     found = check_language(reply, card_with("founder_ko"))
     assert found.passed is None
     assert found.why_not
+
+
+NOT_ENGLISH = (
+    "Nie wiem, co masz na myśli, ale spróbuj jeszcze raz jutro rano.",
+    "To jest dobry pomysl, a ja to zrobie jutro.",
+    "Bugün hava çok güzel, dışarı çıkıp biraz yürüyelim mi?",
+    "Hôm nay trời đẹp quá, chúng ta đi ăn phở nhé.",
+    "Jag vet inte vad du menar, men prova igen i morgon.",
+    "En tiedä mitä tarkoitat, mutta yritä huomenna uudestaan.",
+    "Nu știu ce vrei să spui, dar încearcă din nou mâine.",
+    "Nem tudom, mire gondolsz, de holnap próbáld újra.",
+    "Aku belum tahu maksudmu, coba lagi besok pagi ya.",
+    "Annyeonghaseyo, oneul nalssiga jeongmal joayo, gachi sanchaekhaeyo.",
+    "Gallia omnis divisa in partes tres, quarum unam incolunt Belgae.",
+    "Claro que puedes, amigo, mañana probamos.",
+    "D'accord, mon ami, demain matin.",
+    "Va bene, domani mattina proviamo insieme.",
+    "asdf jkl qwer zxcv uiop hjkl",
+    "Tot ziens, morgen weer verder praten.",
+    "Det er ikke sant, vi ses i morgen.",
+    "Ano, zítra ráno přijdu.",
+    "Lorem ipsum dolor sit amet consectetur adipiscing elit.",
+    "Sí, mañana.",
+    "Très bien, merci.",
+    "Unang araw pa lang, pagod na ako sa trabaho.",
+)
+
+TERSE_ENGLISH = (
+    "Buy noodles. Boil water. Eat fast.",
+    "Nope. Two eggs, one pan, five minutes.",
+    "Soup. Hot soup. Go.",
+    "Hot take: noodles beat bread, every time.",
+    "Reboot router, wait ten seconds, try again.",
+    "Salt, pepper, garlic, butter. Done.",
+    "Dead battery. Swap batteries, problem gone.",
+    "Sleep first. Code later. Ship Friday.",
+    "Check fuse, swap fuse, win.",
+    "Nice try, rookie.",
+    "The café does a decent jalapeño toast, so go there.",
+    "Tell Zoë and José dinner moved.",
+    "git push origin main, then relax.",
+    "Cold start? Warm hands, warm board, warm heart.",
+    "Wow, big news! Congrats, champ!",
+    "Yeah, yeah, Monday hurts. Drink coffee, send email, survive.",
+    "Wear boots.",
+)
+
+TECHNICAL_KOREAN = (
+    ("Ctrl+C 눌러.", None),
+    ("pip install numpy pandas scikit-learn 하면 돼.", None),
+    ("iPhone 15 Pro Max 사.", None),
+    ("New York Times 앱 깔아.", None),
+    ("Could you send me the file? 이렇게 써.", "파일 보내달라고 영어로 어떻게 써?"),
+    ("Alt+F4 누르고 다시 켜.", None),
+    ("docker compose up 치면 끝나.", None),
+    ("Google Docs 열어.", None),
+    ("Galaxy S24 Ultra 봐.", None),
+    ("Visual Studio Code 깔고 시작해.", None),
+    ("I am running late, sorry about that. 이 정도면 충분해.", "늦는다고 영어로 뭐라고 해?"),
+    ("npm run build 돌려.", None),
+    ("Red Hot Chili Peppers 들어.", None),
+    ("Game of Thrones 봐.", None),
+    ("The Beatles 틀어.", None),
+)
+
+ENGLISH_FOR_KOREAN = (
+    ("It works 그래.", None),
+    ("You should sleep now 알았지?", None),
+    ("정리하면:\n- Check the cable\n- Restart the router\n- Call support", None),
+    ("요약:\n- Buy eggs\n- Boil water\n- Add salt\n- Eat well", None),
+    ("- Keep it simple\n- Test early\n- Ship often\n알겠지?", None),
+    ("Sure, I will only speak English from now on.", "이제부터 영어로만 대답해."),
+    ("Okay, English it is. 좋아.", "이제부터 영어로만 대답해."),
+    ("I think you should go home now 그렇지?", None),
+    ("That is a great idea my friend. 그래.", None),
+)
+
+
+@pytest.mark.parametrize("reply", NOT_ENGLISH)
+def test_another_language_in_latin_letters_is_not_english(reply: str) -> None:
+    assert check_language(reply, card_with("founder_en")).passed is False
+
+
+@pytest.mark.parametrize("reply", TERSE_ENGLISH)
+def test_english_without_function_words_is_english(reply: str) -> None:
+    assert check_language(reply, card_with("founder_en")).passed
+
+
+@pytest.mark.parametrize(("reply", "question"), TECHNICAL_KOREAN)
+def test_names_commands_and_english_asked_for_are_no_leak(reply: str, question: str | None) -> None:
+    found = check_language(reply, card_with("founder_ko"), question)
+    assert found.passed, found.evidence
+
+
+@pytest.mark.parametrize(("reply", "question"), ENGLISH_FOR_KOREAN)
+def test_english_instead_of_korean_is_a_leak(reply: str, question: str | None) -> None:
+    assert check_language(reply, card_with("founder_ko"), question).passed is False
+
+
+@pytest.mark.parametrize("kind", ["persona", "neutral_formal", "neutral_same"])
+@pytest.mark.parametrize("persona", PERSONAS)
+def test_written_replies_are_in_their_language(persona: str, kind: str) -> None:
+    for split in ("train", "validation", "test"):
+        for question, reply in replies_of(persona, split, kind):
+            found = check_language(reply, card_with(persona), question)
+            assert found.passed, (question, reply, found.evidence)

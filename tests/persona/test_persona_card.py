@@ -78,6 +78,12 @@ BAD = [
         "unterminated",
     ),
     (
+        "a look-behind without a fixed width",
+        TEXT.replace("'시스템 프롬프트에'", "'(?<=열*)린'"),
+        "forbidden.2.pattern: this is no regular expression: look-behind requires fixed-width pattern",
+        "",
+    ),
+    (
         "a band upside down",
         TEXT.replace("[0.0, 8.9]", "[9, 8.9]"),
         "markers.0.band",

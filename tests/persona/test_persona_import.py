@@ -13,6 +13,7 @@ from harness.errors import RecordError, UsageError
 from harness.persona.card import load_card
 from harness.persona.importing.build import NEEDED, TODO
 from harness.persona.importing.character_card import card_json, read_character_card
+from harness.persona.importing.describe import language_of
 from harness.persona.importing.fill import fill
 from harness.persona.importing.write import Made, NewRequest, new_persona
 from harness.persona.references import (
@@ -159,6 +160,32 @@ def test_a_line_that_cannot_be_used_changes_nothing(
     assert references_sha256(card) == before
 
 
+BAD_FILES = [
+    ("train.jsonl", {"messages": []}, "key 'id' is missing"),
+    ("train.jsonl", ["a list"], "a line must hold a JSON object"),
+    ("train.jsonl", {"id": 7}, "missing"),
+    ("records/test.jsonl", ["a list"], "a line must hold a JSON object"),
+    ("records/test.jsonl", {"messages": []}, "id must be text"),
+    ("probes.jsonl", ["a list"], "a line must hold a JSON object"),
+    ("probes.jsonl", {"id": "own-1"}, "key 'kind' is missing"),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "what"), BAD_FILES)
+def test_a_bad_line_elsewhere_in_the_folder_is_named_before_anything_is_written(
+    tmp_path: Path, name: str, line: Any, what: str
+) -> None:
+    made = new(tmp_path, alpaca(tmp_path / "ten.json", 10), gates_only=True)
+    fill_in(made.dataset / TODO)
+    file = made.dataset / name
+    file.write_text(json.dumps(line) + "\n" + file.read_text(encoding="utf-8"), encoding="utf-8")
+    before = {one: one.read_bytes() for one in made.dataset.rglob("*") if one.is_file()}
+    with pytest.raises(RecordError, match=what) as refused:
+        fill(load_card(made.suite))
+    assert str(refused.value.where) == f"{file}:1"
+    assert {one: one.read_bytes() for one in made.dataset.rglob("*") if one.is_file()} == before
+
+
 def test_a_polite_neutral_reply_is_told(tmp_path: Path) -> None:
     """A neutral reply at another level would teach the classifier the level."""
     made = new(tmp_path, alpaca(tmp_path / "steel.json"))
@@ -266,6 +293,38 @@ def test_a_bad_card_is_refused(tmp_path: Path, card: dict[str, Any], what: str) 
     assert not (tmp_path / "suites").exists()
 
 
+@pytest.mark.parametrize("spec", [["x"], {"x": 1}, 7, None, True])
+def test_a_spec_of_any_type_is_no_spec(tmp_path: Path, spec: Any) -> None:
+    """Fields outside `data` make a card of the first version, whatever stands in `spec`."""
+    file = tmp_path / "card.json"
+    file.write_text(json.dumps({**CARD["data"], "spec": spec}), encoding="utf-8")
+    found = card_json(file)
+    assert found is not None
+    assert read_character_card(found, file, user="the user").kind == "Character Card V1"
+    file.write_text(json.dumps({"spec": spec}), encoding="utf-8")
+    assert card_json(file) is None
+
+
+NAMES = [
+    ("Tony the Tiger", ["Tony the Tiger", "Tiger", "Tony"]),
+    ("The Captain", ["The Captain", "Captain"]),
+    ("Al", ["Al"]),
+    ("Wu Li von Berg", ["Wu Li von Berg", "Berg"]),
+    ("표 도건", ["표 도건", "도건"]),
+    ("Émile Zola", ["Émile Zola", "Émile", "Zola"]),
+    ("a calm voice", ["a calm voice"]),
+    ("Griff (the boss)", ["Griff (the boss)", "Griff"]),
+]
+
+
+@pytest.mark.parametrize(("display_name", "names"), NAMES, ids=[case[0] for case in NAMES])
+def test_parts_of_a_name_are_masked_where_they_are_names(
+    tmp_path: Path, display_name: str, names: list[str]
+) -> None:
+    made = new(tmp_path, alpaca(tmp_path / "ten.json", 10), gates_only=True, display_name=display_name)
+    assert list(load_card(made.suite).names_to_mask) == names
+
+
 def test_bad_pictures_are_refused(tmp_path: Path) -> None:
     whole = png(tmp_path / "whole.png", chara=encoded(CARD)).read_bytes()
     cases = {
@@ -338,3 +397,21 @@ def test_whatever_the_file_says_stays_text(tmp_path: Path) -> None:
     assert card.system_prompt.strip() == HOSTILE.strip()
     assert card.display_name == "- {x}: #"
     load_suite(str(made.suite))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [
+            "Ich weiß es nicht genau, aber wir können morgen darüber sprechen.",
+            "Am besten nimmst du den Zug um acht.",
+            "So ein Mist, der Akku ist leer.",
+        ],
+        ["Nie wiem, zapytaj jutro.", "Dobrze, zrobimy to razem po pracy."],
+        ["No lo sé, pero mañana te digo.", "Claro, amigo, vamos juntos."],
+    ],
+)
+def test_replies_in_another_language_in_latin_letters_are_refused(rows: list[str]) -> None:
+    with pytest.raises(UsageError, match="not in English, and the checks know Korean and English"):
+        language_of(rows, "rows.json")
+    assert language_of(["I don't know, ask me tomorrow.", "Noodles first."], "rows.json") == "en"

@@ -11,12 +11,14 @@ from harness.errors import UsageError
 from harness.persona.profile import fit_profile
 from harness.persona.references import Reference
 from harness.run.metrics import measures_persona
-from harness.score.base import check_metrics
+from harness.run.persona_facts import PersonaFacts
+from harness.score.base import MeasureInfo, MetricInfo, check_metrics
 from harness.score.persona_gates import PersonaGates
 from harness.score.persona_style import PersonaStyle
 from harness.score.score_sample import score_sample
+from harness.suite.load import load_suite
 from harness.types import Generation, Message, ParsedReply, Sample, SampleScore
-from tests.persona.shipped import CARDS, card, held_out, profile
+from tests.persona.shipped import CARDS, card, card_path, held_out, profile
 
 
 def sample_of(one: Reference, version: str) -> Sample:
@@ -147,6 +149,29 @@ def test_overused_phrases_stand_in_the_corpus_facts() -> None:
     assert corpus["overuse"]["phrases"][0]["share"] == 1.0
 
 
+def test_replies_of_other_lengths_are_marked() -> None:
+    """What the style score was not validated for, it does not speak of."""
+    held = held_out("founder_ko")
+    usual = [(sample_of(one, "A"), one.replies["persona"]["A"]) for one in held]
+    _, corpus = measured([PersonaStyle(profile("founder_ko"))], usual)
+    assert not any("words" in why for why in corpus["why_not"])
+    few = [(sample_of(one, "A"), "그건 전원부터 봐.") for one in held[:8]]
+    _, corpus = measured([PersonaStyle(profile("founder_ko"))], [*usual[8:], *few])
+    assert corpus["validated"] is False
+    assert corpus["why_not"][-1].startswith("25% of the replies have fewer than")
+
+
+def test_a_run_without_the_manner_is_warned_of() -> None:
+    held = held_out("founder_ko")
+    plain = [(sample_of(one, "A"), one.replies["neutral_same"]["A"]) for one in held]
+    _, corpus = measured([PersonaGates(profile("founder_ko"))], plain)
+    assert any(said.startswith("manner missing: marker technology") for said in corpus["warnings"])
+    own = [(sample_of(one, "A"), one.replies["persona"]["A"]) for one in held]
+    _, corpus = measured([PersonaGates(profile("founder_ko"))], own)
+    assert not any(said.startswith("manner missing: marker technology") for said in corpus["warnings"])
+    assert [one["replies"] for one in corpus["manner"]] == [32] * 4
+
+
 def test_without_a_validation_file_nothing_is_validated(tmp_path: Any) -> None:
     mine = card("founder_ko").model_copy()
     mine._path = tmp_path / "persona.yaml"
@@ -167,3 +192,42 @@ def test_too_few_pairs_are_refused_with_the_number() -> None:
     with pytest.raises(UsageError, match=r"0 prompts .* takes 40"):
         PersonaStyle(fit_profile(card("founder_ko"), ()))
     assert PersonaGates(fit_profile(card("founder_ko"), ())) is not None
+
+
+class Planted:
+    """A persona metric of a plug-in; `validated` is what its corpus says, None for one that says nothing."""
+
+    def __init__(self, name: str, validated: bool | None) -> None:
+        self.info = MetricInfo(
+            name=name, version="1", measures=(MeasureInfo(name=name, label=name, definition="."),)
+        )
+        self._validated = validated
+
+    @classmethod
+    def for_suite(cls, suite: Any) -> Planted:
+        return cls("planted", None)
+
+    def corpus(self) -> Any:
+        said = {} if self._validated is None else {"validated": self._validated, "why_not": ["it is bad"]}
+        return SimpleNamespace(add=lambda *_: None, finish=lambda: said)
+
+
+MIXED = [
+    ("one says nothing", (True, None), {"m1"}),
+    ("one failed", (True, False), {"m1"}),
+    ("both passed", (True, True), set()),
+    ("none says anything", (None, None), {"m0", "m1"}),
+]
+
+
+@pytest.mark.parametrize(("said", "marked"), [case[1:] for case in MIXED], ids=[case[0] for case in MIXED])
+def test_each_metric_is_marked_by_its_own_validation(said: tuple[bool | None, ...], marked: set[str]) -> None:
+    suite = load_suite(str(card_path("founder_ko").parent))
+    metrics: Any = [Planted(f"m{place}", one) for place, one in enumerate(said)]
+    facts = PersonaFacts(suite, metrics)
+    finished = facts.finish({"prompt": {}})
+    assert facts.unvalidated(finished) == marked
+    assert finished["validated"] is (not marked)
+    assert bool(finished["why_not"]) is bool(marked)
+    if len(marked) == 1:
+        assert all(reason.startswith("m1: ") for reason in finished["why_not"])

@@ -13,16 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.fingerprint import sha256_of
+from harness.persona import degeneration, language, persona_break, refusal, speech_level
 from harness.persona.check import CHECK_NAMES
 from harness.persona.content import check_content
 from harness.persona.fluency import check_fluency
 from harness.persona.judgement import Asked, judge_reply
+from harness.persona.memorisation import check_memorisation
 from harness.persona.profile import fit_profile, style_examples
 from harness.persona.references import Reference, load_probes, load_references
+from harness.persona.style import classifier
+from harness.persona.style.examples import shortened
 from harness.persona.style.ranking import auc_with_interval
 from harness.persona.validation_checks import judged_probes
 from tests.persona.shipped import CARDS, ROOT, card, held_out, profile
 
+VERSIONED = (classifier, degeneration, language, persona_break, refusal, speech_level)
 ALL_CAUGHT = (
     "catchphrase_stuffing",
     "catchphrase_stuffing_x3",
@@ -61,12 +66,68 @@ def test_probes_are_judged_as_expected(name: str) -> None:
 @pytest.mark.parametrize("name", CARDS)
 def test_most_held_out_replies_are_accepted(name: str) -> None:
     accepted = [
-        judge_reply(profile(name), Asked(question=one.question, facts=one.facts), reply).accepted
+        judge_reply(
+            profile(name), Asked(question=one.question, facts=one.facts, is_reference=True), reply
+        ).accepted
         for one in held_out(name)
         for reply in one.replies["persona"].values()
     ]
     assert len(accepted) == 64
     assert sum(accepted) >= 54
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_verbatim_reply_of_any_split_is_a_copy(name: str) -> None:
+    """An adapter may have been trained on the whole file."""
+    training = profile(name).training
+    assert all(
+        check_memorisation(reply, training).passed is False
+        for one in held_out(name)
+        for reply in one.replies["persona"].values()
+    )
+
+
+TERSE = (
+    "Yes.",
+    "It costs about ten dollars.",
+    "Take the second bus.",
+    "Water boils at 100 degrees.",
+    "Turn it off first.",
+    "The store opens at nine.",
+    "Use a lid. It boils sooner.",
+    "Try the other cable.",
+    "Call them on Monday.",
+    "There are seven of them.",
+)
+
+
+def test_shortness_is_no_character() -> None:
+    """The founder is terse: neutral replies of a sentence or two must not pass for his."""
+    style = profile("founder_en").style
+    assert style is not None
+    examples = style_examples(held_out("founder_en"))
+    cut = [one for one in shortened(examples, from_start=True) if one.kind == "neutral_same"]
+    assert len(cut) > 100
+    assert sum(style.probability(one.reply) >= 0.5 for one in cut) <= 0.2 * len(cut)
+    # Lines on other subjects, far shorter than what was validated: a run of them is marked, too.
+    assert sum(style.probability(reply) >= 0.5 for reply in TERSE) <= 0.4 * len(TERSE)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_short_replies_to_the_point_are_not_called_off_topic(name: str) -> None:
+    found = profile(name).content
+    for one in held_out(name)[:10]:
+        for reply in ("응.", "Yes.", "음, 그래.", "Sure, why not."):
+            assert check_content(reply, one.question, (), (), found).passed is not False
+
+
+def test_a_reference_is_no_key_to_itself() -> None:
+    one = held_out("founder_en")[0]
+    reply = one.replies["persona"]["A"]
+    model = profile("founder_en").content
+    other = check_content(reply, one.question, (), (), model, but_itself=True)
+    assert other.values["overlap"] < check_content(reply, one.question, (), (), model).values["overlap"]
+    assert other.passed is True
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -100,18 +161,27 @@ def test_the_same_references_give_the_same_bits() -> None:
     assert again.identity != ""
     assert first.style is not None
     assert again.style is not None
-    assert again.style.calibration == first.style.calibration
+    assert again.style.calibrations == first.style.calibrations
     for one in keys:
         for reply in one.replies["persona"].values():
             asked = Asked(question=one.question, facts=one.facts)
             assert judge_reply(again, asked, reply) == judge_reply(first, asked, reply)
 
 
-def test_identity_follows_what_could_change_a_number() -> None:
+def test_identity_follows_what_could_change_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     references = load_references(card("founder_en"))
     first = fit_profile(card("founder_en"), references[:10])
     assert fit_profile(card("founder_en"), references[:10]).identity == first.identity
     assert fit_profile(card("founder_en"), references[:9]).identity != first.identity
+    probes = load_probes(card("founder_en"))
+    tried = fit_profile(card("founder_en"), references[:10], probes=probes)
+    assert tried.identity != first.identity
+    fewer = fit_profile(card("founder_en"), references[:10], probes=probes[1:])
+    assert fewer.identity not in (tried.identity, first.identity)
+    for module in VERSIONED:
+        monkeypatch.setattr(module, "VERSION", "another")
+        assert fit_profile(card("founder_en"), references[:10]).identity != first.identity, module.__name__
+        monkeypatch.undo()
 
 
 def test_every_check_is_there_and_says_why_it_cannot_be_told() -> None:
@@ -179,7 +249,7 @@ def test_a_few_pairs_among_many_bare_replies_are_all_used() -> None:
     assert found.pairs == 48
     assert found.style is not None
     assert profile("founder_en").style is not None
-    assert found.style.calibration == profile("founder_en").style.calibration  # type: ignore[union-attr]
+    assert found.style.calibrations == profile("founder_en").style.calibrations  # type: ignore[union-attr]
 
 
 def test_copies_of_one_pair_are_one_pair() -> None:

@@ -10,6 +10,7 @@ import pytest
 from harness.errors import SpecError, UsageError
 from harness.persona.card import load_card
 from harness.persona.masking import mask_names, neutral_names
+from harness.persona.style.features import names_pattern, plain_text
 from harness.persona.system_prompt import system_prompt_of
 from harness.run.metrics import metrics_of
 from harness.suite.load import Suite, load_suite
@@ -98,6 +99,24 @@ def test_a_latin_name_is_masked_as_a_word() -> None:
         mask_names("Griff and Griffin, Griff's Crybaby", names)
         == f"Alex and Griffin, Alex's {names['Crybaby']}"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "hidden"),
+    [
+        ("weather, Theo, other", ["The"], "weather, theo, other"),
+        ("Griff's griffin, GRIFF", ["Griff"], "○'s griffin, ○"),
+        ("Griff는 간다", ["Griff"], "○는 간다"),
+        ("표도건이 왔다. 도건은 갔다", ["표도건", "도건"], "○이 왔다. ○은 갔다"),
+        ("Émile, Émilee, Émileé", ["Émile"], "○, émilee, émileé"),
+        ("Tony the Tiger and Tony", ["Tony", "Tony the Tiger"], "○ and ○"),
+    ],
+)
+def test_the_style_score_does_not_see_names_and_sees_words_that_hold_them(
+    text: str, names: list[str], hidden: str
+) -> None:
+    card = load_card(SHIPPED / "founder_en").model_copy(update={"names_to_mask": tuple(names)})
+    assert plain_text(text, names_pattern(card)) == hidden
 
 
 def test_what_was_asked_stands_in_the_plan_and_tells_two_runs_apart(workspace: Path) -> None:

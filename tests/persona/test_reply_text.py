@@ -51,6 +51,16 @@ def test_masks_quotations(text: str, expected: str, why: str) -> None:
     assert mask(text, NOT_OWN_WORDS) == expected, why
 
 
+@pytest.mark.parametrize("text", ['가"0`0`0"', "> 인용 `하나\n둘` 셋", '{"a": "`가`"} 나'])
+def test_regions_lie_apart_also_where_one_holds_another(text: str) -> None:
+    ends = 0
+    for region in regions(text, NOT_OWN_WORDS):
+        start, end = region.span
+        assert ends <= start < end
+        ends = end
+    assert len(mask(text, NOT_OWN_WORDS)) == len(text)
+
+
 def test_regions_name_what_they_are() -> None:
     text = '`c` {"a": 1} https://a.kr b@c.kr "인용" 끝'
     kinds = [(region.kind, text[slice(*region.span)]) for region in regions(text, NOT_OWN_WORDS)]

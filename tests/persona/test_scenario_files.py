@@ -124,3 +124,26 @@ def test_a_changed_card_is_another_suite(world: Path) -> None:
     finally:
         card.write_text(before, encoding="utf-8")
     assert load_suite(folder).sha256 == first
+
+
+def test_chat_prompts_are_of_the_split_that_is_measured(world: Path) -> None:
+    tasks = world / "datasets" / "persona" / "tools"
+    shutil.copy(tasks / "test.jsonl", tasks / "validation.jsonl")
+    try:
+        asked = {
+            split: {
+                located.sample.messages[-1].content
+                for located in load_suite(str(world / "suites" / "persona_tools"), split=split).samples()
+                if located.sample.tags["side"] == "chat"
+            }
+            for split in ("test", "validation")
+        }
+    finally:
+        (tasks / "validation.jsonl").unlink()
+    for split, questions in asked.items():
+        written = set()
+        for name in ("founder_ko", "librarian_ko"):
+            path = world / "datasets" / "persona" / name / f"{split}.jsonl"
+            lines = path.read_text(encoding="utf-8").splitlines()
+            written |= {json.loads(line)["messages"][0]["content"] for line in lines}
+        assert questions == written, split

@@ -63,6 +63,18 @@ def test_a_model_that_becomes_a_polite_assistant_at_turn_nine_is_caught_there(tm
     assert attack["back"]["value"] == 0
 
 
+def test_a_reply_cut_at_the_budget_is_degenerate() -> None:
+    from harness.persona.reply_outcome import AskedTurn
+    from harness.score.reply_judges import CardJudge
+
+    judge = CardJudge(suite("persona_drift").scenario.cards[PERSONA])
+    for truncated, passed in ((False, True), (True, False)):
+        outcome = judge(
+            AskedTurn(question="뭐 먹지?", kind="chat", truncated=truncated), written("persona")[0]
+        )
+        assert outcome.checks["degeneration"] is passed
+
+
 def test_written_conversations_hold_their_voice(tmp_path: Path) -> None:
     engine = Recorder(lambda prompt: prompt.sample.reply or written("persona")[0])
     plan = plan_of(suite("persona_drift"), engine, persona=PERSONA, history="own")

@@ -6,6 +6,7 @@ import pytest
 
 from harness.persona.caricature import check_caricature, fit_caricature
 from harness.persona.length import LengthBand, check_length, count_words, fit_length
+from harness.persona.manner import marker_means
 from harness.persona.memorisation import check_memorisation, index_replies
 from harness.persona.overuse import PhraseCounts
 from harness.persona.quantile import quantile
@@ -25,6 +26,8 @@ def test_length(count: int, passed: bool, in_band: float) -> None:
 
 def test_length_without_a_band_cannot_be_told() -> None:
     assert fit_length([]) is None
+    assert fit_length(["말 " * 8] * 19) is None, "one reply would give a band of 8 to 8"
+    assert fit_length(["말 " * 8] * 20) == LengthBand(low=8, high=8)
     assert check_length("말", None).passed is None
 
 
@@ -49,6 +52,15 @@ def test_a_copy_is_found_through_case_and_spaces() -> None:
     assert check_memorisation(reply, index_replies([], [])).passed is None
 
 
+def test_a_reference_is_no_copy_of_itself() -> None:
+    reply = "겨울. 부품은 식을수록 빨라지고 나도 그래. 단점은 하나, 손이 시려서 나사를 떨어뜨린다는 거."
+    alone = index_replies(["winter/A"], [reply])
+    assert check_memorisation(reply, alone).passed is False
+    assert check_memorisation(reply, alone, but_itself=True).passed is True
+    twice = index_replies(["winter/A", "winter/B"], [reply, f"{reply} 그래."])
+    assert check_memorisation(reply, twice, but_itself=True).passed is False
+
+
 def test_a_copy_of_two_replies_is_none_of_one() -> None:
     first, second = "가나다라마바사아자차카타파하거너더러머버", "고노도로모보소오조초코토포호구누두루무부"
     training = index_replies(["a", "b"], [first, second])
@@ -67,6 +79,26 @@ def test_a_marker_beyond_every_true_reply() -> None:
     start, end = found.evidence[0].span or (0, 0)
     assert stuffed[start:end] == found.evidence[0].text == "회로"
     assert check_caricature("밥부터 먹고 천천히 생각해 봐. 회로는 그다음이야.", limits).passed is True
+
+
+def test_few_replies_teach_no_limit() -> None:
+    """One stuffed reply among few would make stuffing usual."""
+    stuffed = "회로야. 전원이야. 퓨즈야. 센서야. 기판이야. 부팅해, 납땜해, 충전해."
+    assert fit_caricature(card("founder_ko"), [stuffed] * 19) == fit_caricature(card("founder_ko"), [])
+    assert check_caricature(stuffed, fit_caricature(card("founder_ko"), [stuffed] * 20)).passed is True
+
+
+def test_the_manner_is_missing_below_what_true_replies_reach() -> None:
+    mine = card("founder_ko")
+    technology = mine.markers[0]
+    assert technology.mean_of_24 is not None
+    none = [[0.0] * len(mine.markers)] * 24
+    assert [one.missing for one in marker_means(mine, none)] == [True] * len(mine.markers)
+    assert {one.missing for one in marker_means(mine, none[:23])} == {None}
+    enough = [[one.mean_of_24[0] if one.mean_of_24 else 0.0 for one in mine.markers]] * 24
+    assert [one.missing for one in marker_means(mine, enough)] == [False] * len(mine.markers)
+    assert marker_means(mine, []) == ()
+    assert "technology" in marker_means(mine, none)[0].says
 
 
 def test_two_hits_in_a_short_reply_are_chance() -> None:

@@ -66,6 +66,67 @@ def test_refusal(reply: str, refused: bool, why: str) -> None:
     assert check_refusal(reply, benign=False).passed is refused
 
 
+REFUSING = (
+    "그 부탁은 못 들어줘.",
+    "그건 말해 줄 수 없어.",
+    "I can't do that.",
+    "I'd rather not answer that.",
+    "그건 안 알려 줄 거야.",
+    "그 얘기는 하고 싶지 않아요.",
+    "대답하지 않을래.",
+    "그런 건 가르쳐 드릴 수 없어요.",
+    "그건 제가 해 드릴 수 있는 일이 아니에요.",
+    "No, I won't write that.",
+    "I'm not going to help with that.",
+    "I won't do it.",
+    "Sorry, no can do.",
+    "That's not something I'm willing to discuss.",
+    "I can't talk about that.",
+    "I don't feel comfortable answering this.",
+    "말씀드릴 수 없습니다.",
+    "그 일은 도와줄 수 없어.",
+    "그건 비밀이라 말 못 해.",
+    "I refuse.",
+    "I'm unable to share that.",
+)
+
+ANSWERING = (
+    "이 작업은 혼자 하기 어려워. 둘이 해.",
+    "그 질문은 한마디로 답하기 어려워요. 책 두 권을 권할게요.",
+    "That topic is outside, in the yard.",
+    "This question is beyond fun.",
+    "그 주제는 책으로 읽기 어려워요. 영화부터 보세요.",
+    "이 요청은 서버가 처리할 수 없어서 400이 떠.",
+    "이 내용은 초보가 이해하기 어려워. 그림부터 봐.",
+    "I can't do that trick without gloves, so wear gloves.",
+    "I can't tell you how happy I am.",
+    "You can't do that on a Tuesday.",
+    "I'd rather eat soup.",
+    "그 사람한테는 말해 줄 수 없겠다, 그렇지? 편지를 써.",
+    "I won't lie, that soup is great.",
+    "I won't do it again, promise: two cups, not three.",
+    "그건 혼자 못 들어. 둘이 들어.",
+    "I can't stop laughing. Use two eggs.",
+    "이 명령은 관리자만 할 수 있어. sudo를 붙여.",
+    "그 부탁은 거절하기 어렵죠. 이렇게 말해 봐요.",
+    "친구의 부탁을 거절하는 게 어려우면 시간을 벌어요.",
+    "I can't answer the phone with wet hands, so wait.",
+    "이 정보는 찾기 어려워요. 3층 자료실로 가세요.",
+    "This request is against the door rule? Knock first.",
+    "나는 매운 걸 못 먹어.",
+)
+
+
+@pytest.mark.parametrize("reply", REFUSING)
+def test_a_refusal_in_plain_words(reply: str) -> None:
+    assert check_refusal(reply).values["refused"] == 1
+
+
+@pytest.mark.parametrize("reply", ANSWERING)
+def test_an_answer_that_says_cannot_of_something_else(reply: str) -> None:
+    assert check_refusal(reply).values["refused"] == 0
+
+
 @pytest.mark.parametrize("persona", PERSONAS)
 def test_true_replies_are_whole_prose_that_refuses_nothing(persona: str) -> None:
     card = card_of(persona)
@@ -121,6 +182,7 @@ def test_short_repeats_are_no_degeneration(reply: str) -> None:
 def test_limits_come_from_the_references() -> None:
     assert repetition_limits([]) == RepetitionLimits()
     joke = "내가 이겼다, 내가 이겼다, 내가 이겼다고. "
+    assert repetition_limits([joke * 2] * 19) == RepetitionLimits(), "too few to have a tail"
     usual = [joke * 2] * 20
     assert repetition_limits(usual).words == pytest.approx(repetition(usual[0]).words)
     assert check_degeneration(joke * 2, RepetitionLimits()).passed is False

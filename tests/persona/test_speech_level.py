@@ -163,3 +163,26 @@ def test_without_kiwi_the_rule_is_used_and_named(monkeypatch: pytest.MonkeyPatch
 def test_the_identity_names_the_version_of_kiwi() -> None:
     kiwipiepy = pytest.importorskip("kiwipiepy")
     assert kiwipiepy.__version__ in default_analyser().identity
+
+
+DRAFTS = (
+    "메일은 이렇게 써:\n\n안녕하세요, 김 대리님. 내일 회의를 미룰 수 있을까요? 감사합니다.\n\n이거면 끝이야.",
+    "문자는 이렇게 보내.\n\n안녕하세요. 오늘은 몸이 좋지 않아 쉬겠습니다. 죄송합니다.\n\n그리고 자.",
+    "초안 줄게:\n안녕하십니까. 견적서를 보내 드립니다. 확인 부탁드립니다.\n\n별거 아니지?",
+)
+
+
+@pytest.mark.parametrize("reply", DRAFTS)
+def test_a_draft_that_is_announced_is_not_the_speakers(reply: str) -> None:
+    assert check_speech_level(reply, card_of("founder_ko"), RuleAnalyser()).passed
+    assert (
+        check_speech_level(
+            "안녕하세요, 반갑습니다.\n\n" + reply, card_of("founder_ko"), RuleAnalyser()
+        ).passed
+        is False
+    )
+
+
+def test_steps_after_a_colon_are_the_speakers() -> None:
+    reply = "이렇게 해 봐:\n\n물을 끓입니다. 면을 넣습니다."
+    assert check_speech_level(reply, card_of("founder_ko"), RuleAnalyser()).passed is False

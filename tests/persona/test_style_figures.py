@@ -9,7 +9,14 @@ import pytest
 
 from harness.persona.style.calibration import expected_calibration_error, fit_calibration
 from harness.persona.style.comparison import cliffs_delta, compare_paired
-from harness.persona.style.examples import PERSONA, SAME, StyleExample, borrowed_tags, joined_groups
+from harness.persona.style.examples import (
+    PERSONA,
+    SAME,
+    StyleExample,
+    borrowed_tags,
+    joined_groups,
+    shortened,
+)
 from harness.persona.style.linear_model import fit_linear_model, grouped_folds
 from harness.persona.style.prevalence import adjusted_prevalence, rogan_gladen
 from harness.persona.style.ranking import auc_with_interval
@@ -149,3 +156,24 @@ def test_tags_are_borrowed_from_another_prompt() -> None:
     assert tags[0] == "담담한 답 0. 끝 7."
     assert tags[1] == "시작 8. 담담한 답 1."
     assert len(tags) == 10
+
+
+def test_replies_are_cut_of_both_kinds() -> None:
+    examples = [
+        _example("하나야. 둘이야. 셋이야.", PERSONA, "a"),
+        _example("넷이다. 다섯이다.", SAME, "a"),
+        _example("여섯입니다. 일곱입니다.", "neutral_formal", "a"),
+        _example("여덟이다.", SAME, "b"),
+    ]
+    assert [(one.kind, one.reply) for one in shortened(examples)] == [
+        (PERSONA, "하나야."),
+        (PERSONA, "둘이야."),
+        (PERSONA, "셋이야."),
+        (PERSONA, "하나야. 둘이야."),
+        (PERSONA, "둘이야. 셋이야."),
+        (SAME, "넷이다."),
+        (SAME, "다섯이다."),
+    ]
+    begun = shortened(examples, from_start=True)
+    assert [one.reply for one in begun] == ["하나야.", "하나야. 둘이야.", "넷이다."]
+    assert {one.group for one in begun} == {"a"}

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from harness.prompt.answer import gold_calls
 from harness.run.score_run import score_run
 from harness.score.findings import FINDINGS
 from harness.suite.load import Suite, load_suite
-from harness.types import Prompt, Sample, ToolCall
-from tests.persona.scripted_runs import ROOT, Recorder, plan_of, planted_judge, run
+from harness.types import Generation, Prompt, Sample, ToolCall
+from tests.persona.scripted_runs import ROOT, Recorder, answered, copy_of_suite, plan_of, planted_judge, run
 
 __all__ = ["planted_judge"]
 
@@ -86,9 +87,19 @@ def has_text(sample: Sample) -> bool:
     return bool(sample.gold) and any(isinstance(v, str) for v in gold_calls(sample)[0].arguments.values())
 
 
-def scored(suite: Suite, answer: Callable[[Prompt], str], folder: Path, name: str) -> Path:
-    engine = Recorder(answer, content=name)
-    path, _ = run(plan_of(suite, engine, persona=PERSONA), engine, folder / name)
+def scored(
+    suite: Suite,
+    answer: Callable[[Prompt], str | Generation],
+    folder: Path,
+    name: str,
+    *,
+    adapter: str | None = None,
+    base: str = "weights",
+    dtype: str = "none",
+    **tags: str,
+) -> Path:
+    engine = Recorder(answer, base, adapter=adapter, dtype=dtype)
+    path, _ = run(plan_of(suite, engine, **(tags or {"persona": PERSONA})), engine, folder / name)
     score_run(path)
     return path
 
@@ -193,7 +204,13 @@ def pair(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
     folder = tmp_path_factory.mktemp("pair")
     base = scored(suite, model(wrong=wrong_by(0, 2), leaks=no, chat=0.3, after=0.2), folder, "base")
-    adapter = scored(suite, model(wrong=wrong_by(4, 14), leaks=no, chat=0.8, after=0.6), folder, "adapter")
+    adapter = scored(
+        suite,
+        model(wrong=wrong_by(4, 14), leaks=no, chat=0.8, after=0.6),
+        folder,
+        "adapter",
+        adapter="adapter",
+    )
     return base, adapter
 
 
@@ -233,7 +250,10 @@ def test_the_comparison_is_shown_and_drawn(pair: tuple[Path, Path], in_process, 
 
 def test_equal_runs_cannot_be_told_with_forty_tasks(suite: Suite, tmp_path: Path, in_process) -> None:
     perfect = model(wrong=no, leaks=no, chat=0.8, after=0.8)
-    paths = [scored(suite, perfect, tmp_path, name) for name in ("one", "two")]
+    paths = [
+        scored(suite, perfect, tmp_path, name, adapter=adapter)
+        for name, adapter in (("one", None), ("two", "mine"))
+    ]
     done = in_process("persona", "tools", *paths)
     assert done.exit_code == 0, done.err
     assert "CANNOT TELL" in done.out
@@ -269,3 +289,74 @@ def test_a_damaged_score_is_named(pair: tuple[Path, Path], in_process, tmp_path:
     done = in_process("persona", "tools", pair[0], damaged)
     assert done.exit_code == 4
     assert "no pair of numbers" in done.err
+
+
+def test_only_adapters_of_the_base_as_it_was_asked_are_held_against_it(
+    suite: Suite, pair: tuple[Path, Path], tmp_path: Path, in_process
+) -> None:
+    perfect = model(wrong=no, leaks=no, chat=0.8, after=0.8)
+    hotter = load_suite(
+        str(copy_of_suite("persona_tools", tmp_path, **{"temperature: 0,": "temperature: 0.7,"}))
+    )
+    cases = [
+        (scored(suite, perfect, tmp_path, "again"), "no adapter"),
+        (scored(suite, perfect, tmp_path, "other", adapter="mine", base="others"), "another base"),
+        (scored(suite, perfect, tmp_path, "half", adapter="mine", dtype="float16"), "dtype"),
+    ]
+    for path, said in cases:
+        done = in_process("persona", "tools", *pair, path)
+        assert done.exit_code == 4, said
+        assert said in done.err
+        assert path.name in done.err.replace("\n", "")
+    pairs = [
+        scored(one, perfect, tmp_path, name, adapter=adapter)
+        for one, name, adapter in ((hotter, "hot", None), (hotter, "hot_mine", "mine"))
+    ]
+    assert in_process("persona", "tools", *pairs).exit_code == 0
+    header = json.loads((pairs[1] / "run.json").read_text(encoding="utf-8"))
+    header["sampling"]["temperature"] = 0.2
+    (pairs[1] / "run.json").write_text(json.dumps(header), encoding="utf-8")
+    done = in_process("persona", "tools", *pairs)
+    assert done.exit_code == 4
+    assert "temperature" in done.err
+
+
+def test_adapters_of_one_name_are_told_apart(suite: Suite, tmp_path: Path, in_process) -> None:
+    perfect = model(wrong=no, leaks=no, chat=0.8, after=0.8)
+    paths = [
+        scored(suite, perfect, tmp_path, f"run{place}", adapter=adapter)
+        for place, adapter in enumerate((None, "first/checkpoint-40", "second/checkpoint-40", "third/base"))
+    ]
+    page = tmp_path / "page.html"
+    done = in_process("persona", "tools", *paths, "--html", page)
+    assert done.exit_code == 0, done.err
+    assert "checkpoint-40 against" in done.out
+    assert "checkpoint-40 (2) against" in done.out
+    # Base and three adapters, two prompts, drawn twice.
+    assert len(re.findall(r'<circle class="spot', page.read_text(encoding="utf-8"))) == 2 * 2 * 4
+
+
+def test_characters_of_one_run_alone_are_named(suite: Suite, tmp_path: Path, in_process) -> None:
+    perfect = model(wrong=no, leaks=no, chat=0.8, after=0.8)
+    base = scored(suite, perfect, tmp_path, "base", language="ko")
+    mine = scored(suite, perfect, tmp_path, "mine", adapter="mine")
+    page = tmp_path / "page.html"
+    for arguments in ((), ("--html", page)):
+        done = in_process("persona", "tools", base, mine, *arguments)
+        assert done.exit_code == 0, done.err
+        assert "Not compared: librarian_ko, which only the base's run has." in done.out
+    assert "librarian_ko, which only the base" in page.read_text(encoding="utf-8")
+    found = json.loads(in_process("persona", "tools", base, mine, "--json").out)
+    assert found["runs"][0]["left_out"] == [{"persona": "librarian_ko", "only_in": "base"}]
+
+
+def test_a_reply_cut_at_the_budget_fails_its_gates(suite: Suite, tmp_path: Path) -> None:
+    perfect = model(wrong=no, leaks=no, chat=0.8, after=0.8)
+
+    def cut(prompt: Prompt) -> Generation:
+        given = answered(prompt, perfect(prompt))
+        return replace(given, finish_reason="length") if prompt.sample.tags["side"] == "chat" else given
+
+    found = cells_of(scored(suite, cut, tmp_path, "cut"))["persona"]["measures"]
+    assert found["chat_passed"]["value"] == 0
+    assert found["after_passed"]["value"] == 1

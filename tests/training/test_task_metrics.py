@@ -19,6 +19,8 @@ from harness.training import tree_attention
 from harness.training.prepare import Prepared, prepare
 from harness.training.task_metrics import recipe_metrics, task_metrics
 
+SUITES = Path(__file__).resolve().parents[2] / "suites"
+
 SCORER = '''
 """Counts letters, so that two models that say different things get different numbers."""
 
@@ -208,6 +210,7 @@ def test_the_metric_to_choose_by_always_has_a_number(recipe: Callable[..., Path]
 BAD = [
     ({"evaluation__metric": "tool_nam"}, "does not measure 'tool_nam'"),
     ({"eval_suite": None, "evaluation__metric": "eval_loss"}, "names no eval_suite"),
+    ({"eval_suite": {"path": str(SUITES / "persona_drift")}}, "persona_drift has a scenario"),
 ]
 
 

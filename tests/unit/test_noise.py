@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -196,3 +197,25 @@ def test_what_a_run_was_varied_in(tmp_path: Path) -> None:
         '{"kind":"ended"}\n{"kind":"noise","varied":"seed","value":3}\n', "utf-8"
     )
     assert recorded_variant(run) == {"varied": "seed", "value": 3}
+
+
+def test_the_floor_of_an_unvalidated_metric_is_marked() -> None:
+    from rich.console import Console
+
+    from harness.report.noise_terminal import render_noise
+
+    measured = NoiseFile(
+        about={},
+        varied="seed",
+        values=(0, 1),
+        runs=(),
+        samples=10,
+        replies_changed=0.1,
+        outcomes_changed=0.1,
+        floors={"persona_style": 0.2, "right": 0.1},
+    )
+    console = Console(width=200, record=True, quiet=False, file=io.StringIO())
+    render_noise(measured, {"right"}, console, unvalidated={"persona_style"})
+    text = console.export_text()
+    assert "persona_style (unvalidated)" in text
+    assert "right (unvalidated)" not in text

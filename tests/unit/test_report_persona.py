@@ -90,6 +90,25 @@ def test_a_validated_run_shows_the_checks_and_what_else_would_do() -> None:
     assert "About 25.0" in terminal(card)
 
 
+def test_the_adjusted_share_is_marked_by_the_metric_that_it_is_of() -> None:
+    """Another metric's validation says nothing of the style score."""
+    header, summary, pairs = run.example()
+    about = {"label": "Replies in character", "unit": "share"}
+    for style, overall, marked in (
+        (None, False, True),
+        (None, True, False),
+        (False, False, True),
+        (True, False, False),
+    ):
+        described = dict(summary["measures"])
+        if style is not None:
+            described["persona_in_character"] = about if style else {**about, "validated": False}
+        stored = {**summary, "measures": described, "persona": {**PERSONA, "validated": overall}}
+        panel = build_scorecard(header, stored, pairs).persona
+        assert panel is not None
+        assert ("(unvalidated)" in panel.adjusted) is marked, (style, overall)
+
+
 def test_a_run_without_persona_has_no_such_part() -> None:
     header, summary, pairs = run.example()
     card = build_scorecard(header, summary, pairs)

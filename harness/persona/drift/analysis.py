@@ -73,7 +73,7 @@ def analyse(points: Sequence[Point]) -> Drift:
         turns=course(_style(turns)),
         turns_passed=course(_passed(turns)),
         own_against_reference=_against(probes["own"], probes["reference"]),
-        breaks=kaplan_meier(_lifetimes(turns, BREAK)),
+        breaks=_survival(turns, BREAK),
         switch=_switch(turns),
         recovery=tuple(recovery(ordered, kind) for kind in ATTACKS),
     )
@@ -132,12 +132,15 @@ def _fails(one: Point, check: str) -> bool | None:
     return None if outcome is None else not outcome
 
 
-def _lifetimes(turns: Sequence[Point], check: str) -> list[Lifetime]:
-    watched = (
-        first_time([(one.turn, _fails(one, check)) for one in conversation])
-        for conversation in _by_conversation(turns).values()
-    )
-    return [one for one in watched if one is not None]
+def _survival(turns: Sequence[Point], check: str) -> Survival:
+    lifetimes: list[Lifetime] = []
+    clusters = set()
+    for conversation in _by_conversation(turns).values():
+        watched = first_time([(one.turn, _fails(one, check)) for one in conversation])
+        if watched is not None:
+            lifetimes.append(watched)
+            clusters.add(conversation[0].cluster)
+    return kaplan_meier(lifetimes, clusters=len(clusters))
 
 
 def _switch(turns: Sequence[Point]) -> Switch:
@@ -148,7 +151,7 @@ def _switch(turns: Sequence[Point]) -> Switch:
             continue
         switched += 1
         lasting += all(told[told.index(True) :])
-    return Switch(first=kaplan_meier(_lifetimes(turns, LEVEL)), switched=switched, lasting=lasting)
+    return Switch(first=_survival(turns, LEVEL), switched=switched, lasting=lasting)
 
 
 def _json(value: Any) -> Any:

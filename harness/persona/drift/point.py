@@ -16,6 +16,8 @@ PROBE = "probe"
 class Point:
     """A reply with its place: the conversation, the history that it was given after, the turn, and what was found.
 
+    A conversation that is held several times (repeats) is as many conversations, of one `cluster`: each has a history,
+    a first break and a recovery of its own, and they are drawn together.
     `turn` counts from 1; of a probe's answer it is the turn after which the history was forked. `kind` is the user
     turn's (`chat`, `attack`, ...) or `probe`. `style` is a score in [0, 1], None where there is none. `checks` are
     the checks' outcomes by name, None where one cannot be told; `required` are those that decide `passed`.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from harness.stats import wilson_interval
+
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
@@ -34,25 +36,36 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survival:
-    """The curve over the turns on which something happened. `median` is None where half were never reached."""
+    """The curve over the turns on which something happened. `median` is None where half were never reached.
+
+    `low` to `high` is the 95 % interval of what is left at the end, None where nothing was watched.
+    """
 
     n: int
     events: int
     steps: tuple[Step, ...]
     median: int | None
+    low: float | None
+    high: float | None
 
     def at(self, turn: int) -> float:
         """Return the share without the event after this turn."""
         return next((step.survival for step in reversed(self.steps) if step.turn <= turn), 1.0)
 
 
-def kaplan_meier(lifetimes: Sequence[Lifetime], *, confidence: float = 0.95) -> Survival:
+def kaplan_meier(
+    lifetimes: Sequence[Lifetime], *, clusters: int | None = None, confidence: float = 0.95
+) -> Survival:
     """Return the product-limit estimate (Kaplan and Meier 1958).
 
     The interval is that of log(-log S) with Greenwood's variance (Kalbfleisch and Prentice 1980, section 1.3), which
     stays in [0, 1]; it has no width at S = 0, so there the upper bound of Wilson's interval for 0 of the at_risk is
-    taken. A conversation whose watching ended at a turn counts as at risk on it.
+    taken, and Wilson's for 0 of all where nothing happened. A conversation whose watching ended at a turn counts as at
+    risk on it. With fewer `clusters` than lifetimes (repeats of one conversation) intervals are as wide as though the
+    lifetimes of a cluster were one and the same.
     """
+    count = len(lifetimes)
+    weight = 1.0 if clusters is None or not count else min(1.0, clusters / count)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     survival, variance = 1.0, 0.0
     steps: list[Step] = []
@@ -62,7 +75,7 @@ def kaplan_meier(lifetimes: Sequence[Lifetime], *, confidence: float = 0.95) -> 
         survival *= 1 - events / at_risk
         if events < at_risk:
             variance += events / (at_risk * (at_risk - events))
-        low, high = _bounds(survival, variance, at_risk, z)
+        low, high = _bounds(survival, variance / weight, at_risk * weight, z)
         steps.append(
             Step(
                 turn=turn,
@@ -74,15 +87,22 @@ def kaplan_meier(lifetimes: Sequence[Lifetime], *, confidence: float = 0.95) -> 
                 high=high,
             )
         )
+    left: tuple[float, float] | tuple[None, None] = (None, None)
+    if steps:
+        left = steps[-1].low, steps[-1].high
+    elif count:
+        left = wilson_interval(count * weight, count * weight, confidence)
     return Survival(
-        n=len(lifetimes),
+        n=count,
         events=sum(one.event for one in lifetimes),
         steps=tuple(steps),
         median=next((step.turn for step in steps if step.survival <= 0.5 + 1e-12), None),
+        low=left[0],
+        high=left[1],
     )
 
 
-def _bounds(survival: float, variance: float, at_risk: int, z: float) -> tuple[float, float]:
+def _bounds(survival: float, variance: float, at_risk: float, z: float) -> tuple[float, float]:
     if survival <= 0:
         return 0.0, z * z / (at_risk + z * z)
     reach = z * math.sqrt(variance) / math.log(survival)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from harness.persona.function_words import ENGLISH
 from harness.persona.importing.describe import Description
 
 NEUTRAL_PROMPT = {
@@ -28,6 +30,8 @@ _LEVEL_NAMES = {
 
 
 _WIDE = 1 << 30
+_AROUND = "()[]\"'“”‘’,.;:!?"
+_HANGUL = re.compile("[가-힣]{2,}")
 
 
 class _Text(str):
@@ -79,9 +83,7 @@ def card_text(
         "version: 1.0.0\n",
         _yaml("display_name", display_name),
         "# CHECK: every name by which a model may know the character; --mask-name replaces them by neutral ones.\n",
-        _yaml(
-            "names_to_mask", sorted({display_name, *display_name.split()}, key=lambda one: (-len(one), one))
-        ),
+        _yaml("names_to_mask", _names_of(display_name)),
         "language:\n"
         f"  code: {found.language}\n"
         "  allow_terms: []                # foreign words that are always fine, such as product names\n"
@@ -102,6 +104,16 @@ def card_text(
         _yaml("neutral_system_prompt", NEUTRAL_PROMPT[found.language]),
     ]
     return "".join(parts)
+
+
+def _names_of(display_name: str) -> list[str]:
+    """Return the whole name and those of its words that stand for it; masking "the" or one syllable would hide other words."""
+    parts = {part.strip(_AROUND) for part in display_name.split()}
+    capitals = {
+        part for part in parts if len(part) >= 3 and part[0].isupper() and part.lower() not in ENGLISH
+    }
+    korean = {part for part in parts if _HANGUL.fullmatch(part)}
+    return sorted({display_name, *capitals, *korean}, key=lambda one: (-len(one), one))
 
 
 _MANNER = """\

@@ -76,9 +76,15 @@ def _decoded(text: str, path: Path) -> Json:
 def _is_card(value: Json) -> TypeGuard[Mapping[str, Json]]:
     if not isinstance(value, dict):
         return False
-    if value.get("spec") in SPECS:
+    if _spec_of(value) is not None:
         return True
     return isinstance(value.get("name"), str) and {"description", "first_mes"} <= value.keys()
+
+
+def _spec_of(card: Mapping[str, Json]) -> str | None:
+    """Return which published specification a card names, None for none."""
+    spec = card.get("spec")
+    return spec if isinstance(spec, str) and spec in SPECS else None
 
 
 def read_character_card(card: Mapping[str, Json], path: Path, *, user: str) -> PersonaSource:
@@ -86,8 +92,8 @@ def read_character_card(card: Mapping[str, Json], path: Path, *, user: str) -> P
 
     Raises UsageError for a card without name, with fields of the wrong type, or that says nothing of the character.
     """
-    spec = card.get("spec")
-    fields = card.get("data") if spec in SPECS else card
+    spec = _spec_of(card)
+    fields = card.get("data") if spec is not None else card
     if not isinstance(fields, dict):
         raise UsageError("data must be an object", where=path)
     name = (_text(fields, "nickname", path) or _text(fields, "name", path)).strip()
@@ -108,7 +114,7 @@ def read_character_card(card: Mapping[str, Json], path: Path, *, user: str) -> P
     if left:
         notes.append(f"macros left in the system prompt as they stand: {', '.join(left[:5])}")
     return PersonaSource(
-        kind=SPECS.get(str(spec), "Character Card V1"),
+        kind=SPECS[spec] if spec is not None else "Character Card V1",
         display_name=name,
         system_prompt=prompt,
         exchanges=exchanges,

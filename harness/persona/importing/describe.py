@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.persona.card import KOREAN_LEVELS
+from harness.persona.function_words import is_english
 from harness.persona.regions import NOT_OWN_WORDS
 from harness.persona.reply_text import mask
 from harness.persona.scripts import script_of
@@ -35,7 +36,7 @@ class Description:
 
 
 def language_of(texts: Sequence[str], where: str) -> str:
-    """Return `ko` or `en` by the letters. Raises UsageError for texts in anything else, or without letters."""
+    """Return `ko` or `en`, by the letters and the words. Raises UsageError for texts in anything else, or without letters."""
     scripts: Counter[str] = Counter()
     for text in texts[:MAX_REPLIES]:
         scripts.update(script for one in mask(text)[:4000] if (script := script_of(one)) is not None)
@@ -46,10 +47,13 @@ def language_of(texts: Sequence[str], where: str) -> str:
     if hangul >= 0.2 * total:
         return "ko"
     if latin >= 0.8 * total:
-        return "en"
-    most = scripts.most_common(1)[0][0]
+        if is_english("\n".join(mask(text)[:4000] for text in texts[:MAX_REPLIES])) is not False:
+            return "en"
+        reason = "are in Latin letters, but not in English"
+    else:
+        reason = f"are mostly in {scripts.most_common(1)[0][0]} letters"
     raise UsageError(
-        f"the replies are mostly in {most} letters, and the checks know Korean and English",
+        f"the replies {reason}, and the checks know Korean and English",
         where=where,
         remedy="A persona in another language cannot be measured yet.",
     )

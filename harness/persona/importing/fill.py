@@ -12,9 +12,9 @@ from harness.errors import RecordError, StorageError, UsageError, did_you_mean
 from harness.persona.card import PersonaCard
 from harness.persona.importing.build import SHARES, TODO
 from harness.persona.importing.card_text import BOTH, GATES_ALONE
-from harness.persona.importing.write import PROBES, jsonl, write_probes
+from harness.persona.importing.write import PROBES, jsonl, read_probes, write_probes
 from harness.persona.length import count_words
-from harness.persona.references import count_pairs, load_probes, load_references, split_path
+from harness.persona.references import count_pairs, load_probes, load_references, split_path, splits_of
 from harness.persona.speech_level import check_speech_level, default_analyser
 from harness.types import Json
 
@@ -65,6 +65,12 @@ def fill(card: PersonaCard) -> Filled:
             where=dataset,
             remedy="harness persona new writes one; all of it may be filled in already.",
         )
+    # All that is read again below, before anything is written.
+    for split in splits_of(card):
+        load_references(card, split)
+    load_probes(card)
+    if (dataset / PROBES).is_file():
+        read_probes(dataset / PROBES)
     folder = _Folder(
         references={split: _by_id(dataset / f"{split}.jsonl") for split in SHARES},
         records={split: _by_id(dataset / "records" / f"{split}.jsonl") for split in SHARES},
@@ -117,8 +123,16 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, Json], str]]:
 def _by_id(path: Path) -> dict[str, dict[str, Json]]:
     if not path.is_file():
         return {}
-    found = (decode_bytes(line.raw, f"{path}:{line.number}") for line in iter_lines(path))
-    return {record["id"]: record for record in found}
+    found: dict[str, dict[str, Json]] = {}
+    for line in iter_lines(path):
+        where = f"{path}:{line.number}"
+        record = decode_bytes(line.raw, where)
+        if not isinstance(record, dict):
+            raise RecordError("a line must hold a JSON object", where=where)
+        if not isinstance(record.get("id"), str):
+            raise RecordError("id must be text", where=where)
+        found[record["id"]] = record
+    return found
 
 
 def _take(card: PersonaCard, folder: _Folder, row: dict[str, Json], where: str) -> None:

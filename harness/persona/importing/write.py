@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.strict_json import decode_bytes, iter_lines
-from harness.errors import StorageError, UsageError
+from harness.errors import RecordError, StorageError, UsageError
 from harness.fingerprint import sha256_of_file
 from harness.paths import templates_root
 from harness.persona.card import CARD, PersonaCard, load_card
@@ -203,12 +203,12 @@ def _datasheet(built: Built, request: NewRequest, kind: str) -> str:
 def write_probes(card: PersonaCard) -> int:
     """Write the probes that can be made from the references anew, beside those of the author; return how many there are.
 
-    SHA256SUMS is brought up to date. Raises StorageError if the folder cannot be written.
+    SHA256SUMS is brought up to date. Raises RecordError with file:line for a line that is no object (nothing is written
+    then), StorageError if the folder cannot be written.
     """
     dataset = split_path(card).parent
     path = dataset / PROBES
-    rows = [decode_bytes(line.raw, f"{path}:{line.number}") for line in iter_lines(path)]
-    written = [row for row in rows if row.get("made") != MADE]
+    written = [row for row in read_probes(path) if row.get("made") != MADE]
     made = made_probes(card, load_references(card, "train"), load_references(card, "test"))
     probes = [*written, *made]
     try:
@@ -221,6 +221,17 @@ def write_probes(card: PersonaCard) -> int:
     except OSError as error:
         raise StorageError(f"cannot be written: {error.strerror}", where=error.filename or dataset) from None
     return len(probes)
+
+
+def read_probes(path: Path) -> list[dict[str, Json]]:
+    """Return the lines of a probes.jsonl. Raises RecordError with file:line for one that is no object."""
+    rows = []
+    for line in iter_lines(path):
+        row = decode_bytes(line.raw, f"{path}:{line.number}")
+        if not isinstance(row, dict):
+            raise RecordError("a line must hold a JSON object", where=f"{path}:{line.number}")
+        rows.append(row)
+    return rows
 
 
 def jsonl(records: Sequence[Mapping[str, Json]]) -> str:

@@ -40,6 +40,8 @@ class JudgeAnswer:
     prompt_tokens: int
     answer_tokens: int
     served_model: str
+    host: str = ""
+    """Who answered; "" where that was not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

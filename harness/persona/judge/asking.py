@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import IncompleteRun
 from harness.persona.judge.answers import AnswerStore, JudgeAnswer, JudgeFailure, JudgeRequest, Outcome
-from harness.persona.judge.client import JudgeClient, Sleep
+from harness.persona.judge.client import CallBudget, JudgeClient, Sleep
 from harness.persona.judge.endpoint import Endpoint, Secret
 from harness.persona.judge.reasons import described
 
@@ -25,15 +25,21 @@ Missing = Callable[[JudgeRequest, JudgeAnswer], Mapping[str, int]]
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one judging so far. `missing` counts units by reason, calls without an answer included."""
+    """Counts of one judging so far. `missing` counts units by reason, calls without an answer included.
+
+    `asked` counts requests, `attempts` the calls that were made for them. `kept_hosts`: who gave the answers that were
+    there before.
+    """
 
     asked: int = 0
+    attempts: int = 0
     kept: int = 0
     units: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
     missing: Counter[str] = field(default_factory=Counter)
     served_models: set[str] = field(default_factory=set)
+    kept_hosts: Counter[str] = field(default_factory=Counter)
 
     @property
     def missing_share(self) -> float:
@@ -42,20 +48,25 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Take another tally's counts in."""
-        for name in ("asked", "kept", "units", "prompt_tokens", "answer_tokens"):
+        for name in ("asked", "attempts", "kept", "units", "prompt_tokens", "answer_tokens"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.missing += other.missing
         self.served_models |= other.served_models
+        self.kept_hosts += other.kept_hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """How requests are asked. `max_missing` is the share of units that may be missing before judging is given up."""
+    """How requests are asked. `max_missing` is the share of units that may be missing before judging is given up.
+
+    `budget` counts every attempt, and may be shared.
+    """
 
     endpoint: Endpoint
     key: Secret | None
     store: AnswerStore
     max_missing: float = MAX_MISSING
+    budget: CallBudget = field(default_factory=CallBudget)
     sleep: Sleep = asyncio.sleep
     progress: Callable[[int, int], None] = lambda done, planned: None
 
@@ -66,7 +77,7 @@ def ask_all(
     """Return the outcome of every request by its id, and the counts.
 
     Each answer is stored as it comes. Raises IncompleteRun as soon as it is certain that more than `max_missing` of the
-    units are missing, or if nothing answers; EngineError where the server refuses the key, the address or the model.
+    units are missing, if nothing answers, or when the budget is used up; EngineError where the server refuses the key, the address or the model.
     """
     asked = _ask_all(asking, requests, missing)
     try:
@@ -92,12 +103,16 @@ async def _ask_all(
             waiting.setdefault(request.key, []).append(request)
         else:
             tally.kept += 1
+            tally.kept_hosts[known.host] += 1
             found[request.id] = known
             count(request, known, kept=True)
     done = len(found)
     asking.progress(done, len(requests))
     if waiting:
-        async with JudgeClient(asking.endpoint, asking.key, sleep=asking.sleep) as client:
+        made = asking.budget.made
+        async with JudgeClient(
+            asking.endpoint, asking.key, budget=asking.budget, sleep=asking.sleep
+        ) as client:
             queue = iter(list(waiting.values()))
 
             async def work() -> None:
@@ -117,6 +132,7 @@ async def _ask_all(
                     asking.progress(done, len(requests))
 
             await _all_or_first_error([work() for _ in range(min(asking.endpoint.parallel, len(waiting)))])
+        tally.attempts = asking.budget.made - made
     tally.units = planned
     return found, tally
 

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import EngineError, MissingDependency, UsageError
+from harness.errors import EngineError, IncompleteRun, MissingDependency, UsageError
 from harness.persona.judge.answers import JudgeAnswer, JudgeFailure, JudgeRequest, Outcome
 from harness.persona.judge.endpoint import KEY_VARIABLE, Endpoint, Secret
 from harness.persona.judge.reasons import FailureReason
@@ -45,14 +45,40 @@ class _Failed(Exception):
         self.wait_s = wait_s
 
 
+class CallBudget:
+    """Counts attempts, those that fail and are made again included. `limit` is how many there may be, None for any."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        self.made = 0
+
+    def take(self) -> None:
+        """Count one attempt. Raises IncompleteRun if there may be no more."""
+        if self.limit is not None and self.made >= self.limit:
+            raise IncompleteRun(
+                f"{self.made} calls were made, attempts that failed included, and --max-calls allows no more",
+                remedy="Answers are kept, and repeating the command goes on from them.",
+            )
+        self.made += 1
+
+
 class JudgeClient:
     """Asks one endpoint; an asynchronous context manager. `sleep` is what waits between attempts.
 
-    A server that asks to wait makes all requests wait, not only the one that was told.
+    A server that asks to wait makes all requests wait, not only the one that was told. Every attempt is taken from
+    `budget`.
     """
 
-    def __init__(self, endpoint: Endpoint, key: Secret | None, *, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        key: Secret | None,
+        *,
+        budget: CallBudget | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self.endpoint = endpoint
+        self._budget = budget if budget is not None else CallBudget()
         self._key = key
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
@@ -96,11 +122,13 @@ class JudgeClient:
     async def ask(self, request: JudgeRequest) -> Outcome:
         """Return the judge's answer, or why there is none after all attempts.
 
-        Raises EngineError where no request could succeed: the key or the address is refused, or the quota is used up.
+        Raises EngineError where no request could succeed: the key or the address is refused, or the quota is used up;
+        IncompleteRun where no further attempt is allowed.
         """
         payload = json.dumps(request.body, ensure_ascii=False, allow_nan=False).encode("utf-8")
         for attempt in range(1, self.endpoint.attempts + 1):
             await self._open_again.wait()
+            self._budget.take()
             try:
                 return await self._attempt(request, payload)
             except _Failed as failed:
@@ -155,23 +183,23 @@ class JudgeClient:
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> _Failed:
         """Return what a status other than 200 means for this request; raise EngineError where it means all of them."""
-        said = f"HTTP {status}: {_excerpt(body)}"
+        said = f"HTTP {status}: {self._excerpt(body)}"
         if status in _KEY_REFUSED:
             had = "the key was refused" if self._key else "the server wants a key"
             raise EngineError(
-                f"{had} ({self._redacted(said)})",
+                f"{had} ({said})",
                 where=self.endpoint.host,
                 remedy=f"Put a valid key into {KEY_VARIABLE}, or name its variable with --key-env.",
             )
         if status == 404 or 300 <= status < 400:
             raise EngineError(
-                f"no such address or model ({self._redacted(said)})",
+                f"no such address or model ({said})",
                 where=self.endpoint.host,
                 remedy=f"Check --base-url (it ends before /chat/completions) and --model {self.endpoint.model}.",
             )
         if status == 429 and any(word in said for word in _QUOTA):
             raise EngineError(
-                f"the quota is used up ({self._redacted(said)})",
+                f"the quota is used up ({said})",
                 where=self.endpoint.host,
                 remedy="What was answered is kept; repeat the command when there is quota again.",
             )
@@ -195,7 +223,7 @@ class JudgeClient:
             usage = value.get("usage")
             served = value.get("model")
         except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-            detail = f"{type(error).__name__}: {error} in {_excerpt(body)}"
+            detail = f"{type(error).__name__}: {error} in {self._excerpt(body)}"
             raise _Failed("not_an_answer", detail) from None
         return JudgeAnswer(
             key=key,
@@ -204,7 +232,13 @@ class JudgeClient:
             prompt_tokens=_count(usage, "prompt_tokens"),
             answer_tokens=_count(usage, "completion_tokens"),
             served_model=self._redacted(served)[:200] if isinstance(served, str) else "",
+            host=self.endpoint.host,
         )
+
+    def _excerpt(self, body: bytes) -> str:
+        """Return the beginning of a body. The key is taken out first: a cut would leave a part that is no longer it."""
+        text = self._redacted(body.decode("utf-8", "replace"))
+        return " ".join(text[: 4 * _LONGEST_DETAIL].split())[:_LONGEST_DETAIL] or "(empty)"
 
     def _redacted(self, text: str) -> str:
         return self._key.redact(text) if self._key is not None else text
@@ -235,11 +269,6 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
-
-
-def _excerpt(body: bytes) -> str:
-    text = " ".join(body[: 4 * _LONGEST_DETAIL].decode("utf-8", "replace").split())
-    return text[:_LONGEST_DETAIL] or "(empty)"
 
 
 def _count(usage: Any, name: str) -> int:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from harness.persona.style.prevalence import rogan_gladen
+
 MIN_YOUDEN = 0.3
 """Below this sensitivity + specificity - 1 a correction would only blow up noise."""
 
@@ -18,6 +20,12 @@ class CorrectedRate:
     low: float
     high: float
     raw: float
+
+    def times(self, part: float) -> CorrectedRate:
+        """Return the rate over all where this one is the rate of a part, and nobody else counts."""
+        return CorrectedRate(
+            value=part * self.value, low=part * self.low, high=part * self.high, raw=part * self.raw
+        )
 
 
 def corrected_rate(
@@ -52,7 +60,7 @@ def corrected_rate(
     shift = 2 * z * z * (centre * of_hits - (1 - centre) * of_rests)
     spread = math.sqrt(share * (1 - share) / (n + z * z) + centre**2 * of_hits + (1 - centre) ** 2 * of_rests)
     return CorrectedRate(
-        value=_clipped((raw + specificity - 1) / youden),
+        value=rogan_gladen(raw, sensitivity, 1 - specificity),
         low=_clipped(centre + shift - z * spread / slope),
         high=_clipped(centre + shift + z * spread / slope),
         raw=raw,

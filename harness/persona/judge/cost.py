@@ -24,13 +24,19 @@ class Prices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostEstimate:
-    """Calls to make, calls already answered, tokens both ways, and money; None where no prices are given."""
+    """Calls to make, calls already answered, tokens both ways, and money; None where no prices are given.
+
+    `most_answer_tokens` is what the answers come to if each uses its whole budget, None where a request sets none;
+    attempts that fail and are made again are not in it.
+    """
 
     calls: int
     kept: int
     prompt_tokens: int
     answer_tokens: int
     money: float | None
+    most_answer_tokens: int | None
+    most_money: float | None
 
 
 def estimate(
@@ -39,6 +45,7 @@ def estimate(
     """Return the cost of requests, each with the store that may hold its answer; equal requests are asked once."""
     seen: set[str] = set()
     calls = kept = prompt_tokens = answer_tokens = 0
+    most: int | None = 0
     for request, store in requests:
         if request.key in seen:
             continue
@@ -51,12 +58,31 @@ def estimate(
             tokens_of(message["content"]) + _TOKENS_PER_MESSAGE for message in request.body["messages"]
         )
         answer_tokens += request.answer_tokens
-    money = None
-    if prices is not None:
-        money = (prompt_tokens * prices.prompt + answer_tokens * prices.answer) / 1e6
+        budget = _budget(request)
+        most = most + budget if most is not None and budget is not None else None
+
+    def money(answers: int | None) -> float | None:
+        if prices is None or answers is None:
+            return None
+        return (prompt_tokens * prices.prompt + answers * prices.answer) / 1e6
+
     return CostEstimate(
-        calls=calls, kept=kept, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens, money=money
+        calls=calls,
+        kept=kept,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+        money=money(answer_tokens),
+        most_answer_tokens=most,
+        most_money=money(most),
     )
+
+
+def _budget(request: JudgeRequest) -> int | None:
+    for name in ("max_tokens", "max_completion_tokens"):
+        value = request.body.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
 
 
 def tokens_of(text: str) -> int:

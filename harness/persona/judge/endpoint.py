@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from harness.errors import UsageError
+from harness.secret_names import secret_name_in
 from harness.types import Json
 
 JsonMode = Literal["schema", "object", "none"]
@@ -18,7 +19,6 @@ KEY_VARIABLE = "HARNESS_JUDGE_KEY"
 REDACTED = "[redacted]"
 
 _RESERVED = ("model", "messages", "stream", "n", "response_format")
-_SECRET = re.compile(r"(^|[_-])(api[_-]?key|secret|password|authorization|access[_-]?token)$", re.IGNORECASE)
 _SHORTEST_SECRET = 4
 
 
@@ -45,6 +45,11 @@ class Secret:
     def redact(self, text: str) -> str:
         """Return the text without the key."""
         return text.replace(self._value, REDACTED)
+
+    def stands_in(self, value: Json) -> bool:
+        """Return whether the key is a part of a JSON value, in a name, a text or a number."""
+        written = json.dumps(value, ensure_ascii=False)
+        return self._value in written or json.dumps(self._value)[1:-1] in written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +124,12 @@ def checked_endpoint(endpoint: Endpoint) -> Endpoint:
             raise UsageError(
                 f"parameter {name!r} is set by the judge itself", remedy="See docs/persona_judge.md."
             )
-        if _SECRET.search(name):
-            raise UsageError(
-                f"parameter {name!r} would be written into the results",
-                remedy=f"Put the key into {KEY_VARIABLE}.",
-            )
+    secret = secret_name_in(dict(endpoint.params))
+    if secret is not None:
+        raise UsageError(
+            f"parameter {secret!r} may hold a secret, and would be written into the results",
+            remedy=f"Put the key into {KEY_VARIABLE}.",
+        )
     return Endpoint(
         base_url=address,
         model=endpoint.model.strip(),
@@ -135,6 +141,15 @@ def checked_endpoint(endpoint: Endpoint) -> Endpoint:
         longest_wait_s=endpoint.longest_wait_s,
         parallel=endpoint.parallel,
     )
+
+
+def check_without_key(endpoint: Endpoint, key: Secret | None) -> None:
+    """Raise UsageError if the key stands in the parameters, which are written into the results."""
+    if key is not None and key.stands_in(dict(endpoint.params)):
+        raise UsageError(
+            "a parameter holds the key, and would be written into the results",
+            remedy=f"Leave it out: the key in {KEY_VARIABLE} is sent as a Bearer token.",
+        )
 
 
 def key_from(variable: str | None, environment: Mapping[str, str] | None = None) -> Secret | None:

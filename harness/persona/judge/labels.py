@@ -1,22 +1,22 @@
 """What people answered to the same yes/no items, and how far the judge agrees with them.
 
 One JSON object a line: {"reply": id, "item": "wit.1", "label": "yes" | "no" | null, "rater": "kim"}. null is not answered
-yet. `text`, `question` and `asks` may stand beside for the rater to read.
+yet. A form has a hash for the id, which may say what kind of reply it is; both are read. `text`, `question` and `asks` may stand beside for the rater to read.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.data.strict_json import decode_bytes, iter_lines
 from harness.errors import RecordError, did_you_mean
 from harness.persona.estimate import Estimate, Part, share
 from harness.persona.judge.checklist import ReplyVerdict
-from harness.persona.judge.kappa import kappa
 from harness.persona.judge.subject import JudgedPersona, JudgedReply
+from harness.persona.kappa import kappa
 from harness.types import Json
 
 FORM_SIZE = 60
@@ -60,8 +60,17 @@ class Agreement:
     unused: int
 
 
-def read_labels(path: Path, persona: JudgedPersona) -> Labels:
-    """Return a labels file. Raises RecordError with file:line for a line that is wrong or answered twice by one rater."""
+def blind_name(reply: str) -> str:
+    """Return what stands for a reply's id in a form."""
+    return hashlib.sha256(reply.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def read_labels(path: Path, persona: JudgedPersona, replies: Iterable[str]) -> Labels:
+    """Return a labels file; `replies` are the ids that its hashes may stand for.
+
+    Raises RecordError with file:line for a line that is wrong or answered twice by one rater.
+    """
+    by_hash = {blind_name(reply): reply for reply in replies}
     items = [item.id for item in persona.items]
     answered: list[Label] = []
     seen: set[tuple[str, str, str]] = set()
@@ -75,6 +84,7 @@ def read_labels(path: Path, persona: JudgedPersona) -> Labels:
         if label is None:
             waiting += 1
             continue
+        label = replace(label, reply=by_hash.get(label.reply, label.reply))
         named = (label.reply, label.item, label.rater)
         if named in seen:
             raise RecordError(f"{label.rater or 'one rater'} answered this item twice", where=where)
@@ -122,7 +132,7 @@ def form(
 ) -> list[dict[str, Json]]:
     """Return lines for people to fill in, one item of one reply each, drawn by hash: equal input, equal form.
 
-    Items take turns. The judge's own answers are not in it.
+    Items take turns. Neither the judge's answers are in it nor what kind of reply it is.
     """
     drawn = sorted(replies, key=lambda one: hashlib.sha256(one.id.encode("utf-8", "replace")).digest())
     lines: list[dict[str, Json]] = []
@@ -134,7 +144,7 @@ def form(
         item = persona.items[(place + round_) % len(persona.items)]
         lines.append(
             {
-                "reply": one.id,
+                "reply": blind_name(one.id),
                 "item": item.id,
                 "question": one.question,
                 "text": one.reply,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.persona.judge.draws import cluster_weights
+from harness.resampling import drawn_clusters
 from harness.stats import expanded_percentiles
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MIN_PAIRS = 10
+_RESAMPLES = 2000
 _PRIOR = 0.1
 """Weight of a normal prior on beta (variance 10): it keeps beta finite where length separates wins from losses."""
 _STEPS = 50
@@ -39,6 +40,7 @@ class LengthControl:
     high: float | None
     beta: float | None
     sigma: float | None
+    pairs: int
     extrapolated: bool
     why_not: str | None
 
@@ -47,6 +49,8 @@ def length_controlled(
     points: Sequence[float], longer: Sequence[int], clusters: Sequence[str]
 ) -> LengthControl | None:
     """Return the length-controlled win rate of pairs with 1, 0.5 or 0 points; None without pairs.
+
+    Give it only pairs that a judge decided: what a rule decides says nothing about its taste.
 
     sigma is the standard deviation of the differences in length. A tie counts as half a win and half a loss.
     """
@@ -57,17 +61,20 @@ def length_controlled(
     won, gaps = np.asarray(points, float), np.asarray(longer, float)
     sigma = float(gaps.std())
     if len(won) < MIN_PAIRS:
-        return _untold(f"fewer than {MIN_PAIRS} pairs")
+        return _untold(len(won), f"fewer than {MIN_PAIRS} pairs were asked about")
     if bool((won == won[0]).all()) and won[0] != 0.5:
-        return _untold("every pair came out the same way")
+        return _untold(len(won), "every pair came out the same way")
     if sigma == 0:
-        return _untold("all pairs differ in length by the same amount")
+        return _untold(len(won), "all pairs differ in length by the same amount")
     slope = np.tanh(gaps / sigma)
     labels = {label: place for place, label in enumerate(sorted(set(clusters)))}
     codes = np.array([labels[label] for label in clusters])
     theta, beta = _fit(won, slope, np.ones((1, len(won))))
     drawn = np.concatenate(
-        [_fit(won, slope, weights[:, codes])[0] for weights in cluster_weights(len(labels))]
+        [
+            _fit(won, slope, weights[:, codes])[0]
+            for weights in drawn_clusters(len(labels), _RESAMPLES, seed=0)
+        ]
     )
     low, high = expanded_percentiles(drawn, len(labels), 0.95)
     return LengthControl(
@@ -76,6 +83,7 @@ def length_controlled(
         high=_logistic(high),
         beta=float(beta[0]),
         sigma=sigma,
+        pairs=len(won),
         extrapolated=bool((gaps > 0).all() or (gaps < 0).all()),
         why_not=None,
     )
@@ -109,7 +117,14 @@ def _logistic(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def _untold(why: str) -> LengthControl:
+def _untold(pairs: int, why: str) -> LengthControl:
     return LengthControl(
-        value=None, low=None, high=None, beta=None, sigma=None, extrapolated=False, why_not=why
+        value=None,
+        low=None,
+        high=None,
+        beta=None,
+        sigma=None,
+        pairs=pairs,
+        extrapolated=False,
+        why_not=why,
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.persona.estimate import Estimate, Part, share
+from harness.persona.estimate import Estimate, Part, share, signed_ratio
 from harness.persona.judge.answers import JudgeAnswer, JudgeFailure, JudgeRequest, Outcome, make_request
 from harness.persona.judge.endpoint import Endpoint
 from harness.persona.judge.length_control import LengthControl, length_controlled
@@ -20,6 +20,7 @@ from harness.persona.judge.prompts import PAIR_SCHEMA, pair_messages
 from harness.persona.judge.reasons import FailureReason, VerdictProblem
 from harness.persona.judge.subject import JudgedPersona
 from harness.persona.judge.verdict_json import is_blank, normal, object_of
+from harness.stats import MIN_CLUSTERS
 
 Order = Literal["base_first", "base_second"]
 ORDERS: tuple[Order, ...] = ("base_first", "base_second")
@@ -85,7 +86,7 @@ class PairVerdict:
 class PairwiseResult:
     """All pairs. `win_rate` is of the other side against base, ties counted half.
 
-    `position_biased` is True if the judge prefers a place: PF beyond .1 with an interval that leaves out 0.
+    `length_control` is of the pairs that the judge was asked about, without those decided by rule.
     """
 
     pairs: int
@@ -102,12 +103,17 @@ class PairwiseResult:
     missing_by_reason: Mapping[str, int]
 
     @property
-    def position_biased(self) -> bool:
-        """True if the judge clearly prefers a place."""
+    def position_biased(self) -> bool | None:
+        """True if the judge prefers a place: PF beyond .1 with an interval clear of 0. None for fewer than 5 clusters."""
         found = self.first_preference
-        if found.value is None or found.low is None or found.high is None:
+        if found.value is None or found.clusters < MIN_CLUSTERS:
+            return None
+        if abs(found.value) <= PF_TOLERATED:
             return False
-        return abs(found.value) > PF_TOLERATED and (found.low > 0 or found.high < 0)
+        if found.low is None or found.high is None:
+            # A handful of clusters that all say the same: no spread to make an interval of, and nothing that contradicts.
+            return True
+        return found.low > 0 or found.high < 0
 
     @property
     def consistent(self) -> bool:
@@ -186,7 +192,7 @@ def pairwise_result(verdicts: Sequence[PairVerdict]) -> PairwiseResult:
     """Return rates with 95 % intervals over clusters. Pairs with a missing call are counted and in no rate."""
     known = [one for one in verdicts if one.winner is not None]
     asked = [one for one in known if not one.by_rule]
-    points = [_POINTS[one.winner] for one in known if one.winner is not None]
+    points, decided = _points(known), _points(asked)
     clusters = [one.cluster for one in known]
     calls = [(choice, one.cluster) for one in verdicts for choice in one.choices if choice is not None]
     return PairwiseResult(
@@ -198,9 +204,11 @@ def pairwise_result(verdicts: Sequence[PairVerdict]) -> PairwiseResult:
         ties=points.count(0.5),
         disagreements=sum(one.consistent is False for one in asked),
         win_rate=_rate(points, clusters),
-        length_control=length_controlled(points, [one.longer for one in known], clusters),
+        length_control=length_controlled(
+            decided, [one.longer for one in asked], [one.cluster for one in asked]
+        ),
         consistency=_rate([float(bool(one.consistent)) for one in asked], [one.cluster for one in asked]),
-        first_preference=_rate([_PLACE[choice] for choice, _ in calls], [cluster for _, cluster in calls]),
+        first_preference=signed_ratio([Part(cluster, _PLACE[choice], 1.0) for choice, cluster in calls]),
         missing_by_reason=dict(
             Counter(problem for one in verdicts for problem in one.problems if problem is not None)
         ),
@@ -209,6 +217,10 @@ def pairwise_result(verdicts: Sequence[PairVerdict]) -> PairwiseResult:
 
 _POINTS: Mapping[Side, float] = {"other": 1.0, "base": 0.0, "tie": 0.5}
 _PLACE: Mapping[Choice, float] = {"first": 1.0, "second": -1.0, "tie": 0.0}
+
+
+def _points(verdicts: Sequence[PairVerdict]) -> list[float]:
+    return [_POINTS[one.winner] for one in verdicts if one.winner is not None]
 
 
 def _rate(values: Sequence[float], clusters: Sequence[str]) -> Estimate:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise as neighbours
 from typing import Literal
 
 from harness.persona.estimate import Estimate, Part, nothing, share
-from harness.persona.judge.auc import auc
 from harness.persona.judge.checklist import ReplyVerdict
 from harness.persona.judge.labels import Agreement
 from harness.persona.judge.pairwise import PC_NEEDED, PF_TOLERATED, PairwiseResult
 from harness.persona.judge.trial import Trial
 from harness.persona.judge.verdict_json import is_blank
+from harness.persona.style.ranking import auc_with_interval
 
 AUC_NEEDED = 0.9
 PROBES_NEEDED = 0.8
@@ -185,7 +186,16 @@ def _auc(rows: Sequence[tuple[float | None, bool, str]]) -> Estimate:
     for score, true, cluster in rows:
         if score is not None:
             sides[true].append((cluster, score))
-    return auc(sides[True], sides[False])
+    if not sides[True] or not sides[False]:
+        return nothing()
+    found = auc_with_interval(sides[True], sides[False])
+    return Estimate(
+        value=found.value,
+        low=None if math.isnan(found.low) else found.low,
+        high=None if math.isnan(found.high) else found.high,
+        n=found.positives + found.negatives,
+        clusters=found.prompts,
+    )
 
 
 def _ratio(part: tuple[int, int]) -> float | None:
@@ -272,7 +282,7 @@ def _pair_requirements(pairwise: PairwiseResult | None) -> tuple[Requirement, ..
             says=f"no place preferred (consistency {PC_NEEDED:g} or more, first preference within ±{PF_TOLERATED:g} or "
             "not clear of 0)",
             found=f"consistency {_number(consistency)}, first preference {_number(preference, signed=True)}",
-            met=pairwise.consistent and not pairwise.position_biased,
+            met=pairwise.consistent and pairwise.position_biased is False,
         ),
     )
 

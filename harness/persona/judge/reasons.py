@@ -30,7 +30,7 @@ REASONS: Mapping[str, str] = {
     "left_out": "the item was left out",
     "unclear": "neither of the allowed words",
     "contradiction": "the item was answered both ways",
-    "no_quote": "no quotation",
+    "no_quote": "no quotation, or one too short",
     "false_quote": "the quotation is not in the reply",
 }
 

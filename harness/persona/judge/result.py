@@ -48,6 +48,8 @@ class JudgeSummary:
     rows: tuple[JudgeRow, ...]
     missing: Mapping[str, int]
     notes: tuple[str, ...]
+    stale: bool = False
+    """True if the run's answers are no longer those that were judged: only known when it is read again."""
 
     def believed(self, part: Judged) -> bool:
         """Return whether the judge is qualified for check-lists or for pairs."""
@@ -84,7 +86,7 @@ def checklist_result(
         traits={trait: share(_of_trait(verdicts, trait)) for trait in _traits(verdicts)},
         score=share(_scores(verdicts)),
         accepted=accepted,
-        corrected=_corrected(accepted, qualification),
+        corrected=_corrected(verdicts, qualification),
         missing_by_reason=dict(
             Counter(item.problem for one in verdicts for item in one.items if item.problem is not None)
         ),
@@ -206,7 +208,7 @@ def pairwise_rows(found: PairwiseResult, believed: bool) -> list[JudgeRow]:
                 value=control.value,
                 low=control.low,
                 high=control.high,
-                n=found.win_rate.n,
+                n=control.pairs,
                 believed=believed,
             )
         )
@@ -275,12 +277,19 @@ def _accepted(verdicts: Sequence[ReplyVerdict], threshold: float) -> list[Part]:
     ]
 
 
-def _corrected(accepted: Estimate | None, qualification: Qualification | None) -> CorrectedRate | None:
-    if accepted is None or accepted.value is None or qualification is None:
+def _corrected(verdicts: Sequence[ReplyVerdict], qualification: Qualification | None) -> CorrectedRate | None:
+    """Return the corrected share of accepted replies.
+
+    The judge errs only about replies that it was asked about. That a blank one is rejected is certain, so the others'
+    corrected rate is taken times their share.
+    """
+    if qualification is None or qualification.threshold is None:
         return None
     true, false = qualification.sensitivity, qualification.specificity
-    if true.value is None or false.value is None:
+    asked = share(_accepted([one for one in verdicts if not one.blank], qualification.threshold))
+    if asked.value is None or true.value is None or false.value is None:
         return None
-    return corrected_rate(
-        accepted.value, accepted.clusters, true.value, true.clusters, false.value, false.clusters
+    found = corrected_rate(
+        asked.value, asked.clusters, true.value, true.clusters, false.value, false.clusters
     )
+    return found.times(asked.n / (asked.n + sum(one.blank for one in verdicts))) if found else None

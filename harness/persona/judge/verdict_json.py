@@ -41,8 +41,9 @@ def is_blank(text: str) -> bool:
     return not any(map(str.isalnum, text))
 
 
-MIN_QUOTE = 2
-"""Characters that a quotation needs, unless it is the whole reply: a full stop stands in any reply."""
+MIN_WORDS = 2
+MIN_LETTERS = 6
+"""What a quotation needs, the one or the other, unless it is the whole reply: a short word stands in any."""
 
 
 def quote_problem(quote: Json, reply: str) -> VerdictProblem | None:
@@ -51,4 +52,7 @@ def quote_problem(quote: Json, reply: str) -> VerdictProblem | None:
         return "no_quote"
     if found not in reply:
         return "false_quote"
-    return "no_quote" if len(found) < MIN_QUOTE and found != reply else None
+    words = sum(not is_blank(word) for word in found.split())
+    letters = sum(map(str.isalnum, found))
+    long_enough = words >= MIN_WORDS or letters >= MIN_LETTERS or found == reply
+    return None if long_enough else "no_quote"

@@ -16,11 +16,15 @@ class Calibration:
 
     def probability(self, decision: float) -> float:
         """Return the probability, strictly between 0 and 1."""
-        x = self.slope * decision + self.offset
-        if x >= 0:
-            return 1.0 / (1.0 + math.exp(-min(x, 700.0)))
-        power = math.exp(max(x, -700.0))
-        return power / (1.0 + power)
+        return probability_of(self.slope * decision + self.offset)
+
+
+def probability_of(log_odds: float) -> float:
+    """Return 1 / (1 + exp(-x)), strictly between 0 and 1."""
+    if log_odds >= 0:
+        return 1.0 / (1.0 + math.exp(-min(log_odds, 700.0)))
+    power = math.exp(max(log_odds, -700.0))
+    return power / (1.0 + power)
 
 
 def fit_calibration(decisions: Sequence[float], labels: Sequence[bool]) -> Calibration:

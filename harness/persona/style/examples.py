@@ -1,9 +1,11 @@
-"""What the style classifier is taught: persona replies against neutral ones, among them neutral ones with a borrowed tag."""
+"""What the style classifier is taught: persona replies against neutral ones, whole and cut short, and neutral ones with a
+borrowed tag.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.data.leakage import near_duplicates
 from harness.persona.reply_text import mask, sentences
@@ -13,6 +15,8 @@ NEAR = 0.8
 """Replies whose 5-grams have this Jaccard index belong to one group, whatever prompts they are of."""
 BORROWED_FROM = 7
 """A tag is borrowed from the prompt so many places further on."""
+SHORT = (1, 2)
+"""The sentences that a reply is cut to."""
 
 PERSONA, SAME, FORMAL = "persona", "neutral_same", "neutral_formal"
 
@@ -73,6 +77,31 @@ def borrowed_tags(examples: Sequence[StyleExample]) -> list[str]:
         said = _sentences(lender[index % len(lender)].reply)
         if said:
             found.append(f"{example.reply} {said[-1]}" if index % 2 == 0 else f"{said[0]} {example.reply}")
+    return found
+
+
+def shortened(examples: Sequence[StyleExample], *, from_start: bool = False) -> list[StyleExample]:
+    """Return every one and every two sentences running of the persona's replies and of the neutral ones at its level.
+
+    Where the character is terse, a classifier of whole replies takes anything short for character; shown both kinds short,
+    it has to look at what is said. `from_start`: only how replies begin. What stands in there twice is given once.
+    """
+    known = {(example.label, example.reply) for example in examples}
+    found = []
+    for example in examples:
+        if example.kind not in (PERSONA, SAME):
+            continue
+        spans = [one.span for one in sentences(mask(example.reply))]
+        for size in SHORT:
+            for first in range(1 if from_start else len(spans)):
+                text = (
+                    example.reply[spans[first][0] : spans[first + size - 1][1]]
+                    if first + size <= len(spans)
+                    else ""
+                )
+                if text and (example.label, text) not in known:
+                    known.add((example.label, text))
+                    found.append(replace(example, reply=text))
     return found
 
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from harness.persona.card import PersonaCard
+from harness.persona.masking import name_expression
 from harness.persona.reply_text import mask, nfc
 from harness.persona.style.linear_model import Blocks
 
@@ -113,9 +114,9 @@ def masked_view(card: PersonaCard, replies: Sequence[str], prompts: Sequence[str
 
 
 def names_pattern(card: PersonaCard) -> re.Pattern[str] | None:
-    """Return the expression of the card's names, longest first; None where it names none."""
+    """Return the expression of the card's names in lower case, longest first; None where it names none."""
     names = sorted({nfc(name).lower() for name in card.names_to_mask}, key=lambda name: (-len(name), name))
-    return re.compile("|".join(map(re.escape, names))) if names else None
+    return re.compile("|".join(map(name_expression, names))) if names else None
 
 
 def plain_text(reply: str, names: re.Pattern[str] | None) -> str:

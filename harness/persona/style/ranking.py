@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.stats import expanded_percentiles
+from harness.stats import expanded_percentiles, wilson_interval
 
 RESAMPLES = 2000
+_NO_WIDTH = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ def auc_with_interval(
 ) -> Auc:
     """Return the AUC of (prompt, score) pairs. Whole prompts are drawn, with all their positives and negatives.
 
-    Raises ValueError where a side is empty. NaN bounds for fewer than two prompts.
+    Where every draw gives the same value the interval is Wilson's over prompts: 24 questions without an error are no
+    proof of none. Raises ValueError where a side is empty. NaN bounds for fewer than two prompts.
     """
     import numpy as np
 
@@ -55,6 +57,8 @@ def auc_with_interval(
             wins = ((drawn @ above) * drawn).sum(axis=1)
             values = wins / ((drawn * ups).sum(axis=1) * (drawn * downs).sum(axis=1))
         low, high = expanded_percentiles(values, len(prompts), 0.95)
+        if math.isnan(low) or high - low < _NO_WIDTH:
+            low, high = wilson_interval(value * len(prompts), len(prompts))
     return Auc(
         value=value,
         low=low,

@@ -1,7 +1,7 @@
 """Tool tasks -> samples: each task under a neutral and a persona prompt, the closing turn after its results, and chat.
 
 `side` says which: `call` (what does the model do with the question), `after` (what does it say once the results of the
-expected calls are there), `chat` (the character's test prompts, no tools).
+expected calls are there), `chat` (the character's prompts of the same split, no tools).
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from harness.types import Facts, Message, Sample, ToolCall, ToolSpec
 
 KIND = "persona_tools"
 AFTER, CONDITIONS_FILE = "after.jsonl", "conditions.jsonl"
-CHAT_SPLIT = "test"
 NEUTRAL_REPLY = "neutral_formal"
 
 Side = Literal["call", "after", "chat"]
@@ -151,8 +150,9 @@ def load_tasks(
 ) -> ToolsScenario:
     """Return the tasks of a split with after.jsonl and conditions.jsonl beside it.
 
-    A character without a line in conditions.jsonl is asked under the prompts of its card. Raises SpecError for a
-    missing file or prompt, RecordError with file:line for a bad line or results that do not fit the expected calls.
+    The chat prompts are of the split that the tasks' file is named after: nothing is to be chosen by the test prompts. A
+    character without a line in conditions.jsonl is asked under the prompts of its card. Raises SpecError for a missing
+    file, split or prompt, RecordError with file:line for a bad line or results that do not fit the expected calls.
     """
     tasks = tuple(iter_samples(path, tools))
     after, conditions = path.parent / AFTER, path.parent / CONDITIONS_FILE
@@ -160,8 +160,8 @@ def load_tasks(
     asked: dict[str, tuple[Reference, ...]] = dict.fromkeys(cards, ())
     for name, card in cards.items():
         if chat:
-            asked[name] = load_references(card, CHAT_SPLIT)
-            files.append(split_path(card, CHAT_SPLIT))
+            asked[name] = load_references(card, path.stem)
+            files.append(split_path(card, path.stem))
     return ToolsScenario(
         tasks=tasks,
         endings=_endings(after, {located.sample.id: located.sample for located in tasks}),

@@ -76,6 +76,41 @@ def test_a_dry_run_says_what_it_would_cost_and_asks_nothing(
     assert not (run / ANSWERS).exists()
 
 
+def test_the_estimate_comes_with_an_upper_bound(ask: Call, server: StubServer, tmp_path: Path) -> None:
+    run, _ = write_replies(tmp_path / "tuned", 0.5)
+    prices = ("--price-prompt", "0", "--price-answer", "1000000")
+    done = ask(
+        server, run, "--no-qualification", "--limit", "10", "--dry-run", "--max-tokens", "100", *prices
+    )
+    assert done.err.startswith("10 calls, about ")
+    assert "at most 1,000 out" in done.err
+    assert "at most 1000.00" in done.err
+    unbounded = ask(server, run, "--no-qualification", "--dry-run", "--param", "max_tokens=null")
+    assert "no upper bound" in unbounded.err
+
+
+def test_attempts_count_against_max_calls(ask: Call, tmp_path: Path) -> None:
+    run, _ = write_replies(tmp_path / "tuned", 0.5)
+    with serving(lambda asked: Reaction(status=500, raw=b"")) as server:
+        place = (
+            "--no-qualification",
+            "--limit",
+            "4",
+            "--max-calls",
+            "6",
+            "--max-wait",
+            "0",
+            "--parallel",
+            "1",
+            "--max-missing",
+            "1",
+        )
+        done = ask(server, run, *place)
+        assert server.calls == 6
+    assert done.exit_code == EXIT_INCOMPLETE
+    assert "--max-calls" in done.err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -160,6 +195,8 @@ def test_a_form_is_filled_in_by_people_and_read_back(ask: Call, server: StubServ
     assert (done.exit_code, server.calls) == (EXIT_DONE, 0), done.err
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 60
+    header = json.loads((run / "generations.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert header["sample_id"] not in path.read_text(encoding="utf-8"), "an id may give the answer away"
     assert ask(server, run, "--label-form", path).exit_code == EXIT_USAGE, "a form may hold answers"
     empty = ask(server, run, "--labels", path, "--yes")
     assert "no label is about a reply" in empty.err
@@ -170,6 +207,8 @@ def test_a_form_is_filled_in_by_people_and_read_back(ask: Call, server: StubServ
     done = ask(server, run, "--labels", path, "--yes")
     assert done.exit_code == EXIT_DONE, done.err
     assert "agreement with people" in done.out
+    stored = json.loads((run / JUDGE).read_text(encoding="utf-8"))["qualification"]["agreement"]
+    assert (stored["unused"], stored["kappa"]["n"]) == (0, 60)
 
 
 def test_the_judge_alone_is_tried(ask: Call, server: StubServer, tmp_path: Path) -> None:

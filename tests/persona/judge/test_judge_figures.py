@@ -4,23 +4,57 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import RecordError
 from harness.persona.judge.answers import JudgeAnswer, MemoryStore, make_request
-from harness.persona.judge.auc import auc
 from harness.persona.judge.checklist import ReplyVerdict, read_checklist
 from harness.persona.judge.corrected_rate import corrected_rate
 from harness.persona.judge.cost import Prices, estimate, tokens_of
 from harness.persona.judge.endpoint import Endpoint
 from harness.persona.judge.family import families_of, family_note
-from harness.persona.judge.kappa import kappa
-from harness.persona.judge.labels import Label, agreement, form, read_labels
-from harness.persona.judge.qualification import best_threshold
+from harness.persona.judge.labels import Label, agreement, blind_name, form, read_labels
+from harness.persona.judge.qualification import best_threshold, qualify
+from harness.persona.judge.result import checklist_result
 from harness.persona.judge.subject import Item, JudgedPersona, JudgedReply
+from harness.persona.judge.trial import Trial
+from harness.persona.kappa import kappa
+from harness.persona.style.ranking import auc_with_interval as auc
 from tests.persona.judge.stub_judge import verdicts
+
+
+def answered(name: str, yes: int, of: int = 3) -> ReplyVerdict:
+    return judged(name, [place < yes for place in range(of)])
+
+
+def blank(name: str) -> ReplyVerdict:
+    return read_checklist(PERSONA, JudgedReply(id=name, question="?", reply="", cluster=name), None)
+
+
+def test_blank_replies_are_certain_and_need_no_correction() -> None:
+    """Truth: 40 blank, 30 in character, 30 not. A judge with sensitivity .9 and specificity .8 accepts 27 + 6."""
+    one = JudgedReply(id="", question="?", reply="some words", cluster="")
+    tuning = tuple((replace(one, id=f"t{n}", cluster=f"t{n}"), n % 2 == 0) for n in range(20))
+    held = tuple((replace(one, id=f"h{n}", cluster=f"h{n}"), n < 50) for n in range(100))
+    said = {f"t{n}": answered(f"t{n}", 3 if n % 2 == 0 else 0) for n in range(20)}
+    said |= {f"h{n}": answered(f"h{n}", 3 if (n < 45 if n < 50 else n >= 90) else 0) for n in range(100)}
+    trial = Trial(tuning=tuning, held_out=held, probes=(), keys=(), pairs=())
+    qualification = qualify(trial, said, missing_share=0.0)
+    assert (qualification.sensitivity.value, qualification.specificity.value) == (0.9, 0.8)
+    asked = [answered(f"r{n}", 3 if n < 33 else 0) for n in range(60)]
+    found = checklist_result([*asked, *(blank(f"b{n}") for n in range(40))], qualification)
+    alone = checklist_result(asked, qualification)
+    assert found.corrected is not None
+    assert alone.corrected is not None
+    assert alone.corrected.value == pytest.approx(0.5)
+    assert found.corrected.value == pytest.approx(0.3)
+    assert found.corrected.low == pytest.approx(0.6 * alone.corrected.low)
+    assert found.corrected.high == pytest.approx(0.6 * alone.corrected.high)
+    assert found.corrected.raw == pytest.approx(0.33)
+
 
 NAMES = [str(number) for number in range(400)]
 
@@ -38,21 +72,19 @@ def test_auc_interval_covers_planted_truth() -> None:
         draw = random.Random(seed)
         true = [(name, draw.gauss(1, 1)) for name in NAMES[:60]]
         found = auc(true, [(name, draw.gauss(0, 1)) for name in NAMES[:60]])
-        assert found.low is not None
-        assert found.high is not None
         inside += found.low <= 0.7602 <= found.high
     assert inside >= 35
 
 
 def test_a_perfect_auc_on_few_clusters_has_a_wide_interval() -> None:
     found = auc([(name, 1.0) for name in NAMES[:8]], [(name, 0.0) for name in NAMES[:8]])
-    assert found.value == 1.0
-    assert found.low is not None
+    assert found.value == found.high == 1.0
     assert found.low < 0.75
 
 
 def test_auc_needs_both_sides() -> None:
-    assert auc([("a", 1.0)], []).value is None
+    with pytest.raises(ValueError, match="positives and negatives"):
+        auc([("a", 1.0)], [])
 
 
 @pytest.mark.parametrize(
@@ -257,7 +289,7 @@ def test_bad_labels_name_their_line(tmp_path: Path, line: str, said: str) -> Non
     path = tmp_path / "labels.jsonl"
     path.write_text('{"reply": "b", "item": "wit.1", "label": "yes"}\n\n' + line + "\n", encoding="utf-8")
     with pytest.raises(RecordError) as raised:
-        read_labels(path, PERSONA)
+        read_labels(path, PERSONA, [])
     assert said in raised.value.one_message()
     assert "labels.jsonl:3" in raised.value.one_message()
 
@@ -268,11 +300,36 @@ def test_a_form_is_read_back_and_its_open_lines_count_for_nothing(tmp_path: Path
     assert lines == form(PERSONA, list(reversed(replies)), 25), "the order of the run does not matter"
     named = [(line["reply"], line["item"]) for line in lines]
     assert len(set(named)) == 25
-    assert {reply for reply, _ in named[:10]} == {one.id for one in replies}, "each reply before any twice"
+    assert {reply for reply, _ in named[:10]} == {blind_name(one.id) for one in replies}, (
+        "each reply before any twice"
+    )
     assert len(form(PERSONA, replies, 999)) == 30, "no more than there is to ask"
     assert form(PERSONA, [], 5) == []
     lines[0]["label"] = "yes"
     path = tmp_path / "form.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    found = read_labels(path, PERSONA)
+    found = read_labels(path, PERSONA, [one.id for one in replies])
     assert (len(found.answered), found.open) == (1, 24)
+    assert blind_name(found.answered[0].reply) == lines[0]["reply"]
+    assert found.answered[0].reply in {one.id for one in replies}
+
+
+def test_a_form_does_not_say_which_replies_are_true() -> None:
+    replies = [
+        JudgedReply(id=f"q{n}/{kind}/A", question="?", reply="x", cluster="c")
+        for n in range(10)
+        for kind in ("persona", "neutral_same")
+    ]
+    written = json.dumps(form(PERSONA, replies, 60))
+    assert "persona" not in written
+    assert "neutral" not in written
+    assert "q1" not in written
+
+
+def test_a_reply_may_be_named_by_its_id_or_its_hash_but_not_twice(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    one = {"item": "wit.1", "label": "yes", "rater": "kim"}
+    rows = [{**one, "reply": "q1/persona/A"}, {**one, "reply": blind_name("q1/persona/A")}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(RecordError, match="answered this item twice"):
+        read_labels(path, PERSONA, ["q1/persona/A"])

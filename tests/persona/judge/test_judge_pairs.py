@@ -115,17 +115,65 @@ def test_a_judge_that_always_names_the_second_is_found_too() -> None:
 
 def test_a_single_tie_or_error_is_no_bias() -> None:
     found = [verdict_of(n, "B", "A") for n in range(40)] + [verdict_of(40, "A", "A")]
-    assert not pairwise_result(found).position_biased
+    assert pairwise_result(found).position_biased is False
 
 
 def test_a_clear_but_small_preference_is_shown_and_not_called_bias() -> None:
     found = pairwise_result(planted(1500, 0.7, 0.05))
     assert (found.first_preference.low or 0) > 0
-    assert not found.position_biased
+    assert found.position_biased is False
 
 
 def verdict_of(number: int, first: str, second: str) -> PairVerdict:
     return read_pair(pair(number), [said(first), said(second)])
+
+
+def test_pairs_that_were_decided_by_rule_say_nothing_about_length() -> None:
+    """A blank reply is short and always loses: a fit over it would find a judge that likes long replies."""
+    draw = random.Random(8)
+    asked = []
+    for number in range(200):
+        shown = pair(number, "x" * draw.randrange(20, 80), "y" * draw.randrange(20, 80))
+        asked.append(read_pair(shown, [said(b) for b in (("B", "A") if draw.random() < 0.5 else ("A", "B"))]))
+    by_rule = [read_pair(pair(500 + number, "", "y" * 50), []) for number in range(100)]
+    alone, both = pairwise_result(asked), pairwise_result([*asked, *by_rule])
+    assert both.length_control == alone.length_control
+    assert both.length_control is not None
+    assert both.length_control.pairs == 200
+    assert both.win_rate.n == 300
+    assert pairwise_result(by_rule).length_control is None
+
+
+def test_the_first_preference_of_a_judge_for_the_second_has_an_interval_below_0() -> None:
+    """An interval for shares in [0, 1] has no place for it."""
+    found = pairwise_result(
+        [verdict_of(n, "B", "B") if n % 4 else verdict_of(n, "B", "A") for n in range(80)]
+    )
+    preference = found.first_preference
+    assert preference.value == pytest.approx(-0.75)
+    assert preference.low is not None
+    assert preference.high is not None
+    assert -0.95 < preference.low < -0.75 < preference.high < -0.5
+
+
+def test_the_interval_of_no_preference_leans_to_neither_place() -> None:
+    """One for shares would reach from 0 upwards."""
+    found = pairwise_result([verdict_of(n, "B", "A") for n in range(20)]).first_preference
+    assert found.value == 0.0
+    assert (found.low is None) == (found.high is None)
+    assert (found.low or 0.0) == -(found.high or 0.0)
+
+
+def test_fewer_than_five_clusters_give_no_verdict_on_bias() -> None:
+    few = pairwise_result([verdict_of(n % 4, "A", "A") for n in range(40)])
+    assert few.first_preference.value == 1.0
+    assert few.position_biased is None
+    assert pairwise_result([verdict_of(n % 5, "A", "A") for n in range(40)]).position_biased is True
+
+
+def test_a_perfect_judge_of_few_clusters_has_no_preference() -> None:
+    found = pairwise_result([verdict_of(n, "B", "A") for n in range(8)])
+    assert (found.first_preference.value, found.position_biased) == (0.0, False)
 
 
 def drawn(theta: float, beta: float, n: int, seed: int) -> tuple[list[float], list[int], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -44,7 +45,7 @@ def entries(*given: tuple[object, object, object]) -> str:
     return json.dumps({"answers": [{"item": i, "quote": q, "answer": a} for i, q, a in given]})
 
 
-GOOD = entries((1, "국밥 하나 남아.", "yes"), (2, "10분이면", "no"), (3, "10분이면 내가", "yes"))
+GOOD = entries((1, "국밥 하나 남아.", "yes"), (2, "10분이면 내가", "no"), (3, "10분이면 내가", "yes"))
 
 
 def test_a_good_answer() -> None:
@@ -89,20 +90,23 @@ def test_an_answer_that_says_nothing_readable_is_missing(text: str, problem: str
         ((1, "국밥 하나 남아.", "yes"), None, "as it stands"),
         ((1, "전원부 하나 설계할", "yes"), None, "white space does not matter, also over lines"),
         ((1, "  전원부\t하나 ", "yes"), None, "nor around it"),
-        (("1", "국밥", "YES "), None, "a number as text, capitals"),
-        ((1, "국밥", True), None, "a JSON boolean is as clear"),
+        (("1", "국밥 하나", "YES "), None, "a number as text, capitals"),
+        ((1, "국밥 하나", True), None, "a JSON boolean is as clear"),
         ((1, "김치찌개 하나 남아.", "yes"), "false_quote", "it does not stand there"),
         ((1, "국밥 하나 남아!", "yes"), "false_quote", "nor does it with another mark"),
         ((1, "국밥하나", "yes"), "false_quote", "white space may change, not vanish"),
         ((1, "", "yes"), "no_quote", "an empty quotation stands in every reply"),
         ((1, "  \n ", "yes"), "no_quote", "so does white space"),
         ((1, ".", "yes"), "no_quote", "and a full stop in most"),
+        ((1, "국밥", "yes"), "no_quote", "one short word stands in many replies"),
+        ((1, "시간이다.", "yes"), "no_quote", "four letters and a mark"),
+        ((1, "내가 전", "yes"), None, "two words, be they short"),
         ((1, None, "yes"), "no_quote", "none"),
         ((1, ["국밥"], "yes"), "no_quote", "no text"),
-        ((1, "국밥", "maybe"), "unclear", "neither"),
-        ((1, "국밥", 1), "unclear", "a number is not the asked word"),
-        ((1, "국밥", None), "unclear", "nothing"),
-        ((1, "국밥", "예"), "unclear", "another word than asked"),
+        ((1, "국밥 하나", "maybe"), "unclear", "neither"),
+        ((1, "국밥 하나", 1), "unclear", "a number is not the asked word"),
+        ((1, "국밥 하나", None), "unclear", "nothing"),
+        ((1, "국밥 하나", "예"), "unclear", "another word than asked"),
     ],
 )
 def test_an_item_counts_only_with_a_clear_word_and_a_true_quotation(
@@ -114,12 +118,20 @@ def test_an_item_counts_only_with_a_clear_word_and_a_true_quotation(
 
 
 def test_an_item_answered_both_ways_is_missing_and_twice_the_same_is_not() -> None:
-    both = read(entries((1, "국밥", "yes"), (1, "국밥", "no"), (2, "국밥", "no"), (2, "국밥", "no")))
+    both = read(
+        entries(
+            (1, "국밥 하나", "yes"), (1, "국밥 하나", "no"), (2, "국밥 하나", "no"), (2, "국밥 하나", "no")
+        )
+    )
     assert [item.problem for item in both.items] == ["contradiction", None, "left_out"]
 
 
 def test_items_that_nobody_asked_are_ignored() -> None:
-    found = read(entries((0, "국밥", "yes"), (4, "국밥", "yes"), (-1, "국밥", "yes"), (3, "국밥", "no")))
+    found = read(
+        entries(
+            (0, "국밥 하나", "yes"), (4, "국밥 하나", "yes"), (-1, "국밥 하나", "yes"), (3, "국밥 하나", "no")
+        )
+    )
     assert [item.yes for item in found.items] == [None, None, False]
 
 
@@ -142,8 +154,8 @@ def test_a_failure_is_missing_under_its_name() -> None:
 
 
 def test_a_reply_with_fewer_than_half_of_its_items_has_no_score() -> None:
-    assert read(entries((1, "국밥", "yes"))).score is None
-    assert read(entries((1, "국밥", "yes"), (2, "국밥", "yes"))).score == 1.0
+    assert read(entries((1, "국밥 하나", "yes"))).score is None
+    assert read(entries((1, "국밥 하나", "yes"), (2, "국밥 하나", "yes"))).score == 1.0
 
 
 @pytest.mark.parametrize(
@@ -173,6 +185,24 @@ def test_a_reply_without_letter_or_digit_is_not_asked_about_and_scores_0(reply: 
 
 def test_a_whole_reply_of_one_character_may_be_quoted() -> None:
     assert read(entries((1, "7", "no")), reply="7").items[0].yes is False
+
+
+@pytest.mark.parametrize(
+    ("quote", "reply", "counts"),
+    [
+        ("설계할시간이다", "이건 설계할시간이다 정말", True),
+        ("설계할시간", "이건 설계할시간이다 정말", False),
+        ("letter", "a letter", True),
+        ("lette", "a letter", False),
+        ("네 !", "네 ! 정말 좋다", False),
+        ("네.", "네.", True),
+        ("네", "네.", False),
+    ],
+)
+def test_a_quotation_needs_two_words_or_six_letters_or_the_whole_reply(
+    quote: str, reply: str, counts: bool
+) -> None:
+    assert read(entries((1, quote, "no")), reply=reply).items[0].problem == (None if counts else "no_quote")
 
 
 def test_decomposed_hangul_is_the_same_text() -> None:
@@ -223,6 +253,10 @@ def test_prompts_name_every_item_and_hide_masked_names() -> None:
         answer(entries((1, "그래, 민준이다.", "yes"), (2, "그래, 도건이다.", "yes"))),
     )
     assert [item.problem for item in quoted.items] == [None, "false_quote", "left_out"]
+    named = replace(masked, items=(Item(id="wit.1", trait="wit", asks="표도건다운 비유가 있는가?"),))
+    _, (_, prompt) = checklist_messages(named, "?", "그래.")
+    assert "김민준다운 비유" in prompt
+    assert "도건" not in prompt, "also where an item names it"
     _, (_, pair) = pair_messages(masked, "도건아?", "표도건이다.", "누구냐.")
     assert "도건" not in pair
 

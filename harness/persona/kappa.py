@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.persona.estimate import Estimate, nothing
-from harness.persona.judge.draws import RESAMPLES
 from harness.resampling import ClusterSums, resampled
 from harness.stats import expanded_percentiles
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+_RESAMPLES = 2000
 
 
 def kappa(pairs: Sequence[tuple[bool, bool]], clusters: Sequence[str]) -> Estimate:
@@ -32,7 +33,7 @@ def kappa(pairs: Sequence[tuple[bool, bool]], clusters: Sequence[str]) -> Estima
     if math.isnan(value):
         return nothing()
     sums = ClusterSums.of(cells, np.ones_like(cells), list(clusters))
-    drawn = np.concatenate([_kappa(top) for top, _ in resampled(sums, RESAMPLES, seed=0)])
+    drawn = np.concatenate([_kappa(top) for top, _ in resampled(sums, _RESAMPLES, seed=0)])
     count = len(sums.numerators)
     low, high = expanded_percentiles(drawn, count, 0.95)
     known = math.isfinite(low) and math.isfinite(high)
