@@ -163,6 +163,8 @@ def _judge(panel: JudgePanel) -> Iterator[str]:
 def _persona(panel: PersonaPanel) -> Iterator[str]:
     yield "### Persona"
     yield f"{code(panel.name)}, asked under {panel.prompt}. {plain(panel.adjusted)}".strip()
+    for text in panel.warnings:
+        yield f"> ⚠️ {plain(text, 400)}"
     if panel.phrases:
         cells = [
             (

@@ -70,6 +70,8 @@ class PersonaPanel:
     adjusted: str
     """The share of replies in character, corrected for the classifier's error rates; "" where it is not known."""
     phrases: tuple[Phrase, ...]
+    warnings: tuple[str, ...]
+    """What a reader must know of the card or of all replies together: a manner that is missing, a band too narrow."""
 
 
 def persona_panel(summary: Mapping[str, Any]) -> PersonaPanel | None:
@@ -94,6 +96,7 @@ def persona_panel(summary: Mapping[str, Any]) -> PersonaPanel | None:
         confounds=tuple(map(_confound, mappings(report.get("confounds"))[:MAX_ROWS])),
         adjusted=_adjusted(mapping(about.get("adjusted_prevalence")), _mark_of_style(summary, validated)),
         phrases=tuple(map(_phrase, mappings(mapping(about.get("overuse")).get("phrases"))[:MAX_ROWS])),
+        warnings=tuple(one_line(str(text), 300) for text in items(about.get("warnings"))[:MAX_ROWS]),
     )
 
 

@@ -144,6 +144,7 @@ def render_terminal(scorecard: Scorecard | Mapping[str, Any], console: Console) 
             pen.text(
                 f"{card.persona.name}, asked under {card.persona.prompt}. {card.persona.adjusted}".strip()
             ),
+            *(pen.text(text, "yellow") for text in card.persona.warnings),
             Text(""),
         ]
     if card.judge is not None:

@@ -43,6 +43,7 @@ PERSONA: dict[str, Any] = {
         ],
         "confounds": [{"name": "length", "auc": 0.56, "low": 0.49, "high": 0.635}],
     },
+    "warnings": ["manner missing: 비유 0.1 per 100 words, at least 0.8 in true replies"],
     "adjusted_prevalence": {"value": 0.25, "low": 0.1, "high": 0.4},
     "overuse": {
         "phrases": [{"phrase": "내가 천재라서", "prompts": 9, "share": 0.375, "reference_share": 0.02}]
@@ -107,6 +108,13 @@ def test_the_adjusted_share_is_marked_by_the_metric_that_it_is_of() -> None:
         panel = build_scorecard(header, stored, pairs).persona
         assert panel is not None
         assert ("(unvalidated)" in panel.adjusted) is marked, (style, overall)
+
+
+def test_what_is_warned_of_stands_in_every_form() -> None:
+    card = card_of(PERSONA)
+    for page in (render_html(card), render_markdown(card), terminal(card)):
+        assert "manner missing: 비유" in page
+    assert json.loads(render_json(card))["persona"]["warnings"] == PERSONA["warnings"]
 
 
 def test_a_run_without_persona_has_no_such_part() -> None:
