@@ -27,6 +27,7 @@ BENCHES = (
     "bench_train",
     "bench_sweep",
     "bench_memory",
+    "bench_persona",
 )
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "bench" / "results.json"
@@ -84,6 +85,8 @@ one run; absolute times are this machine's.
   generation, which both sides need. The sweep loads once, and checks the last target's answer before it writes one, which saves
   the more, the more alike the checkpoints answer.
 - **memory plan / peak**: planned bytes over the peak of the process's resident memory.
+- **persona replies**: Korean replies of two or three sentences, no two equal, speech levels by Kiwi; fitting the style score is not
+  included and takes {results.get("bench_persona", {}).get("fit_s", "?")} s.
 """
 
 
@@ -182,6 +185,19 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     yield "bench_sweep", "sweep of base and 4 checkpoints / 5 separate runs", figure, "≤ 0.6"
     for row in results.get("bench_memory", {}).get("settings", []):
         yield "bench_memory", f"memory plan / peak, {row['setting']}", str(row["ratio"]), "0.85 to 1.15"
+    persona = "bench_persona"
+    figure = of(
+        persona,
+        lambda r: (
+            f"{r['wall_s']} s ({r['processor_s']} s of processor), the same bits twice: {'yes' if r['same_bits'] else 'no'}"
+        ),
+    )
+    yield (
+        persona,
+        "10,000 persona replies, all checks and the style score, one core",
+        figure,
+        "≤ 60 s, the same bits",
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The run folders of reports/examples anew, from scripts with planted faults: `make examples`.
 
 The pages are a function of the folders, and a test holds the committed pages against them; this makes the folders, which is
-needed only when what a run records changes.
+needed only when what a run records changes. Two runs are of the bundled model: a persona's suite, asked of base and adapter.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ BASE, OTHERS = "base", ("tuned", "damaged")
 SAMPLES = 60
 LEFT_OUT = ("events.jsonl", ".lock", ".reserve")
 SIDE_BY_SIDE = "side-by-side-scripted.html"
+PERSONA_SUITE = "suites/persona/founder_en"
+PERSONA_RUNS = ("persona-base", "persona-adapter")
+PERSONA_PAGE = "persona-before-after.html"
 
 
 def harness(*arguments: str) -> None:
@@ -51,17 +54,23 @@ def write_data() -> None:
 
 
 def make(name: str) -> Path:
-    """Make one run and put it in its place."""
-    place = EXAMPLES / f"scripted-{name}"
-    with tempfile.TemporaryDirectory() as made:
-        script = f"script=reports/examples/scripts/{name}.yaml"
-        options = ["--engine", "scripted", "--engine-option", script, "--out", made]
-        harness("run", SUITE, *options)
-        (folder,) = Path(made).iterdir()
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(folder, place, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    relative(place / "run.json", made)
+    """Make one scripted run and put it in its place."""
+    script = f"script=reports/examples/scripts/{name}.yaml"
+    (place,) = run(SUITE, (f"scripted-{name}",), "--engine", "scripted", "--engine-option", script)
     return place
+
+
+def run(suite: str, names: tuple[str, ...], *options: str) -> list[Path]:
+    """Run a suite and put its runs, in the order in which they were made, in the places of these names."""
+    with tempfile.TemporaryDirectory() as made:
+        harness("run", suite, *options, "--out", made)
+        folders = sorted(Path(made).iterdir())
+        places = [EXAMPLES / name for name in names]
+        for folder, place in zip(folders, places, strict=True):
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(folder, place, ignore=shutil.ignore_patterns(*LEFT_OUT))
+            relative(place / "run.json", made)
+    return places
 
 
 def relative(header: Path, made: str) -> None:
@@ -85,6 +94,10 @@ def main() -> None:
         harness("gate", str(place), "--against", str(base.relative_to(ROOT)))
     runs = [f"reports/examples/scripted-{name}" for name in (BASE, *OTHERS)]
     harness("report", *runs, "--html", f"reports/examples/{SIDE_BY_SIDE}")
+    before, after = (str(place.relative_to(ROOT)) for place in run(PERSONA_SUITE, PERSONA_RUNS))
+    harness("report", before)
+    harness("report", after, "--baseline", before)
+    harness("report", before, after, "--html", f"reports/examples/{PERSONA_PAGE}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ EXAMPLES = ROOT / "reports" / "examples"
 IMAGES = ROOT / "docs" / "images"
 CARD = EXAMPLES / "scripted-damaged" / "scorecard.html"
 SIDE = EXAMPLES / "side-by-side-scripted.html"
+PERSONA = EXAMPLES / "persona-before-after.html"
 WIDE, PHONE = (1120, 900), (360, 780)
 
 
@@ -44,6 +45,7 @@ def shots(server: str) -> list[Shot]:
         Shot(name="scorecard-phone", address=card, size=PHONE),
         Shot(name="scorecard-sample", address=card, start="article.sample"),
         Shot(name="side-by-side", address=SIDE.as_uri()),
+        Shot(name="persona-before-after", address=PERSONA.as_uri()),
         Shot(name="view", address=server, size=(1120, 1140)),
     ]
 

@@ -25,7 +25,7 @@ _RESULTS = {True: "passed", False: "FAILED", None: "not made"}
     "others",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Card of another character to be told apart from; may be repeated. Default: those in the folders beside CARD's.",
+    help="Card of another character to be told apart from, beside those in the folders next to CARD's; may be repeated.",
 )
 @click.option("--ratings", type=click.Path(path_type=Path), help="People's judgements, see docs/persona.md.")
 @click.option("--no-write", is_flag=True, help="Print the table and leave validation.json as it is.")
@@ -44,7 +44,7 @@ def command(card: Path, others: tuple[Path, ...], ratings: Path | None, no_write
     loaded = load_card(card)
     report = validate_persona(
         loaded,
-        others=[load_card(other) for other in others] if others else None,
+        others=[load_card(other) for other in others],
         ratings=ratings,
         progress=lambda said: click.echo(f"{said} ...", err=True),
     )

@@ -15,14 +15,16 @@ from harness.errors import UsageError
 from harness.persona import validation_checks as measured
 from harness.persona.card import MIN_PAIRS, PersonaCard
 from harness.persona.estimate import Part, share
-from harness.persona.human_ratings import MIN_KAPPA, HumanAnchor, human_anchor, read_ratings
+from harness.persona.human_check import checked_by_people
 from harness.persona.profile import PersonaProfile, load_profile, style_examples
 from harness.persona.references import (
     check_splits_apart,
     count_pairs,
     load_probes,
     load_references,
+    splits_of,
 )
+from harness.persona.repeated_versions import repeated_versions
 from harness.persona.reply_text import mask, sentences
 from harness.persona.sibling_cards import sibling_cards
 from harness.persona.speech_level import SpeechLevelAnalyser, check_speech_level
@@ -61,14 +63,14 @@ Progress = Callable[[str], None]
 def validate_persona(
     card: PersonaCard,
     *,
-    others: Sequence[PersonaCard] | None = None,
+    others: Sequence[PersonaCard] = (),
     ratings: Path | None = None,
     analyser: SpeechLevelAnalyser | None = None,
     progress: Progress = lambda said: None,
 ) -> ValidationReport:
     """Return the report, after a minute or so.
 
-    `others` are characters to be told apart from (default: `sibling_cards`), `ratings` a file of people's judgements. Raises UsageError naming the number needed for fewer than 40 pairs, and what loading raises.
+    `others` are characters to be told apart from beside `sibling_cards`, `ratings` a file of people's judgements. Raises UsageError naming the number needed for fewer than 40 pairs, and what loading raises.
     """
     check_splits_apart(card)
     pairs = count_pairs(load_references(card))
@@ -85,9 +87,10 @@ def validate_persona(
     if profile.style is None:
         raise UsageError(str(profile.style_why_not), where=card.path)
     subject = Subject(profile)
-    checks = [_pairs(profile, needed), *_authenticity(subject), _short_neutral(subject)]
+    checks = [_pairs(profile, needed), _versions(card), *_authenticity(subject), _short_neutral(subject)]
     progress("other characters")
-    checks.append(_other_persona(subject, sibling_cards(card) if others is None else others))
+    known = {other.name: other for other in (*sibling_cards(card), *others)}
+    checks.append(_other_persona(subject, list(known.values())))
     progress("permuted labels")
     checks.append(_permutation(subject))
     progress("confounds")
@@ -96,7 +99,7 @@ def validate_persona(
     )
     checks += [_confounds(subject, confounds), _masked(subject), _calibration(subject)]
     progress("probes and mixtures")
-    checks += [*_probes(profile), _mixing(subject), _human(profile, ratings)]
+    checks += [*_probes(profile), _mixing(subject), checked_by_people(profile, ratings)]
     progress("the same again")
     checks.append(_retest(subject))
     return ValidationReport(
@@ -119,6 +122,23 @@ def _pairs(profile: PersonaProfile, needed: int) -> ValidationCheck:
         value=float(profile.pairs),
         n=profile.pairs,
         passed=profile.pairs >= needed,
+    )
+
+
+def _versions(card: PersonaCard) -> ValidationCheck:
+    """A second reply that only repeats the first makes every other check look surer than it is."""
+    references = [one for split in splits_of(card) for one in load_references(card, split)]
+    repeated = repeated_versions(references)
+    written = sum(max(0, len(versions) - 1) for one in references for versions in one.replies.values())
+    named = ", ".join(repeated[:3]) + (" and more" if len(repeated) > 3 else "")
+    return ValidationCheck(
+        name="versions",
+        says="second replies to a question that repeat the first",
+        goal="none",
+        value=float(len(repeated)),
+        n=written,
+        passed=not repeated,
+        note=f"{named}: write others, or take them out" if repeated else "",
     )
 
 
@@ -210,30 +230,31 @@ def _short_neutral(subject: Subject) -> ValidationCheck:
 
 
 def _other_persona(subject: Subject, others: Sequence[PersonaCard]) -> ValidationCheck:
+    """Every one of the other characters has to be told apart: the worst decides."""
     says = "AUC of held-out true replies against another character's"
     goal = f"at least {MIN_AUC}"
-    replies = [
-        (example.group, example)
-        for card in others
-        for example in style_examples(load_references(card))
-        if example.kind == PERSONA
-    ]
-    if not replies:
+    own = [(one.example.group, one.decision) for one in subject.scored if one.example.kind == PERSONA]
+    found = {}
+    for card in others:
+        replies = [one for one in style_examples(load_references(card)) if one.kind == PERSONA]
+        if replies:
+            scored = measured.scored_by(subject.profile, replies)
+            found[card.name] = auc_with_interval(own, [(one.example.group, one.decision) for one in scored])
+    if not found:
         note = f"there is no other card in {subject.profile.card.language.code!r} beside this one or among the shipped ones"
         return ValidationCheck(name="other_persona", says=says, goal=goal, value=None, passed=None, note=note)
-    scored = measured.scored_by(subject.profile, [example for _, example in replies])
-    own = [(one.example.group, one.decision) for one in subject.scored if one.example.kind == PERSONA]
-    auc = auc_with_interval(own, [(one.example.group, one.decision) for one in scored])
+    name, worst = min(found.items(), key=lambda item: item[1].value)
+    apart = ", ".join(f"{other} {auc.value:.3f}" for other, auc in found.items() if other != name)
     return ValidationCheck(
         name="other_persona",
         says=says,
         goal=goal,
-        value=auc.value,
-        low=auc.low,
-        high=auc.high,
-        n=auc.positives + auc.negatives,
-        passed=auc.value >= MIN_AUC,
-        note=", ".join(card.name for card in others),
+        value=worst.value,
+        low=worst.low,
+        high=worst.high,
+        n=worst.positives + worst.negatives,
+        passed=worst.value >= MIN_AUC,
+        note=f"{name}; the others: {apart}" if apart else name,
     )
 
 
@@ -343,35 +364,6 @@ def _mixing(subject: Subject) -> ValidationCheck:
         n=len(found),
         passed=worst <= MAX_MIX_ERROR and rising,
         note="; ".join(f"{one.planted:.2f} measured {one.measured:.2f}" for one in found),
-    )
-
-
-def _human(profile: PersonaProfile, ratings: Path | None) -> ValidationCheck:
-    if ratings is None:
-        return human_check("no ratings were given")
-    assert profile.style is not None
-    return human_check(human_anchor(read_ratings(ratings), profile.style.probability))
-
-
-def human_check(anchor: HumanAnchor | str) -> ValidationCheck:
-    """Return the check against people's ratings, or why it was not made. An agreement that is not defined fails."""
-    says, goal = "agreement of two people about the same replies (Cohen's kappa)", f"at least {MIN_KAPPA}"
-    if isinstance(anchor, str):
-        return ValidationCheck(name="human", says=says, goal=goal, value=None, passed=None, note=anchor)
-    agreed = anchor.kappa.value
-    note = f"rank correlation of score and ratings {anchor.spearman:.2f} ({anchor.spearman_low:.2f} to {anchor.spearman_high:.2f})"
-    if agreed is None:
-        note = f"not defined: both gave one and the same answer throughout; {note}"
-    return ValidationCheck(
-        name="human",
-        says=says,
-        goal=f"{goal}; rank correlation with the score above 0",
-        value=agreed,
-        low=anchor.kappa.low,
-        high=anchor.kappa.high,
-        n=anchor.replies,
-        passed=agreed is not None and agreed >= MIN_KAPPA and anchor.spearman_low > 0,
-        note=note,
     )
 
 

@@ -94,7 +94,9 @@ def persona_panel(summary: Mapping[str, Any]) -> PersonaPanel | None:
         reasons=reasons,
         checks=tuple(map(_check, mappings(report.get("checks"))[:MAX_ROWS])),
         confounds=tuple(map(_confound, mappings(report.get("confounds"))[:MAX_ROWS])),
-        adjusted=_adjusted(mapping(about.get("adjusted_prevalence")), _mark_of_style(summary, validated)),
+        adjusted=_adjusted(
+            mapping(about.get("adjusted_prevalence")), _mark_of_style(summary, validated), _passed(summary)
+        ),
         phrases=tuple(map(_phrase, mappings(mapping(about.get("overuse")).get("phrases"))[:MAX_ROWS])),
         warnings=tuple(one_line(str(text), 300) for text in items(about.get("warnings"))[:MAX_ROWS]),
     )
@@ -106,7 +108,7 @@ def _sentence(validated: bool | None, reasons: tuple[str, ...]) -> str:
     if validated:
         return "The persona metric passed its own validation for this card and these references."
     why = "; ".join(reasons) or "no reason is recorded"
-    return f"The persona numbers marked{UNVALIDATED} passed no validation, so do not rely on them: {why}."
+    return f"Do not rely on the persona numbers marked{UNVALIDATED}: {why}."
 
 
 def _check(raw: Mapping[str, Any]) -> MetricCheck:
@@ -139,14 +141,23 @@ def _mark_of_style(summary: Mapping[str, Any], validated: bool | None) -> str:
     return "" if passed else UNVALIDATED
 
 
-def _adjusted(raw: Mapping[str, Any], mark: str) -> str:
+def _passed(summary: Mapping[str, Any]) -> float | None:
+    """Return the share of replies that pass every gate, without which a style says nothing."""
+    for raw in mappings(summary.get("aggregates")):
+        if (raw.get("metric"), raw.get("group")) == ("persona_gates", "all"):
+            return number(raw.get("value"))
+    return None
+
+
+def _adjusted(raw: Mapping[str, Any], mark: str, passed: float | None) -> str:
     value, low, high = (number(raw.get(key)) for key in ("value", "low", "high"))
     if value is None:
         return ""
     between = f" ({percent(low)} to {percent(high)})" if low is not None and high is not None else ""
+    gates = f"; {percent(passed)} pass every gate" if passed is not None else ""
     return (
-        f"About {percent(value)} of the replies are in character{between}{mark}, corrected for how often the style score errs "
-        "on held-out references."
+        f"By its style alone about {percent(value)} of the replies are in character{between}{mark}, corrected for how often the "
+        f"style score errs on held-out references{gates}."
     )
 
 

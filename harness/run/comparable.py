@@ -149,8 +149,11 @@ def _check_same_metrics(
     for name in versions[0].keys() & versions[1].keys():
         before, after = (known[name] for known in versions)
         if before != after:
+            same = before.partition(" ")[0] == after.partition(" ")[0]
             raise RunFolderError(
-                f"the two runs were scored with different versions of the metric {name}: {before} and {after}",
+                f"the two runs were scored with different versions of the metric {name}: {before} and {after}"
+                + ("; what stands in brackets is the hash of what it was made of" if same else "")
+                + (", for a persona its card, references and analyser" if same and "persona" in name else ""),
                 where=path,
                 remedy=f"Score both again: harness score {reference}, harness score {path}",
             )

@@ -77,7 +77,7 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
         "sampling": asdict(plan.sampling),
         "repeats": plan.repeats,
         "env": environment(),
-        "git": git_state(suite.folder),
+        "git": git_state(suite.folder, suite.records.parent.resolve()),
         "argv": redacted(argv),
         "started_at": started,
         "finished_at": None,
@@ -154,13 +154,20 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit and dirtiness of the repository that holds the suite, or None outside one."""
+def git_state(folder: Path, *used: Path) -> dict[str, Any] | None:
+    """Return commit and dirtiness of the repository that holds `folder`, or None outside one.
+
+    Dirty are changed files anywhere, and files in `folder` or `used` that no commit has: without them the commit does
+    not give the same run.
+    """
     try:
         commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        top = Path(_git(folder, "rev-parse", "--show-toplevel"))
+        inside = [str(path) for path in (folder.resolve(), *used) if path.resolve().is_relative_to(top)]
         return {
             "commit": commit,
-            "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no")),
+            "dirty": bool(changed or _git(folder, "status", "--porcelain", "--", *inside)),
         }
     except (OSError, subprocess.SubprocessError):
         return None

@@ -23,10 +23,13 @@ class ScenarioFacts:
             raise HarnessError("a suite without scenario has no scenario facts", where=suite.folder)
         self._scenario = suite.scenario
         self._metrics = [metric for metric in metrics if callable(getattr(metric, "corpus", None))]
+        self._met: set[str] = set()
         self._corpora = [cast(Corpus, cast(Any, metric).corpus()) for metric in self._metrics]
 
     def add(self, sample: Sample, reply: ParsedReply, score: SampleScore) -> None:
         """Take in one scored sample."""
+        if sample.persona is not None:
+            self._met.add(sample.persona)
         for corpus in self._corpora:
             corpus.add(sample, reply, score)
 
@@ -43,7 +46,11 @@ class ScenarioFacts:
                 reasons |= dict.fromkeys(f"{name}: {problem}" if name else problem for problem in problems)
         found: dict[str, Json] = {
             "scenario": self._scenario.kind,
-            "display_name": ", ".join(card.display_name for card in self._scenario.cards.values()),
+            "display_name": ", ".join(
+                card.display_name
+                for name, card in self._scenario.cards.items()
+                if name in self._met or not self._met
+            ),
             "system_prompt": self._scenario.condition,
             "characters": {
                 name: {

@@ -37,7 +37,7 @@ _MEASURES = (
     ),
     MeasureInfo(
         name="persona_in_character",
-        label="Replies in character",
+        label="In character by style alone",
         definition="Share of replies whose style score reaches the card's threshold; not corrected for the "
         "classifier's errors (the adjusted share beside it is).",
     ),

@@ -235,6 +235,8 @@ def test_the_scorecard_tells_and_draws_the_drift(suite: Suite, tmp_path: Path) -
     assert [curve.points[0].value for curve in card.scenario.curves] == [pytest.approx(0.86)] * 2
     page = (folder / "scorecard.html").read_text(encoding="utf-8")
     assert 'id="drift-wide-t"' in page
+    assert card.persona is not None
+    assert card.persona.name == "Griff Tolliver", "not the characters that were not asked"
     assert "Griff Tolliver" in page
     assert "First events (Kaplan-Meier)" in page
 

@@ -12,6 +12,7 @@ import pytest
 from harness.errors import RecordError, SpecError, UsageError
 from harness.persona import validation
 from harness.persona.card import PersonaCard, load_card
+from harness.persona.human_check import human_check
 from harness.persona.human_ratings import human_anchor, read_ratings
 from harness.persona.kappa import kappa
 from harness.persona.profile import load_profile, style_examples
@@ -19,7 +20,7 @@ from harness.persona.references import load_probes, load_references
 from harness.persona.sibling_cards import sibling_cards
 from harness.persona.split_overlap import near_copies
 from harness.persona.style.confounds import confound_table
-from harness.persona.validation import human_check, validate_persona
+from harness.persona.validation import validate_persona
 from harness.persona.validation_checks import measured_mixtures, scored_out_of_fold
 from harness.persona.validation_state import (
     read_validation,
@@ -157,6 +158,38 @@ def test_a_style_that_is_only_length_is_not_certified(tmp_path: Path) -> None:
     found = validate_persona(mine)
     assert not found.certified
     assert any(reason.startswith("confounds: ") and "length" in reason for reason in found.reasons)
+
+
+def test_second_replies_that_repeat_the_first_certify_nothing(tmp_path: Path) -> None:
+    mine = copied(tmp_path, "founder_ko", 12)
+    data = tmp_path / "data" / "train.jsonl"
+    rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
+    assert validation._versions(mine).passed is True
+    for row in rows[:5]:
+        first, *rest = row["replies"]["persona"]["A"].split(". ")
+        row["replies"]["persona"]["B"] = "흥, " + ". ".join([*rest, first])
+    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    found = validation._versions(mine)
+    assert found.passed is False
+    assert found.value is not None
+    assert found.value >= 4, "sentences in another order, a word before"
+    assert f"{rows[0]['id']} persona B" in found.note
+
+
+def test_a_character_that_is_named_comes_beside_those_that_are_there(
+    report: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An easy opponent cannot replace a hard one: the worst decides."""
+    asked = []
+
+    def told_apart(subject: Any, others: Any) -> Any:
+        asked.append([one.name for one in others])
+        return report["other_persona"]
+
+    monkeypatch.setattr(validation, "_other_persona", told_apart)
+    validate_persona(card("founder_ko"), others=[card("founder_en")])
+    assert asked == [["librarian_ko", "founder_en"]]
+    assert report["other_persona"].note == "librarian_ko"
 
 
 def test_one_probe_that_slips_through_fails_where_none_may(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,8 @@ def test_written_conversations_hold_their_voice(tmp_path: Path) -> None:
     plan = plan_of(suite("persona_drift"), engine, persona=PERSONA, history="own")
     folder, _ = run(plan, engine, tmp_path)
     found = summary_of(folder)["drift"]["personas"][PERSONA]
-    assert found["turns"]["overall"]["value"] > 0.8
+    # Turns are shorter than the replies that the score was fitted on: docs/persona_drift.md has the figures.
+    assert found["turns"]["overall"]["value"] > 0.65
     assert abs(found["turns"]["slope"]["value"]) < 0.01
     assert found["breaks"]["events"] == 0
 

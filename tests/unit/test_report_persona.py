@@ -88,13 +88,22 @@ def test_a_validated_run_shows_the_checks_and_what_else_would_do() -> None:
         assert "내가 천재라서" in shown
         assert "names masked" in shown
     assert "two were not" in page
-    assert "About 25.0" in terminal(card)
+    assert "By its style alone about 25.0" in terminal(card)
+
+
+def test_a_style_without_sense_never_stands_alone() -> None:
+    header, summary, pairs = run.example()
+    failed = {"metric": "persona_gates", "group": "all", "value": 0.0, "n": 6}
+    stored = {**summary, "aggregates": [*summary["aggregates"], failed], "persona": PERSONA}
+    panel = build_scorecard(header, stored, pairs).persona
+    assert panel is not None
+    assert panel.adjusted.replace("\xa0", " ").endswith("held-out references; 0.0 % pass every gate.")
 
 
 def test_the_adjusted_share_is_marked_by_the_metric_that_it_is_of() -> None:
     """Another metric's validation says nothing of the style score."""
     header, summary, pairs = run.example()
-    about = {"label": "Replies in character", "unit": "share"}
+    about = {"label": "In character by style alone", "unit": "share"}
     for style, overall, marked in (
         (None, False, True),
         (None, True, False),

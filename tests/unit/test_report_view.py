@@ -375,6 +375,40 @@ def test_history_has_a_line_for_each_model(tmp_path: Path) -> None:
     assert 'role="img"' in drawn
 
 
+def test_a_value_without_validation_is_marked_in_its_row_and_on_its_line(tmp_path: Path) -> None:
+    for day in (1, 2):
+        write_run(tmp_path / f"run-{day}", day=day)
+    summary = json.loads((tmp_path / "run-1" / "summary.json").read_text(encoding="utf-8"))
+    name = next(name for name, about in summary["measures"].items() if about["headline"])
+    label = summary["measures"][name]["label"]
+    for days, line in (
+        (("run-1",), f"{label} (unvalidated in 1 of 2 runs)"),
+        (("run-2",), f"{label} (unvalidated)"),
+    ):
+        for day in days:
+            changed = json.loads((tmp_path / day / "summary.json").read_text(encoding="utf-8"))["measures"]
+            changed[name]["label"] = f"{label} (unvalidated)"
+            damage(tmp_path / day, "summary.json", measures=changed)
+        index = IndexReader(tmp_path).read()
+        assert index.groups[0].histories[0].label == line
+        page = render_index(index)
+        rows = [row for row in page.splitlines() if 'name="run"' in row]
+        assert sum("unvalidated" in row for row in rows) == (1 if days == ("run-1",) else 2)
+        assert f'class="n">{label}</th>' in page, "the column stands over validated values too"
+
+
+def test_the_same_questions_under_another_system_prompt_are_another_history(tmp_path: Path) -> None:
+    for day, condition in ((1, "persona"), (2, "none"), (3, "persona")):
+        write_run(tmp_path / f"run-{day}", day=day)
+        damage(tmp_path / f"run-{day}", "run.json", prompt={"system_prompt": condition})
+    groups = IndexReader(tmp_path).read().groups
+    assert (
+        sorted((len(group.rows), group.data.rpartition(", ")[2]) for group in groups)[0][1]
+        == "system prompt none"
+    )
+    assert sorted(len(group.rows) for group in groups) == [1, 2]
+
+
 def test_another_version_or_data_is_another_history(tmp_path: Path) -> None:
     write_run(tmp_path / "a", day=1)
     write_run(tmp_path / "b", day=2, version="2.0.0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from harness.report.run_source import BASELINE, GATES, NOISE, remembered_baselin
 from harness.report.stored import mapping, mappings, number, whole
 from harness.report.text import one_line
 from harness.report.wording_of_change import last_part, suite_name
+from harness.run.persona_facts import UNVALIDATED
 
 DEPTH = 2
 """How many folders below the reports folder a run may lie: reports/<run>, reports/examples/<run>."""
@@ -55,6 +56,11 @@ class RunRow:
         """Return a headline metric, None where this run has no such metric: not scored yet, or by another scorer."""
         return next((metric for metric in self.headline if metric.name == name), None)
 
+    def unvalidated(self, name: str) -> bool:
+        """Return whether this run's value of a persona metric passed no validation; of another run's it may have."""
+        metric = self.metric(name)
+        return metric is not None and metric.label.endswith(UNVALIDATED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -86,9 +92,11 @@ class Group:
 
     @property
     def columns(self) -> tuple[Metric, ...]:
-        """Return the headline metrics that any of the runs has."""
+        """Return the headline metrics that any of the runs has; whether a value is validated stands in its row."""
         known = {metric.name: metric for row in reversed(self.rows) for metric in row.headline}
-        return tuple(known.values())
+        return tuple(
+            replace(metric, label=metric.label.removesuffix(UNVALIDATED)) for metric in known.values()
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +208,7 @@ def _read_row(folder: Path, key: str) -> RunRow:
             [
                 f"{dataset.get('split') or 'unknown split'} {str(dataset.get('sha256') or '')[:12]}".strip(),
                 *_selected(mapping(header.get("selection")), dataset),
+                *_prompted(mapping(header.get("prompt"))),
             ]
         ),
         who=who,
@@ -229,6 +238,13 @@ def _selected(selection: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[
     )
     limited = [] if limit is None or all_asked else [f"limit {limit}"]
     return limited + [f"{key}={value}" for key, value in sorted(mapping(selection.get("tags")).items())]
+
+
+def _prompted(prompt: Mapping[str, Any]) -> list[str]:
+    """Return how a persona's suite was asked where that is not under the card's own prompt: another question."""
+    condition = prompt.get("system_prompt")
+    asked = [f"system prompt {condition}"] if condition in ("neutral", "none") else []
+    return asked + (["names masked"] if prompt.get("names_masked") is True else [])
 
 
 def _damaged(folder: Path, key: str, problem: str) -> RunRow:
@@ -263,9 +279,12 @@ def _histories(rows: Sequence[RunRow]) -> Iterator[History]:
             if metric.name == name and metric.overall.value is not None
         ]
         if len(points) > 1:
+            marked = sum(point.row.unvalidated(name) for point in points)
+            mixed = f" (unvalidated in {marked} of {len(points)} runs)" if marked else ""
+            mark = UNVALIDATED if marked == len(points) else mixed
             yield History(
                 name=name,
-                label=about.label,
+                label=about.label.removesuffix(UNVALIDATED) + mark,
                 higher_is_better=about.higher_is_better,
                 points=tuple(points[-MAX_POINTS:]),
                 omitted=max(0, len(points) - MAX_POINTS),
