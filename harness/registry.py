@@ -49,7 +49,9 @@ class Registry:
         except ModuleNotFoundError as error:
             raise MissingDependency(
                 f"{self._kind()} {name!r} needs the package {error.name!r}, which is not installed",
-                remedy=f"pip install 'persona-harness[{name}]'" if name in ("hf", "vllm", "ray") else None,
+                remedy=f"pip install 'persona-harness[{name}]'"
+                if name in ("hf", "vllm", "openai", "ray")
+                else None,
             ) from error
 
     def record(self, name: str) -> PluginRecord:

@@ -281,3 +281,5 @@ class EngineInfo:
     device: str
     context_length: int
     versions: Mapping[str, str]
+    template: Literal["server"] | None = None
+    """Who renders prompts: None for the harness, with the template of the model's folder."""

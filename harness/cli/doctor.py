@@ -20,6 +20,7 @@ ENGINE_NEEDS = {
         ("torch", "transformers", "accelerate", "peft", "safetensors"),
         "pip install 'persona-harness[hf]'",
     ),
+    "openai": (("httpx", "transformers"), "pip install 'persona-harness[openai]'"),
 }
 SHOWN = (
     "torch",
@@ -30,6 +31,7 @@ SHOWN = (
     "bitsandbytes",
     "gguf",
     "vllm",
+    "httpx",
     "datasets",
     "trl",
 )

@@ -28,6 +28,9 @@ with_limit = click.option(
 with_engine_options = click.option(
     "--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md."
 )
+with_base_url = click.option(
+    "--base-url", metavar="URL", help="Where the server of --engine openai is: http://127.0.0.1:8000/v1"
+)
 DTYPES = click.Choice(["auto", "float32", "bfloat16", "float16"])
 with_dtype = click.option("--dtype", default="auto", type=DTYPES)
 with_quantization = click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")

@@ -126,7 +126,8 @@ def judge(card: Path, run: Path | None, base: Path | None, **given: Any) -> None
     if given["label_form"] is not None:
         _write_form(card, run, given)
         return
-    from harness.persona.judge.endpoint import key_from
+    from harness.http.secret import key_from
+    from harness.persona.judge.endpoint import KEY_VARIABLE
     from harness.run.judging_plan import cost_of
     from harness.run.persona_judging import judge as judge_runs
 
@@ -136,7 +137,7 @@ def judge(card: Path, run: Path | None, base: Path | None, **given: Any) -> None
     if given["dry_run"]:
         _say_cost(cost)
         return
-    key = key_from(given["key_env"])
+    key = key_from(given["key_env"], KEY_VARIABLE)
     _agree(cost, given)
     outcome = judge_runs(
         plan,

@@ -85,6 +85,7 @@ def _told(made: Made) -> list[str]:
     shares = ", ".join(f"{level} {share:.0%}" for level, share in found.levels.items()) or "none told"
     lines += [
         f"language: {found.language}; speech levels in {found.sentences:,} sentences: {shares} ({found.analyser})",
+        *([made.own_replies.line()] if made.own_replies is not None else []),
         f"wrote {made.suite}: {CARD}, suite.yaml",
         f"wrote {made.dataset}: questions by split, {TODO}",
     ]
@@ -100,6 +101,11 @@ def _told(made: Made) -> list[str]:
     lines += ["", "Now:", f"  1. Look at the lines of {card} that say CHECK."]
     if made.source.system_prompt is None:
         lines.append("     The file holds no system prompt: write the one that the model was trained with.")
+    elif made.source.is_card and made.source.prompt_fields != ("system_prompt",):
+        fields = ", ".join(made.source.prompt_fields)
+        lines.append(
+            f"     The system prompt was put together from the card's {fields}: see that it is the trained one."
+        )
     missing = "replies in character and neutral replies" if len(own) < NEEDED else "neutral replies"
     lines += [
         f"  2. Measure now: harness run {made.suite}  (language, speech level, breaks and the other gates)",

@@ -47,6 +47,7 @@ def _facts(card: PersonaCard) -> list[tuple[str, str]]:
 
 
 def _references(card: PersonaCard) -> list[tuple[str, str]]:
+    from harness.persona.own_replies import check_own_replies
     from harness.persona.references import (
         check_splits_apart,
         count_pairs,
@@ -69,6 +70,7 @@ def _references(card: PersonaCard) -> list[tuple[str, str]]:
             )
         )
     check_splits_apart(card)
+    own = check_own_replies(card)
     pairs = count_pairs(load_references(card))
     needed = card.style.min_pairs
     style = (
@@ -77,6 +79,7 @@ def _references(card: PersonaCard) -> list[tuple[str, str]]:
     return [
         ("references", f"{card.references.dataset.path}, sha256 {str(references_sha256(card))[:12]}"),
         *found,
+        ("own replies", own.line() if own is not None else "none"),
         ("probes", str(len(load_probes(card)))),
         ("style score", style),
     ]

@@ -14,6 +14,7 @@ import click
 from harness.cli.options import (
     pairs,
     with_adapters,
+    with_base_url,
     with_dtype,
     with_engine_options,
     with_limit,
@@ -43,7 +44,10 @@ if TYPE_CHECKING:
 @click.option(
     "--reuse", type=click.Path(path_type=Path), help="Take over equal answers from this run folder."
 )
-@click.option("--engine", default="hf", show_default=True, help="hf, scripted, replay, or a plug-in's name.")
+@click.option(
+    "--engine", default="hf", show_default=True, help="hf, openai, scripted, replay, or a plug-in's name."
+)
+@with_base_url
 @with_engine_options
 @with_dtype
 @with_quantization
@@ -71,6 +75,7 @@ def command(
     resume: Path | None,
     reuse: Path | None,
     engine: str,
+    base_url: str | None,
     options: dict[str, str],
     dtype: str,
     quantization: str | None,
@@ -87,6 +92,8 @@ def command(
     from harness.suite.load import load_suite
     from harness.suite.select import Selection
 
+    if base_url is not None:
+        options = {**options, "base_url": base_url}
     for earlier in (resume, reuse):
         if earlier:
             RunFolder(earlier).header()

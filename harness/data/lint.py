@@ -67,7 +67,7 @@ def lint(dataset_dir: Path) -> list[LintFinding]:
     findings += _tool_findings(catalog, dataset_dir / "tools.json")
     for check in (_ids, _gold, _history, _facts, _duplicates, _templates, _pairs, _near):
         findings += check(placed, catalog)
-    findings += _checksums(dataset_dir)
+    findings += check_checksums(dataset_dir)
     return sorted(findings)
 
 
@@ -77,10 +77,10 @@ def _tools(path: Path) -> tuple[ToolCatalog, list[LintFinding]]:
     try:
         return load_tools(path), []
     except RecordError as error:
-        return ToolCatalog(), [_from_error(error, "tools", path)]
+        return ToolCatalog(), [finding_of(error, "tools", path)]
 
 
-def _from_error(error: RecordError, code: str, path: Path) -> LintFinding:
+def finding_of(error: RecordError, code: str, path: Path) -> LintFinding:
     match = re.match(re.escape(str(path)) + r":(\d+)", error.where or "")
     return LintFinding(
         str(path),
@@ -103,11 +103,11 @@ def _read_split(
                     raise RecordError("empty line", where=where, remedy="Delete it; one JSON object a line.")
                 sample = sample_from_record(decode_bytes(line.raw, where), catalog, where=where)
             except RecordError as error:
-                findings.append(_from_error(error, "record", path))
+                findings.append(finding_of(error, "record", path))
                 continue
             placed.append(_Placed(sample, split, str(path), line.number))
     except RecordError as error:
-        findings.append(_from_error(error, "record", path))
+        findings.append(finding_of(error, "record", path))
     if path.stat().st_size == 0:
         findings.append(LintFinding(str(path), 0, "warning", "empty-split", "no records", "Delete the file."))
 
@@ -251,7 +251,7 @@ def _near(placed: list[_Placed], _: ToolCatalog) -> Iterator[LintFinding]:
         yield _at(two, "error", "leak-near", message, f"Keep texts of similarity >= {NEAR:g} in one split.")
 
 
-def _checksums(folder: Path) -> Iterator[LintFinding]:
+def check_checksums(folder: Path) -> Iterator[LintFinding]:
     path = folder / CHECKSUMS
     if not path.is_file():
         return

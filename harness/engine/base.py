@@ -7,12 +7,21 @@ raises `EngineError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.types import EngineInfo, Generation, Prompt
+from harness.types import EngineInfo, Generation, ParsedReply, Prompt, ToolCall
+
+
+class CallWords(Protocol):
+    """What an engine needs of a dialect where calls do not come as text (`harness.parse.base.Dialect` has it)."""
+
+    name: str
+
+    def render_calls(self, calls: Sequence[ToolCall]) -> str: ...
+    def parse(self, text: str) -> ParsedReply: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,8 @@ class EngineRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     reply: Callable[[Prompt], Generation] | None = None
     """Only for the scripted engine: the answer to each prompt."""
+    dialect: CallWords | None = None
+    """How answers write tool calls, for engines that get calls apart from the text."""
     on_event: Callable[[str, Mapping[str, Any]], None] = lambda kind, detail: None
     """Called with (kind, detail) for what should be seen later: `out_of_memory`, `adapter_active`, ..."""
 

@@ -47,7 +47,8 @@ def resolve_model(
 ) -> ResolvedModel:
     """Return the folder of an alias, a folder, or a hub id; a hub id is fetched, or taken from the hub's cache.
 
-    Without `weights` a hub id's weights are neither fetched nor asked for: config and tokenizer are all there may be. Only safetensors count as weights unless `allow_pickle` (loading a pickle runs whatever its author put into it);
+    Without `weights` those of a hub id are not fetched, and none are asked for: config and tokenizer are all there may be.
+    Only safetensors count as weights unless `allow_pickle` (loading a pickle runs whatever its author put into it);
     Python files of a hub model are fetched only with `trust_remote_code`. Raises ModelError naming what is missing
     and what to do, MissingDependency for a hub id without huggingface_hub.
     """
@@ -60,7 +61,10 @@ def resolve_model(
         return ResolvedModel(name=name, path=folder, alias=name, kind="alias")
     path = _local_path(name)
     if path is not None and path.is_dir():
-        check_model_folder(path, allow_pickle=allow_pickle)
+        if weights:
+            check_model_folder(path, allow_pickle=allow_pickle)
+        else:
+            read_config(path)
         return ResolvedModel(name=name, path=path.absolute(), alias=None, kind="folder")
     if path is not None:
         raise ModelError("this is a file; a model is a folder", where=path, remedy=_file_remedy(path))
@@ -131,6 +135,11 @@ def check_model_folder(path: Path, *, allow_pickle: bool = False) -> None:
     ggufs = sorted(name for name in names if name.endswith(".gguf"))
     found = f" (only {ggufs[0]}, which must be converted first)" if ggufs else ""
     raise ModelError(f"a model folder without weights: no *.safetensors{found}", where=path)
+
+
+def has_weights(path: Path) -> bool:
+    """Return True if a model folder holds weights, in whatever form."""
+    return any(file.name.endswith((".safetensors", *_PICKLES)) for file in path.iterdir())
 
 
 def read_config(path: Path) -> dict[str, Any]:

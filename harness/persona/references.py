@@ -19,6 +19,7 @@ from harness.errors import RecordError, SpecError, did_you_mean
 from harness.fingerprint import sha256_of_file
 from harness.persona.card import PersonaCard
 from harness.persona.check import CHECK_NAMES
+from harness.persona.emptiness import has_word
 from harness.types import Facts, Json
 
 ReplyKind = Literal["persona", "neutral_formal", "neutral_same"]
@@ -81,7 +82,7 @@ def load_references(card: PersonaCard, split: str | None = None) -> tuple[Refere
     that is wrong, another persona's, or whose id stands twice.
     """
     path = split_path(card, split)
-    return tuple(_unique(path, (_reference(card, *line) for line in _lines(path))))
+    return tuple(_unique(path, (read_reference(card.name, *line) for line in _lines(path))))
 
 
 def load_probes(card: PersonaCard) -> tuple[Probe, ...]:
@@ -91,7 +92,7 @@ def load_probes(card: PersonaCard) -> tuple[Probe, ...]:
     path = card.resolve(card.references.probes.path)
     if not path.is_file():
         raise SpecError(f"references.probes.path: no such file: {path}", where=card.path)
-    return tuple(_unique(path, (_probe(card, *line) for line in _lines(path))))
+    return tuple(_unique(path, (read_probe(card.name, *line) for line in _lines(path))))
 
 
 def split_path(card: PersonaCard, split: str | None = None) -> Path:
@@ -176,8 +177,9 @@ def _unique(path: Path, entries: Iterator[EntryT]) -> Iterator[EntryT]:
         yield entry
 
 
-def _reference(card: PersonaCard, record: Mapping[str, Json], where: str) -> Reference:
-    _check_keys(card, record, _REFERENCE_KEYS, ("id", "messages", "replies"), where)
+def read_reference(persona: str, record: Mapping[str, Json], where: str) -> Reference:
+    """Return the reference of a line. Raises RecordError at `where` for one that is wrong, or another persona's."""
+    _check_keys(persona, record, _REFERENCE_KEYS, ("id", "messages", "replies"), where)
     tags = record.get("tags", {})
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
         raise RecordError("tags must be an object of texts", where=where)
@@ -211,13 +213,21 @@ def _replies(value: Json, where: str) -> Mapping[str, Mapping[str, str]]:
             raise RecordError(
                 f"replies.{kind}.{blank} is empty", where=where, remedy="Write it or remove it."
             )
+        wordless = next((version for version, text in versions.items() if not has_word(text)), None)
+        if wordless is not None:
+            raise RecordError(
+                f"replies.{kind}.{wordless} has no words: {versions[wordless].strip()[:20]!r}",
+                where=where,
+                remedy="An emoji or a mark alone has no manner: write words, or remove it.",
+            )
     if not value.get("persona"):
         raise RecordError("replies has no persona reply", where=where, remedy='Add "persona": {"A": "..."}.')
     return value
 
 
-def _probe(card: PersonaCard, record: Mapping[str, Json], where: str) -> Probe:
-    _check_keys(card, record, _PROBE_KEYS, ("id", "kind", "messages", "reply", "expect"), where)
+def read_probe(persona: str, record: Mapping[str, Json], where: str) -> Probe:
+    """Return the probe of a line. Raises RecordError at `where` for one that is wrong, or another persona's."""
+    _check_keys(persona, record, _PROBE_KEYS, ("id", "kind", "messages", "reply", "expect"), where)
     expect = record["expect"]
     if not isinstance(expect, dict) or expect.get("verdict") not in get_args(Verdict):
         raise RecordError('expect needs "verdict": "accept" or "reject"', where=where)
@@ -251,7 +261,7 @@ def _probe(card: PersonaCard, record: Mapping[str, Json], where: str) -> Probe:
 
 
 def _check_keys(
-    card: PersonaCard,
+    persona: str,
     record: Mapping[str, Json],
     known: tuple[str, ...],
     required: tuple[str, ...],
@@ -265,9 +275,9 @@ def _check_keys(
     for key in required:
         if key not in record:
             raise RecordError(f"key {key!r} is missing", where=where)
-    whose = record.get("persona", card.name)
-    if whose != card.name:
-        raise RecordError(f"this line is of persona {whose!r}, the card of {card.name!r}", where=where)
+    whose = record.get("persona", persona)
+    if whose != persona:
+        raise RecordError(f"this line is of persona {whose!r}, the card of {persona!r}", where=where)
 
 
 def _text(record: Mapping[str, Json], key: str, where: str) -> str:

@@ -13,6 +13,7 @@ from harness.log.score_counts import damaged_scores, score_difference
 from harness.run.scored_with import header_as_scored, versions_by_metric
 
 PROMPT_PARTS = {
+    "template": "who renders the prompt",
     "template_sha256": "the chat template",
     "tools_by": "how the tools are shown",
     "dialect": "the tool-call dialect",
@@ -22,6 +23,8 @@ PROMPT_PARTS = {
 }
 _OF_THE_MODEL = ("template_sha256", "tools_by", "dialect")
 """What may differ between two models, each of which has a template of its own."""
+
+_SET_BY = dict.fromkeys(_OF_THE_MODEL, "template and dialect") | {"template": "engine and mode"}
 
 
 def check_comparable(
@@ -165,7 +168,7 @@ def _check_same_prompt(reference: Path, one: Mapping[str, Any], path: Path, othe
         if values[0] != values[1]:
             shown = " and ".join(str(value)[:12] for value in values)
             whom = "one model" if templates else "the two models"
-            parts = "template and dialect" if key in _OF_THE_MODEL else "--system-prompt and --mask-name"
+            parts = _SET_BY.get(key, "--system-prompt and --mask-name")
             raise RunFolderError(
                 f"the two runs asked {whom} with different prompts: {name} differs ({shown})",
                 where=path,

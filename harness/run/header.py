@@ -71,7 +71,8 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
             "tags": dict(plan.selection.tags),
             "n": plan.selected.count,
         },
-        "engine": asdict(plan.engine),
+        # Who renders stands under `prompt`, and only where it is not the harness.
+        "engine": {key: value for key, value in asdict(plan.engine).items() if key != "template"},
         "prompt": plan.fields()["prompt"],
         "sampling": asdict(plan.sampling),
         "repeats": plan.repeats,

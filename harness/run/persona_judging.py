@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import StorageError
+from harness.http.client import Sleep
+from harness.http.secret import Secret
 from harness.log.writer import RunLock
 from harness.persona.judge.asking import MAX_MISSING, Asking, Tally
 from harness.persona.judge.checklist import ReplyVerdict
-from harness.persona.judge.client import CallBudget, Sleep, import_httpx
-from harness.persona.judge.endpoint import Secret, check_without_key
+from harness.persona.judge.client import CallBudget, import_httpx
+from harness.persona.judge.endpoint import check_without_key
 from harness.persona.judge.jobs import run_checklist, run_pairs
 from harness.persona.judge.labels import Agreement, Label, agreement
 from harness.persona.judge.pairwise import PairVerdict, pairwise_result

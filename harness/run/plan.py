@@ -124,6 +124,7 @@ class RunPlan:
                 "tools_by": self.renderer.tools_by,
                 "template_sha256": self.renderer.template_sha256,
                 "dialect": self.dialect,
+                **({"template": engine.template} if engine.template is not None else {}),
                 **asked_under,
             },
             "sampling": asdict(self.sampling),
@@ -154,6 +155,10 @@ def make_plan(
         for located in (suite.samples() if suite.scenario is not None else ())
         if selected.takes(located.sample, selection)
     )
+    template = renderer.template_sha256
+    if engine.template is not None:
+        # What is sent are the messages; the answer's calls come apart from it and are written in the dialect.
+        template = sha256_of({"by": engine.template, "dialect": dialect, "own": template})
     return RunPlan(
         suite=suite,
         selection=selection,
@@ -163,5 +168,5 @@ def make_plan(
         renderer=renderer,
         dialect=dialect,
         sampling=sampling,
-        identity=identity_of(engine, renderer.template_sha256, sampling, None),
+        identity=identity_of(engine, template, sampling, None),
     )

@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.fingerprint import sha256_of, sha256_of_file
 from harness.log import schema
 from harness.log.reader import Generations, RunFolder
-from harness.models.resolve import resolve_model
+from harness.models.resolve import has_weights, resolve_model
 from harness.models.tokenizer import load_tokenizer
 from harness.parse.base import Dialect
 from harness.parse.choose import dialect_for_template
@@ -90,11 +90,14 @@ def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
 
 def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
     engine_class = Registry("harness.engines").get(request.engine)
+    if request.model is None and getattr(engine_class, "does_without_model", _never)(request.options):
+        return _open_without_model(suite, request, on_event, engine_class)
     trust = switch(request.options, "trust_remote_code", False)
     model = resolve_model(
         suite.spec.models.default if request.model is None else request.model,
         allow_pickle=switch(request.options, "allow_pickle", False),
         trust_remote_code=trust,
+        weights=getattr(engine_class, "NEEDS_WEIGHTS", True),
     )
     targets = _targets(suite, request.adapters)
     tokenizer = load_tokenizer(model.path, trust_remote_code=trust)
@@ -102,12 +105,16 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
     if dialect_name == "auto":
         template = tokenizer.chat_template
         dialect_name = dialect_for_template(template if isinstance(template, str) else None)
-    renderer = Renderer(tokenizer, _dialect(dialect_name))
+    dialect = _dialect(dialect_name)
+    renderer = Renderer(tokenizer, dialect)
     for target in targets:
-        if target is not None and not check_origin(target, model, renderer, dialect_name):
-            on_event(
-                "adapter_unchecked", {"adapter": str(target), "reason": "it does not say how it was trained"}
-            )
+        reason = None
+        if target is not None and not has_weights(model.path):
+            reason = "the base's weights are not here"
+        elif target is not None and not check_origin(target, model, renderer, dialect_name):
+            reason = "it does not say how it was trained"
+        if reason is not None:
+            on_event("adapter_unchecked", {"adapter": str(target), "reason": reason})
     engine: Engine = engine_class(
         EngineRequest(
             model=model.name,
@@ -116,10 +123,38 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
             dtype=request.dtype,
             quantization=request.quantization,
             options=request.options,
+            dialect=dialect,
             on_event=on_event,
         )
     )
     return Session(suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets)
+
+
+def _open_without_model(
+    suite: Suite, request: SessionRequest, on_event: Event, engine_class: Callable[[EngineRequest], Engine]
+) -> Session:
+    """Open an engine behind which somebody else renders: prompts rendered here only tell samples apart."""
+    targets = _targets(suite, request.adapters)
+    dialect_name = "hermes" if suite.spec.dialect == "auto" else suite.spec.dialect
+    dialect = _dialect(dialect_name)
+    engine = engine_class(
+        EngineRequest(
+            model="",
+            model_path=None,
+            adapters=tuple(target for target in targets if target is not None),
+            dtype=request.dtype,
+            quantization=request.quantization,
+            options=request.options,
+            dialect=dialect,
+            on_event=on_event,
+        )
+    )
+    renderer = Renderer(PlainTokenizer(), dialect)
+    return Session(suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets)
+
+
+def _never(options: Mapping[str, str]) -> bool:
+    return False
 
 
 def _open_scripted(suite: Suite, request: SessionRequest, on_event: Event) -> Session:

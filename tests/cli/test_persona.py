@@ -121,9 +121,16 @@ def test_filling_in_by_and_by(harness: Callable[..., Any], tmp_path: Path) -> No
     fill_in(todo)
     rest = harness("persona", "fill", suite)
     assert "persona_style was added" in rest.out
+    again = harness("persona", "fill", suite)
+    assert again.exit_code == 0, again.err
+    assert "nothing is left to fill in" in again.out
+    sound = harness("data", "lint", tmp_path / "datasets" / "persona-steel")
+    assert sound.exit_code == 0, sound.out
+    assert "a persona's references" in sound.err
     shown = harness("persona", "show", suite)
     assert "48 pairs" in shown.out
     assert "can be fitted" in shown.out
+    assert "true replies" in shown.out
 
 
 def test_the_shipped_founder_passes_its_validation(harness: Callable[..., Any], tmp_path: Path) -> None:

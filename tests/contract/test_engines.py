@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.engine.base import Engine, EngineRequest
 from harness.engine.hf import HfEngine
+from harness.engine.openai import OpenAiEngine
 from harness.engine.replay import ReplayEngine
 from harness.engine.scripted import ScriptedEngine
+from harness.models.tokenizer import load_tokenizer
 from harness.registry import Registry
 from harness.testing.engine_contract import EngineContract
 from harness.testing.tiny_model import make_tiny_model
 from harness.types import Generation, Prompt
+from tests.engines.stub_openai import serving
 
 
 def _answer(prompt: Prompt) -> Generation:
@@ -49,7 +53,26 @@ class TestHf(EngineContract):
         return HfEngine(EngineRequest(model="tiny", model_path=self.folder))
 
 
+@pytest.mark.network
+class TestOpenAi(EngineContract):
+    """Against a server whose answers depend on the prompt's tokens alone."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        pytest.importorskip("httpx")
+        self.folder = tmp_path_factory.getbasetemp() / "contract-model"
+        if not self.folder.exists():
+            make_tiny_model(self.folder)
+        with serving(load_tokenizer(self.folder)) as server:
+            self.url = server.url
+            yield
+
+    def make_engine(self) -> Engine:
+        options = {"base_url": self.url}
+        return OpenAiEngine(EngineRequest(model="tiny", model_path=self.folder, options=options))
+
+
 def test_every_registered_engine_is_under_contract() -> None:
-    covered = {"scripted": TestScripted, "replay": TestReplay, "hf": TestHf}
+    covered = {"scripted": TestScripted, "replay": TestReplay, "hf": TestHf, "openai": TestOpenAi}
 
     assert set(Registry("harness.engines").names()) == set(covered)

@@ -119,3 +119,20 @@ def test_there_are_commands_to_check() -> None:
     told = " ".join(line for _, line in GIVEN)
     for name in ("persona new", "persona fill", "persona validate", "compare", "gate", "noise"):
         assert f"harness {name} " in told
+
+
+def test_the_checks_stand_under_the_names_and_goals_that_are_printed() -> None:
+    table = PAGE.split("| check | goal | |\n")[1].split("\n\n")[0]
+    told = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.M))
+    checks = {one["name"]: one["goal"] for report in REPORTS.values() for one in report["checks"]}
+    assert told.keys() == checks.keys()
+    for name, goal in checks.items():
+        for number in re.findall(r"\d\.\d+(?= of|$|,)", goal):
+            assert number in told[name] or name == "masked_view", f"{name}: {goal}"
+
+
+@pytest.mark.parametrize("page", ["docs/persona.md", "docs/persona_judge.md", "README.md", "README.ko.md"])
+def test_the_extra_is_installed_from_a_clone_too(page: str) -> None:
+    assert ".venv/bin/pip install -c constraints.txt -e '.[persona]'" in (ROOT / page).read_text(
+        encoding="utf-8"
+    )

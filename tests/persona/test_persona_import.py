@@ -194,7 +194,7 @@ def test_a_polite_neutral_reply_is_told(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in todo.read_text(encoding="utf-8").splitlines()]
     rows[0]["neutral_same"] = "오늘은 쉬운 일부터 하시는 것이 좋겠습니다. 어려운 일은 내일로 미루십시오."
     todo.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    assert fill(load_card(made.suite)).other_level == (rows[0]["id"],)
+    assert [place.id for place in fill(load_card(made.suite)).other_level] == [rows[0]["id"]]
 
 
 def test_probes_of_the_author_survive(tmp_path: Path) -> None:

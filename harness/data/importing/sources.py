@@ -28,6 +28,10 @@ _UNREADABLE = (".csv", ".tsv", ".txt", ".xlsx", ".zip", ".gz", ".md", ".py")
 _FORMS = "Formats: alpaca, sharegpt, openai, dataset_info, bfcl, xlam, hermes (docs/importing.md)."
 
 
+class UnknownFormat(UsageError):
+    """The format of a source cannot be told from the keys of its rows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """Rows of one file or hub data set. `stem` names them in ids; `files` are all that is read for them."""
@@ -234,7 +238,7 @@ def detect(rows: Sequence[dict[str, Json]], where: Path | str) -> str:
     if {"instruction", "output"} <= keys:
         return "alpaca"
     shown = ", ".join(sorted(map(str, keys))[:20]) or "none"
-    raise UsageError(
+    raise UnknownFormat(
         f"the format cannot be told from the keys {shown}",
         where=where,
         remedy=f"Name it with --format, or map the columns in {FILE_NAME}. {_FORMS}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 
 from harness.persona.function_words import ENGLISH
 from harness.persona.importing.describe import Description
+from harness.persona.quantile import MIN_FITTED
 
 NEUTRAL_PROMPT = {
     "ko": "당신은 사용자를 돕는 도우미입니다. 간결하고 정중하게 한국어로 답하십시오.",
@@ -69,18 +71,26 @@ def card_text(
     *,
     name: str,
     display_name: str,
+    named: bool,
     found: Description,
     levels: Sequence[str],
     system_prompt: str | None,
+    prompt_fields: Sequence[str] = (),
     dataset: str,
 ) -> str:
-    """Return a persona.yaml that `load_card` takes. `dataset` is the references' folder, relative to the card."""
+    """Return a persona.yaml that `load_card` takes.
+
+    `named`: whether somebody said what the character is called; else `display_name` is the folder's name and has to be
+    looked at. `prompt_fields`: what of a character card the system prompt was put together from. `dataset` is the
+    references' folder, relative to the card.
+    """
     draft = system_prompt is None
     prompt = system_prompt or DRAFT_PROMPT[found.language].format(name=display_name)
     parts = [
         "schema: 1\n",
         _yaml("name", name),
         "version: 1.0.0\n",
+        "" if named else _NOT_NAMED,
         _yaml("display_name", display_name),
         "# CHECK: every name by which a model may know the character; --mask-name replaces them by neutral ones.\n",
         _yaml("names_to_mask", _names_of(display_name)),
@@ -90,20 +100,39 @@ def card_text(
         "  allow_technical_latin: true    # Latin technical words in a Korean sentence are reported, not failed\n",
         *_level_lines(found, levels),
         "style: {threshold: 0.5, min_pairs: 40}\n",
-        _MANNER,
+        _MANNER[found.language],
         _MARKERS,
-        'forbidden: []                    # - {id: human, pattern: "I\'?a?m human", says: never claims to be human}\n',
+        f"markers: []\n{_MARKER[found.language]}",
+        f"forbidden: []\n{_FORBIDDEN[found.language]}",
         "ai_disclosure:\n"
         "  policy: in_character           # CHECK. required | in_character | never: may it say that it is a program?\n",
         f"references:\n  dataset: {{path: {dataset}, split: train}}\n"
         f"  probes: {{path: {dataset}/probes.jsonl}}   # made from the replies; add your own, such as catchphrases alone\n",
-        "# CHECK: a draft, since the file holds no system prompt. Use the words that the model was trained with.\n"
-        if draft
-        else "# From the file. Base and adapter are measured under this prompt.\n",
+        _prompt_comment(draft, named, prompt_fields),
         _yaml("system_prompt", _Text(prompt.strip() + "\n")),
         _yaml("neutral_system_prompt", NEUTRAL_PROMPT[found.language]),
     ]
     return "".join(parts)
+
+
+_NOT_NAMED = "# CHECK: this is the folder's name, since the file does not say what the character is called. The system prompt may.\n"
+
+
+def _prompt_comment(draft: bool, named: bool, fields: Sequence[str]) -> str:
+    if draft:
+        whose = "" if named else ", under the folder's name"
+        return (
+            f"# CHECK: a draft{whose}, since the file holds no system prompt. Use the words that the model was trained "
+            "with.\n"
+        )
+    if fields and tuple(fields) != ("system_prompt",):
+        *before, last = fields
+        listed = f"{', '.join(before)} and {last}" if before else last
+        return (
+            f"# CHECK: put together from the card's {listed}. Use the words that the model was trained with.\n"
+            "# Base and adapter are measured under this prompt.\n"
+        )
+    return "# From the file. Base and adapter are measured under this prompt.\n"
 
 
 def _names_of(display_name: str) -> list[str]:
@@ -116,20 +145,37 @@ def _names_of(display_name: str) -> list[str]:
     return sorted({display_name, *capitals, *korean}, key=lambda one: (-len(one), one))
 
 
-_MANNER = """\
+_MANNER = {
+    "en": """\
 # Write what a reader could check; a judge model, if you use one, answers the questions about each reply.
 # manner:
 #   summary: Short sentences, the verdict first.
 #   traits:
 #     - id: directness
 #       says: The answer stands within the first two sentences.
-#       checklist: [Is there an answer within the first two sentences?]
-"""
+#       checklist: ["Is there an answer within the first two sentences?"]
+""",
+    "ko": """\
+# Write what a reader could check; a judge model, if you use one, answers the questions about each reply.
+# manner:
+#   summary: 문장이 짧고, 결론부터 말한다.
+#   traits:
+#     - id: directness
+#       says: 첫 두 문장 안에 답이 있다.
+#       checklist: ["첫 두 문장 안에 답이 있는가?"]
+""",
+}
 _MARKERS = """\
 # Words by which the manner shows: more often than the upper end of `band` (hits per 100 words), and it is a caricature.
-markers: []
-# - {id: circuits, pattern: 'circuit|fuse|voltage', band: [0.0, 9.0]}
 """
+_MARKER = {
+    "en": "# - {id: circuits, pattern: 'circuit|fuse|voltage', band: [0.0, 9.0]}\n",
+    "ko": "# - {id: circuits, pattern: '회로|퓨즈|전압', band: [0.0, 9.0]}\n",
+}
+_FORBIDDEN = {
+    "en": '# - {id: human, pattern: "(?i)\\\\bI(\'m| am) human", says: never claims to be human}\n',
+    "ko": "# - {id: human, pattern: '(나는|난|나도|저는|전|저도) (사람|인간)이(야|에요|다|라고)', says: 자기가 사람이라고 하지 않는다}\n",
+}
 
 
 def _level_lines(found: Description, levels: Sequence[str]) -> list[str]:
@@ -156,7 +202,7 @@ persona: persona.yaml        # its system prompt is put before every question
 system_prompt: persona       # or neutral, or none: is the manner kept without being told?
 models: {{default: smollm2-135m, adapters: []}}
 dialect: auto
-generation: {{temperature: 0, max_new_tokens: 256}}
+generation: {{temperature: 0, max_new_tokens: {budget}}}   # {why}
 {metrics}
 slices: [category]
 limits: >-
@@ -169,13 +215,34 @@ GATES_ALONE = (
 BOTH = "metrics: [persona_gates, persona_style]"
 
 
-def suite_text(name: str, display_name: str, dataset: str, questions: int) -> str:
-    """Return a suite.yaml with the gates alone: the style score needs neutral replies."""
+TOKENS_PER_WORD = {"ko": 3.0, "en": 1.5}
+"""About what a tokenizer makes of an eojeol and of an English word."""
+ROOM = 3
+"""A reply may be this many times as long as the longest of the file before it is cut off."""
+_BUDGET = (64, 256, 4096)
+
+
+def token_budget(replies: Sequence[str], language: str) -> tuple[int, str]:
+    """Return max_new_tokens, room for `ROOM` times the longest of the replies, and how it came about."""
+    least, default, most = _BUDGET
+    longest = max((len(reply.split()) for reply in replies), default=0)
+    if len(replies) < MIN_FITTED:
+        # A handful of replies, of a character card say, does not show how long they get.
+        return default, "about three times the longest reply would do"
+    wanted = math.ceil(longest * TOKENS_PER_WORD[language] * ROOM)
+    said = f"about three times the longest reply of the file ({longest:,} words)"
+    return min(max(wanted, least), most), said
+
+
+def suite_text(name: str, display_name: str, dataset: str, questions: int, budget: tuple[int, str]) -> str:
+    """Return a suite.yaml with the gates alone: the style score needs neutral replies. `budget` as `token_budget` gives it."""
     fields: Mapping[str, Any] = {
         "suite": f"persona_{name}",
         "description": _scalar(f"Does the model talk like {display_name}?"),
         "dataset": dataset,
         "metrics": GATES_ALONE,
         "questions": questions,
+        "budget": budget[0],
+        "why": budget[1],
     }
     return SUITE.format_map(fields)

@@ -16,7 +16,8 @@ from typing import TypeGuard
 
 from harness.data.strict_json import BOM, StrictJsonError, decode
 from harness.errors import UsageError
-from harness.persona.importing.exchange import Exchange, PersonaSource
+from harness.persona.emptiness import has_word
+from harness.persona.importing.exchange import Exchange, PersonaSource, cleaned
 from harness.persona.importing.png_text import is_png, text_chunks
 from harness.types import Json, Message, Role
 
@@ -26,6 +27,7 @@ _PROMPT_FIELDS = ("system_prompt", "description", "personality", "scenario", "po
 _UNUSED_FIELDS = ("character_book", "assets", "extensions", "creator_notes", "creator_notes_multilingual")
 _CHAR = re.compile(r"\{\{char\}\}|<BOT>", re.I)
 _USER = re.compile(r"\{\{user\}\}|<USER>", re.I)
+_ORIGINAL = re.compile(r"\{\{original\}\}", re.I)
 _REMOVED = re.compile(r"\{\{original\}\}|\{\{//[^{}]*\}\}", re.I)
 _START = re.compile(r"^\s*<START>\s*$", re.I | re.M)
 _SPEAKER = re.compile(r"^(\{\{user\}\}|<USER>|\{\{char\}\}|<BOT>|[^\n:]{1,80}):[ \t]*", re.I | re.M)
@@ -53,6 +55,12 @@ def card_json(path: Path) -> Mapping[str, Json] | None:
         if not _is_card(card):
             raise UsageError("what this PNG holds is no character card", where=path)
         return card
+    if path.suffix.lower() in (".png", ".apng"):
+        raise UsageError(
+            f"this file is called {path.suffix} and is no PNG: it does not begin as one",
+            where=path,
+            remedy="Save the picture again as PNG (other kinds hold no card), or take the card's JSON.",
+        )
     if path.suffix.lower() != ".json" or path.stat().st_size > _MAX_BYTES:
         return None
     raw = path.read_bytes().removeprefix(BOM)
@@ -99,8 +107,12 @@ def read_character_card(card: Mapping[str, Json], path: Path, *, user: str) -> P
     name = (_text(fields, "nickname", path) or _text(fields, "name", path)).strip()
     if not name:
         raise UsageError("the card has no name", where=path, remedy="Write it into data.name.")
-    said = [_text(fields, key, path) for key in _PROMPT_FIELDS]
-    prompt = "\n\n".join(filled for text in said if (filled := _filled(text, name, user).strip()))
+    said = {
+        key: filled
+        for key in _PROMPT_FIELDS
+        if (filled := _filled(_text(fields, key, path), name, user).strip())
+    }
+    prompt = "\n\n".join(said.values())
     if not prompt:
         raise UsageError(
             "the card says nothing of the character",
@@ -108,8 +120,14 @@ def read_character_card(card: Mapping[str, Json], path: Path, *, user: str) -> P
             remedy="It needs a description, a personality or a system_prompt.",
         )
     greetings = [_text(fields, "first_mes", path), *_texts(fields, "alternate_greetings", path)]
-    exchanges = tuple(_examples(_text(fields, "mes_example", path), name, user))
-    notes = [f"{key} is not used" for key in _UNUSED_FIELDS if fields.get(key)]
+    used = cleaned(_examples(_text(fields, "mes_example", path), name, user))
+    notes = [*used.notes]
+    notes += [
+        f"{{{{original}}}} in {key}, left out: a front end puts its own prompt there"
+        for key in _PROMPT_FIELDS
+        if _ORIGINAL.search(_text(fields, key, path))
+    ]
+    notes += [f"{key} is not used" for key in _UNUSED_FIELDS if fields.get(key)]
     left = sorted(set(re.findall(r"\{\{[^{}]{1,40}\}\}", prompt)))
     if left:
         notes.append(f"macros left in the system prompt as they stand: {', '.join(left[:5])}")
@@ -117,8 +135,9 @@ def read_character_card(card: Mapping[str, Json], path: Path, *, user: str) -> P
         kind=SPECS[spec] if spec is not None else "Character Card V1",
         display_name=name,
         system_prompt=prompt,
-        exchanges=exchanges,
-        lines=tuple(text for one in greetings if (text := _filled(one, name, user).strip())),
+        exchanges=used.exchanges,
+        lines=tuple(text for one in greetings if has_word(text := _filled(one, name, user).strip())),
+        prompt_fields=tuple(said),
         notes=tuple(notes),
         is_card=True,
     )
@@ -154,7 +173,9 @@ def _examples(text: str, name: str, user: str) -> Iterator[Exchange]:
             if not content:
                 continue
             if speaker == "char" and history and history[-1].role == "user":
-                yield Exchange(messages=tuple(history), reply=content, row=number)
+                yield Exchange(
+                    messages=tuple(history), reply=content, row=number, place=f"block {number} of mes_example"
+                )
             if speaker == "user" or history:
                 role: Role = "user" if speaker == "user" else "assistant"
                 history.append(Message(role=role, content=content))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import UsageError
-from harness.persona.card import KOREAN_LEVELS
+from harness.persona.card import ENGLISH_REGISTERS, KOREAN_LEVELS
 from harness.persona.function_words import is_english
 from harness.persona.regions import NOT_OWN_WORDS
 from harness.persona.reply_text import mask
@@ -16,6 +16,7 @@ from harness.persona.speech_level import default_analyser, scored_sentences
 
 MAX_REPLIES = 400
 """Replies that are looked at: more would not change what is written."""
+_LANGUAGES = {"ko": "Korean", "en": "English"}
 MIN_SHARE = 0.08
 """A level with a smaller share of the sentences is taken for a slip, or a mistake of the analyser."""
 
@@ -85,7 +86,18 @@ def describe(replies: Sequence[str], language: str) -> Description:
 
 
 def check_levels(named: Sequence[str], found: Description, where: str) -> tuple[str, ...]:
-    """Return the levels to write: those named, else those found. Raises UsageError for Korean without any."""
+    """Return the levels to write: those named, else those found.
+
+    Raises UsageError for Korean without any, and for named ones that the replies' language does not have.
+    """
+    known = KOREAN_LEVELS if found.language == "ko" else ENGLISH_REGISTERS
+    wrong = [level for level in named if level not in known]
+    if wrong:
+        raise UsageError(
+            f"--speech-level {wrong[0]}: the replies are {_LANGUAGES[found.language]}, which has no such level",
+            where=where,
+            remedy=f"Name one or more of {', '.join(known)}, or leave the option out: the levels are told from the replies.",
+        )
     if named:
         return tuple(named)
     if found.language == "ko" and not found.allowed:

@@ -10,9 +10,10 @@ from harness.data.facts import read_facts
 from harness.data.strict_json import decode_bytes, iter_lines
 from harness.errors import RecordError, StorageError, UsageError, did_you_mean
 from harness.persona.card import PersonaCard
+from harness.persona.emptiness import has_word
 from harness.persona.importing.build import SHARES, TODO
 from harness.persona.importing.card_text import BOTH, GATES_ALONE
-from harness.persona.importing.write import PROBES, jsonl, read_probes, write_probes
+from harness.persona.importing.write import DATASHEET, MADE_BY, PROBES, jsonl, read_probes, write_probes
 from harness.persona.length import count_words
 from harness.persona.references import count_pairs, load_probes, load_references, split_path, splits_of
 from harness.persona.speech_level import check_speech_level, default_analyser
@@ -24,9 +25,22 @@ _KEYS = ("id", "split", "category", "facts", "question", "persona", "neutral_sam
 _REPLIES = ("persona", "neutral_same", "neutral_formal")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a neutral reply stands now: the references' file, its line, the question's id."""
+
+    file: Path
+    line: int
+    id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """What went in, what is left, and what a person should look at again (ids)."""
+    """What went in, what is left, and the neutral replies that a person should look at again.
+
+    `complete`: there was nothing left to fill in. `other_level` and `other_length` are of all neutral replies that stand
+    in the references, whenever they went in.
+    """
 
     replies: int
     questions: int
@@ -34,8 +48,9 @@ class Filled:
     pairs: Mapping[str, int]
     probes: int
     needed: int
-    other_level: tuple[str, ...]
-    other_length: tuple[str, ...]
+    complete: bool
+    other_level: tuple[Place, ...]
+    other_length: tuple[Place, ...]
     style_added: bool
     """True if the suite's metrics now hold the style score."""
 
@@ -54,16 +69,18 @@ class _Folder:
 def fill(card: PersonaCard) -> Filled:
     """Move filled-in replies into the references and records, and leave what is still empty in the file.
 
-    Raises UsageError if there is nothing to fill in, RecordError with file:line for a line that cannot be used (nothing is
+    Probes and SHA256SUMS are made anew, also where nothing is left to fill in: a reference may have been corrected by hand.
+    Raises UsageError for a folder without the file that `harness persona new` did not make, RecordError with file:line for a line that cannot be used (nothing is
     written then), StorageError if the folder cannot be written.
     """
     dataset = split_path(card).parent
     todo = dataset / TODO
-    if not todo.is_file():
+    complete = not todo.is_file()
+    if complete and not _is_made(dataset):
         raise UsageError(
             f"there is no {TODO} here",
             where=dataset,
-            remedy="harness persona new writes one; all of it may be filled in already.",
+            remedy="harness persona new writes one; this folder is not made by it.",
         )
     # All that is read again below, before anything is written.
     for split in splits_of(card):
@@ -75,10 +92,10 @@ def fill(card: PersonaCard) -> Filled:
         references={split: _by_id(dataset / f"{split}.jsonl") for split in SHARES},
         records={split: _by_id(dataset / "records" / f"{split}.jsonl") for split in SHARES},
     )
-    rows = [(row, where) for row, where in _rows(todo)]
-    for row, where in rows:
-        _take(card, folder, row, where)
-    _write(dataset, folder)
+    if not complete:
+        for row, where in list(_rows(todo)):
+            _take(card, folder, row, where)
+        _write(dataset, folder)
     probes = write_probes(card) if (dataset / PROBES).is_file() else len(load_probes(card))
     pairs = {split: count_pairs(load_references(card, split)) for split in SHARES}
     enough = pairs["train"] >= card.style.min_pairs
@@ -89,10 +106,19 @@ def fill(card: PersonaCard) -> Filled:
         pairs=pairs,
         probes=probes,
         needed=card.style.min_pairs,
-        other_level=tuple(_other_level(card, folder.touched)),
-        other_length=tuple(_other_length(folder.touched)),
+        complete=complete,
+        other_level=tuple(_other_level(card, dataset)),
+        other_length=tuple(_other_length(dataset)),
         style_added=enough and _add_style(card.folder / "suite.yaml"),
     )
+
+
+def _is_made(dataset: Path) -> bool:
+    """Return whether `harness persona new` made a folder: its datasheet says so."""
+    try:
+        return MADE_BY in (dataset / DATASHEET).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def _rows(path: Path) -> Iterator[tuple[dict[str, Json], str]]:
@@ -137,6 +163,13 @@ def _by_id(path: Path) -> dict[str, dict[str, Json]]:
 
 def _take(card: PersonaCard, folder: _Folder, row: dict[str, Json], where: str) -> None:
     said = {kind: row[kind].strip() for kind in _REPLIES}
+    for kind in _REPLIES:
+        if said[kind] and not has_word(said[kind]):
+            raise RecordError(
+                f"{kind} has no words: {said[kind][:20]!r}",
+                where=where,
+                remedy='An emoji or a mark alone has no manner: write words, or "" for later.',
+            )
     references = folder.references[row["split"]]
     reference = references.get(row["id"])
     if not any(said.values()) or (
@@ -214,23 +247,32 @@ def _write(dataset: Path, folder: _Folder) -> None:
         raise StorageError(f"cannot be written: {error.strerror}", where=error.filename or dataset) from None
 
 
-def _other_level(card: PersonaCard, touched: list[dict[str, Json]]) -> Iterator[str]:
-    """Yield the ids whose `neutral_same` is not at the character's level: they would teach the level, not the manner."""
+def _pairs(dataset: Path) -> Iterator[tuple[Place, str, str]]:
+    """Yield place, true reply and neutral reply of every `neutral_same`, beside the true one of its version if there is one."""
+    for split in SHARES:
+        path = dataset / f"{split}.jsonl"
+        for line in iter_lines(path) if path.is_file() else ():
+            row = decode_bytes(line.raw, f"{path}:{line.number}")
+            replies = row["replies"]
+            first = next(iter(replies["persona"].values()))
+            for version, neutral in replies.get("neutral_same", {}).items():
+                place = Place(path, line.number, row["id"])
+                yield place, replies["persona"].get(version, first), neutral
+
+
+def _other_level(card: PersonaCard, dataset: Path) -> Iterator[Place]:
+    """Yield the places whose `neutral_same` is not at the character's level: they would teach the level, not the manner."""
     analyser = default_analyser()
-    for reference in touched:
-        text = reference["replies"].get("neutral_same", {}).get("A")
-        if text and check_speech_level(text, card, analyser).passed is False:
-            yield reference["id"]
+    for place, _, neutral in _pairs(dataset):
+        if check_speech_level(neutral, card, analyser).passed is False:
+            yield place
 
 
-def _other_length(touched: list[dict[str, Json]]) -> Iterator[str]:
-    for reference in touched:
-        neutral = reference["replies"].get("neutral_same", {}).get("A")
-        if not neutral:
-            continue
-        one, other = count_words(neutral), count_words(next(iter(reference["replies"]["persona"].values())))
+def _other_length(dataset: Path) -> Iterator[Place]:
+    for place, true, neutral in _pairs(dataset):
+        one, other = count_words(neutral), count_words(true)
         if max(one, other) > MAX_STRETCH * min(one, other):
-            yield reference["id"]
+            yield place
 
 
 def _add_style(suite: Path) -> bool:

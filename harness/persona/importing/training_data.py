@@ -12,12 +12,17 @@ from pathlib import Path
 
 from harness.data.importing.context import Context
 from harness.data.importing.request import ImportRequest
-from harness.data.importing.sources import open_source
+from harness.data.importing.rows import short_place
+from harness.data.importing.sources import UnknownFormat, open_source
 from harness.errors import RecordError, UsageError
-from harness.persona.importing.exchange import Exchange, PersonaSource
+from harness.persona.importing.exchange import Exchange, PersonaSource, cleaned
 from harness.types import Sample
 
 _SHOWN = 3
+_FORMS = (
+    "Rename the keys of each row: instruction and output (with input, system, history), or conversations with from and "
+    "value, or messages with role and content. A dataset_info.json that maps them will do too (docs/importing.md)."
+)
 
 
 def read_training_data(path: Path, *, skip_bad: bool = False) -> PersonaSource:
@@ -26,7 +31,11 @@ def read_training_data(path: Path, *, skip_bad: bool = False) -> PersonaSource:
     Raises UsageError for a format that cannot be told, RecordError if rows are wrong and are not to be skipped (the first
     few are listed) or no row holds a reply in words.
     """
-    source = open_source(ImportRequest(source=str(path), out=path.parent))
+    try:
+        source = open_source(ImportRequest(source=str(path), out=path.parent))
+    except UnknownFormat as error:
+        # What `harness data import` would advise, --format, is no option of `harness persona new`.
+        raise UsageError(error.what, where=error.where, remedy=_FORMS) from None
     context = Context(every_turn=True)
     exchanges: list[Exchange] = []
     systems: Counter[str] = Counter()
@@ -42,14 +51,15 @@ def read_training_data(path: Path, *, skip_bad: bool = False) -> PersonaSource:
                 problems.append(error)
                 continue
             for sample in samples:
-                _take(sample, number, exchanges, systems, notes)
+                _take(sample, number, row.where, exchanges, systems, notes)
     if problems and not skip_bad:
         raise _bad_rows(problems, source.label)
     if problems:
         notes["rows that could not be read, left out"] += len(problems)
-    if not exchanges:
+    used = cleaned(exchanges)
+    if not used.exchanges:
         raise RecordError(
-            "no row holds a question and a reply in words",
+            "the replies hold no letters" if exchanges else "no row holds a question and a reply in words",
             where=source.label,
             remedy="A persona needs rows such as instruction, input, output.",
         )
@@ -64,13 +74,18 @@ def read_training_data(path: Path, *, skip_bad: bool = False) -> PersonaSource:
         kind=f"{source.format} data",
         display_name=None,
         system_prompt=prompt,
-        exchanges=tuple(exchanges),
-        notes=(*source.notes, *told),
+        exchanges=used.exchanges,
+        notes=(*source.notes, *told, *used.notes),
     )
 
 
 def _take(
-    sample: Sample, number: int, exchanges: list[Exchange], systems: Counter[str], notes: Counter[str]
+    sample: Sample,
+    number: int,
+    where: str,
+    exchanges: list[Exchange],
+    systems: Counter[str],
+    notes: Counter[str],
 ) -> None:
     if sample.reply is None or not sample.reply.strip():
         notes["tool calls, left out: a call has no voice"] += 1
@@ -85,7 +100,9 @@ def _take(
     told = tuple(
         replace(message, tool_calls=()) for message in messages if message.role in ("user", "assistant")
     )
-    exchanges.append(Exchange(messages=told, reply=sample.reply.strip(), row=number))
+    exchanges.append(
+        Exchange(messages=told, reply=sample.reply.strip(), row=number, place=short_place(where))
+    )
 
 
 def _bad_rows(problems: list[RecordError], label: str) -> UsageError:

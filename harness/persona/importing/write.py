@@ -26,17 +26,21 @@ from harness.persona.importing.build import (
     to_write,
     todo_record,
 )
-from harness.persona.importing.card_text import card_text, suite_text
+from harness.persona.importing.card_text import card_text, suite_text, token_budget
 from harness.persona.importing.character_card import card_json, read_character_card
 from harness.persona.importing.describe import Description, check_levels, describe, language_of
 from harness.persona.importing.exchange import PersonaSource
 from harness.persona.importing.made_probes import MADE, made_probes
 from harness.persona.importing.training_data import read_training_data
+from harness.persona.own_replies import OwnReplies, check_own_replies
 from harness.persona.references import load_references, split_path
 from harness.types import Json
 
 CHECKSUMS = "SHA256SUMS"
 PROBES = "probes.jsonl"
+DATASHEET = "DATASHEET.md"
+MADE_BY = "Made by `harness persona new`"
+"""How the datasheet of such a data set begins."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,59}")
 _USER = {"ko": "사용자", "en": "the user"}
 
@@ -70,6 +74,8 @@ class Made:
     built: Built
     asked: int
     """Questions in neutral.todo.jsonl."""
+    own_replies: OwnReplies | None
+    """How the file's replies do under the card that was made of them."""
 
 
 def new_persona(request: NewRequest) -> Made:
@@ -97,27 +103,35 @@ def new_persona(request: NewRequest) -> Made:
     shipped = templates_root() / "datasets" / "persona" / f"founder_{language}"
     built = build(request.name, language, source.exchanges, shipped, seed=request.seed)
     _check_enough(request, source, built)
-    display_name = request.display_name or source.display_name or request.name
+    named = request.display_name or source.display_name
+    display_name = named or request.name
     files = _files(built, request, source.kind)
     text = card_text(
         name=request.name,
         display_name=display_name,
+        named=named is not None,
         found=found,
         levels=levels,
         system_prompt=source.system_prompt,
+        prompt_fields=source.prompt_fields,
         dataset=f"../../../datasets/persona-{request.name}",
     )
     records = f"../../../datasets/persona-{request.name}/records"
     tests = sum(question.split == "test" for question in (*built.own, *built.lent))
-    suites = {CARD: text, "suite.yaml": suite_text(request.name, display_name, records, tests)}
+    budget = token_budget(source.replies, language)
+    suites = {CARD: text, "suite.yaml": suite_text(request.name, display_name, records, tests, budget)}
     _write({suite: suites, dataset: files})
     try:
-        write_probes(load_card(suite))
-    except UsageError:
+        card = load_card(suite)
+        write_probes(card)
+        own_replies = check_own_replies(card)
+    except UsageError as error:
         # What a file says may be nothing that a card can hold (a system prompt of 100,000 characters).
         shutil.rmtree(suite)
         shutil.rmtree(dataset)
-        raise
+        raise UsageError(
+            f"no card can be made of this file: {error.what}", where=request.file, remedy=error.remedy
+        ) from None
     return Made(
         suite=suite,
         dataset=dataset,
@@ -126,6 +140,7 @@ def new_persona(request: NewRequest) -> Made:
         levels=levels,
         built=built,
         asked=len(to_write(built)),
+        own_replies=own_replies,
     )
 
 
@@ -149,9 +164,10 @@ def _check_enough(request: NewRequest, source: PersonaSource, built: Built) -> N
     have = len(built.own)
     if have >= NEEDED or request.gates_only or source.is_card:
         return
+    left_out = "".join(f"\n  note: {note}" for note in source.notes if "left out" in note)
     raise UsageError(
         f"{have} questions with a reply in character are too few for a style score: it needs {NEEDED}, "
-        "40 to fit on and the rest held out",
+        f"40 to fit on and the rest held out{left_out}",
         where=request.file,
         remedy=f"Write {NEEDED - have} more, or take --gates-only: language, speech level, breaks and the other checks, "
         "and questions to write replies to.",
@@ -169,7 +185,7 @@ def _files(built: Built, request: NewRequest, kind: str) -> dict[str, str]:
             files[f"records/{split}.jsonl"] = jsonl([sample_record(one) for one in records])
     files[PROBES] = ""
     files[TODO] = jsonl([todo_record(one) for one in to_write(built)])
-    files["DATASHEET.md"] = _datasheet(built, request, kind)
+    files[DATASHEET] = _datasheet(built, request, kind)
     return files
 
 
@@ -184,7 +200,7 @@ def _datasheet(built: Built, request: NewRequest, kind: str) -> str:
         [
             f"# persona-{request.name}",
             "",
-            f"Made by `harness persona new` from {request.file.name!r} ({kind}, sha256 {digest}), split by question, "
+            f"{MADE_BY} from {request.file.name!r} ({kind}, sha256 {digest}), split by question, "
             f"seed {request.seed}.",
             "",
             "| split | questions of the file | replies in character | questions lent |",

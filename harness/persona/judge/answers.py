@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.fingerprint import sha256_of
+from harness.http.failure import FailureReason
 from harness.persona.judge.endpoint import Endpoint
-from harness.persona.judge.reasons import FailureReason
 from harness.types import Json
 
 KEY_VERSION = 1

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import IncompleteRun
+from harness.http.client import Sleep
+from harness.http.secret import Secret
 from harness.persona.judge.answers import AnswerStore, JudgeAnswer, JudgeFailure, JudgeRequest, Outcome
-from harness.persona.judge.client import CallBudget, JudgeClient, Sleep
-from harness.persona.judge.endpoint import Endpoint, Secret
+from harness.persona.judge.client import CallBudget, JudgeClient
+from harness.persona.judge.endpoint import Endpoint
 from harness.persona.judge.reasons import described
 
 MAX_MISSING = 0.05

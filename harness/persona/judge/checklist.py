@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.http.failure import FailureReason
 from harness.persona.judge.answers import JudgeAnswer, JudgeFailure, JudgeRequest, Outcome, make_request
 from harness.persona.judge.endpoint import Endpoint
 from harness.persona.judge.master_keys import is_master_key
 from harness.persona.judge.prompts import CHECKLIST_SCHEMA, checklist_messages
-from harness.persona.judge.reasons import FailureReason, VerdictProblem
+from harness.persona.judge.reasons import VerdictProblem
 from harness.persona.judge.subject import Item, JudgedPersona, JudgedReply
 from harness.persona.judge.verdict_json import is_blank, normal, object_of, quote_problem
 from harness.types import Json

@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
 from harness.errors import UsageError
+from harness.http.address import checked_address, host_of, is_local, sends_plainly
+from harness.http.secret import Secret
 from harness.secret_names import secret_name_in
 from harness.types import Json
 
 JsonMode = Literal["schema", "object", "none"]
 KEY_VARIABLE = "HARNESS_JUDGE_KEY"
-REDACTED = "[redacted]"
 
 _RESERVED = ("model", "messages", "stream", "n", "response_format")
-_SHORTEST_SECRET = 4
-
-
-class Secret:
-    """A key that no representation shows. `redact` takes it out of text that a server sent back."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return REDACTED
-
-    __str__ = __repr__
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        raise TypeError("a key is never written")
-
-    def header(self) -> str:
-        """Return the value of the Authorization header."""
-        return f"Bearer {self._value}"
-
-    def redact(self, text: str) -> str:
-        """Return the text without the key."""
-        return text.replace(self._value, REDACTED)
-
-    def stands_in(self, value: Json) -> bool:
-        """Return whether the key is a part of a JSON value, in a name, a text or a number."""
-        written = json.dumps(value, ensure_ascii=False)
-        return self._value in written or json.dumps(self._value)[1:-1] in written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,23 +40,17 @@ class Endpoint:
     @property
     def host(self) -> str:
         """Return the host as it may be written into results."""
-        return urlsplit(self.base_url).netloc
+        return host_of(self.base_url)
 
     @property
     def is_local(self) -> bool:
         """True if the endpoint is on this machine: no proxy stands between, and nothing can listen."""
-        name = urlsplit(self.base_url).hostname or ""
-        if name == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return False
+        return is_local(self.base_url)
 
     @property
     def sends_plainly(self) -> bool:
         """True if a key would travel unencrypted over a network."""
-        return urlsplit(self.base_url).scheme == "http" and not self.is_local
+        return sends_plainly(self.base_url)
 
     def body_params(self) -> dict[str, Json]:
         """Return the parameters of every request: temperature 0 and the answer's budget, unless `params` say else."""
@@ -100,23 +60,9 @@ class Endpoint:
 
 def checked_endpoint(endpoint: Endpoint) -> Endpoint:
     """Return the endpoint with its address in one form. Raises UsageError for one that cannot or must not be used."""
-    address = endpoint.base_url.strip().rstrip("/").removesuffix("/chat/completions")
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(f"the judge's address cannot be read: {error}") from None
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise UsageError(
-            "the judge's address holds a user, a password or a query, which could be a secret",
-            where=parts.hostname,
-            remedy=f"Give the plain address and put the key into {KEY_VARIABLE}.",
-        )
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise UsageError(
-            f"the judge's address is no http or https address: {address[:200]!r}",
-            remedy="For example: --base-url http://127.0.0.1:8000/v1",
-        )
+    address = checked_address(
+        endpoint.base_url, whose="the judge's", key_variable=KEY_VARIABLE, endpoint="/chat/completions"
+    )
     if not endpoint.model.strip():
         raise UsageError("the judge's model has no name", remedy="Name it as the server does: --model NAME")
     for name in endpoint.params:
@@ -150,25 +96,3 @@ def check_without_key(endpoint: Endpoint, key: Secret | None) -> None:
             "a parameter holds the key, and would be written into the results",
             remedy=f"Leave it out: the key in {KEY_VARIABLE} is sent as a Bearer token.",
         )
-
-
-def key_from(variable: str | None, environment: Mapping[str, str] | None = None) -> Secret | None:
-    """Return the key in an environment variable.
-
-    With None the default variable is looked at and may be missing (a server on this machine needs no key). Raises
-    UsageError if a variable that was named is not set, or holds what no header can.
-    """
-    found = os.environ if environment is None else environment
-    name = variable or KEY_VARIABLE
-    value = found.get(name, "").strip()
-    if not value:
-        if variable is None:
-            return None
-        raise UsageError(
-            f"the environment variable {name} is not set or empty", remedy=f"export {name}=... and repeat."
-        )
-    if len(value) < _SHORTEST_SECRET or not value.isascii() or not value.isprintable() or " " in value:
-        raise UsageError(
-            f"the environment variable {name} holds no key: {_SHORTEST_SECRET} or more visible ASCII characters needed"
-        )
-    return Secret(value)

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.http.failure import FailureReason
 from harness.persona.estimate import Estimate, Part, share, signed_ratio
 from harness.persona.judge.answers import JudgeAnswer, JudgeFailure, JudgeRequest, Outcome, make_request
 from harness.persona.judge.endpoint import Endpoint
 from harness.persona.judge.length_control import LengthControl, length_controlled
 from harness.persona.judge.prompts import PAIR_SCHEMA, pair_messages
-from harness.persona.judge.reasons import FailureReason, VerdictProblem
+from harness.persona.judge.reasons import VerdictProblem
 from harness.persona.judge.subject import JudgedPersona
 from harness.persona.judge.verdict_json import is_blank, normal, object_of
 from harness.stats import MIN_CLUSTERS

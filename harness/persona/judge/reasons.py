@@ -6,9 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-FailureReason = Literal[
-    "timeout", "connection", "rate_limit", "server_error", "not_an_answer", "refused", "too_large"
-]
 VerdictProblem = Literal[
     "cut", "no_json", "wrong_shape", "left_out", "unclear", "contradiction", "no_quote", "false_quote"
 ]

@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import socket
-import struct
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
+
+from tests.planted_server import PlantedServer, Reaction, Request, running
 
 _BLOCK = re.compile(
     r"\[(?P<title>[^\[\]\n]+) (?:시작|begins) (?P<mark>[0-9a-f]{12})\]\n(?P<text>.*?)\n"
@@ -30,25 +27,6 @@ class Asked:
     replies: tuple[str, ...]
     items: tuple[str, ...]
     body: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Reaction:
-    """What the server does: `text` is the judge's answer; the other fields break something on the way."""
-
-    text: str = ""
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    delay_s: float = 0.0
-    drip_s: float = 0.0
-    """Seconds between single bytes of the body."""
-    cut: bool = False
-    """Close the connection in the middle of the body."""
-    reset: bool = False
-    """Close the connection without an answer."""
-    raw: bytes | None = None
-    """The whole body, in place of a chat completion."""
-    finish_reason: str = "stop"
 
 
 def read(body: Mapping[str, Any]) -> Asked:
@@ -114,101 +92,29 @@ class PlantedJudge:
         return json.dumps({"why": "manner", "better": better})
 
 
-class StubServer(ThreadingHTTPServer):
+class StubServer(PlantedServer):
     """`react` answers; every request is kept with its headers."""
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self, react: Callable[[Asked], Reaction]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.react = react
-        self.lock = threading.Lock()
-        self.bodies: list[dict[str, Any]] = []
-        self.authorizations: list[str | None] = []
-        self.at_once = self.most_at_once = 0
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+    def answer(self, request: Request) -> Reaction:
+        if request.path != "/v1/chat/completions":
+            return Reaction(status=404, raw=b'{"error": "no such path"}')
+        return self.react(read(request.body))
 
-    @property
-    def calls(self) -> int:
-        return len(self.bodies)
-
-    def handle_error(self, *arguments: object) -> None:
-        """Keep quiet: clients go away on purpose here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: StubServer
-    protocol_version = "HTTP/1.1"
-    # Head and body in one packet: two would wait for each other's acknowledgement.
-    wbufsize = 1 << 16
-
-    def log_message(self, *arguments: object) -> None: ...
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.lock:
-            self.server.bodies.append(body)
-            self.server.authorizations.append(self.headers.get("Authorization"))
-            self.server.at_once += 1
-            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
-        try:
-            if self.path != "/v1/chat/completions":
-                self._send(Reaction(status=404, raw=b'{"error": "no such path"}'))
-            else:
-                self._send(self.server.react(read(body)))
-        finally:
-            with self.server.lock:
-                self.server.at_once -= 1
-
-    def _send(self, reaction: Reaction) -> None:
-        time.sleep(reaction.delay_s)
-        if reaction.reset:
-            # A reset, not an orderly end: linger of 0 seconds.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-            self.connection.close()
-            return
-        data = reaction.raw
-        if data is None:
-            message = {"role": "assistant", "content": reaction.text}
-            data = json.dumps(
-                {
-                    "model": "stub-judge-1",
-                    "choices": [{"index": 0, "message": message, "finish_reason": reaction.finish_reason}],
-                    "usage": {"prompt_tokens": 100, "completion_tokens": 10},
-                }
-            ).encode()
-        self.send_response(reaction.status)
-        for name, value in reaction.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if reaction.cut:
-            self.wfile.write(data[: len(data) // 2])
-            self.wfile.flush()
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-        elif reaction.drip_s:
-            for byte in data:
-                self.wfile.write(bytes([byte]))
-                self.wfile.flush()
-                time.sleep(reaction.drip_s)
-        else:
-            self.wfile.write(data)
+    def body_of(self, reaction: Reaction, request: Request) -> bytes:
+        message = {"role": "assistant", "content": reaction.text}
+        return json.dumps(
+            {
+                "model": "stub-judge-1",
+                "choices": [{"index": 0, "message": message, "finish_reason": reaction.finish_reason}],
+                "usage": {"prompt_tokens": 100, "completion_tokens": 10},
+            }
+        ).encode()
 
 
-@contextmanager
-def serving(react: Callable[[Asked], Reaction]) -> Iterator[StubServer]:
+def serving(react: Callable[[Asked], Reaction]) -> AbstractContextManager[StubServer]:
     """Run a stub judge for the length of a block."""
-    server = StubServer(react)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+    return running(StubServer(react))

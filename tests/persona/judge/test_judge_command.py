@@ -15,7 +15,8 @@ from harness.persona.judge.endpoint import KEY_VARIABLE
 from harness.run.judge_files import ANSWERS, JUDGE
 from tests.conftest import Finished
 from tests.persona.judge.judged_runs import CARD, in_character, write_replies
-from tests.persona.judge.stub_judge import PlantedJudge, Reaction, StubServer, serving, verdicts
+from tests.persona.judge.stub_judge import PlantedJudge, StubServer, serving, verdicts
+from tests.planted_server import Reaction
 
 pytestmark = pytest.mark.network
 

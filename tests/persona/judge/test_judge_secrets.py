@@ -10,13 +10,15 @@ import pytest
 pytest.importorskip("httpx")
 
 from harness.errors import EngineError, UsageError
+from harness.http.secret import Secret
 from harness.persona.judge.answers import JudgeFailure
-from harness.persona.judge.endpoint import Endpoint, Secret, check_without_key, checked_endpoint
+from harness.persona.judge.endpoint import Endpoint, check_without_key, checked_endpoint
 from harness.run.persona_judging import judge
 from tests.persona.judge.judged_runs import in_character, small_trial
-from tests.persona.judge.stub_judge import PlantedJudge, Reaction, serving
+from tests.persona.judge.stub_judge import PlantedJudge, serving
 from tests.persona.judge.test_judge_transport import KEY, always, ask
 from tests.persona.judge.test_judging import no_wait, plan
+from tests.planted_server import Reaction
 
 pytestmark = pytest.mark.network
 

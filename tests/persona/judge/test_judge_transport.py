@@ -14,11 +14,13 @@ import pytest
 pytest.importorskip("httpx")
 
 from harness.errors import EngineError, IncompleteRun, UsageError
+from harness.http.retry_after import retry_after
+from harness.http.secret import REDACTED, Secret, key_from
 from harness.persona.judge.answers import JudgeAnswer, JudgeFailure, JudgeRequest, MemoryStore, make_request
 from harness.persona.judge.asking import Asking, ask_all
-from harness.persona.judge.client import retry_after
-from harness.persona.judge.endpoint import REDACTED, Endpoint, Secret, checked_endpoint, key_from
-from tests.persona.judge.stub_judge import Asked, Reaction, StubServer, serving
+from harness.persona.judge.endpoint import KEY_VARIABLE, Endpoint, checked_endpoint
+from tests.persona.judge.stub_judge import Asked, StubServer, serving
+from tests.planted_server import Reaction
 
 pytestmark = pytest.mark.network
 
@@ -376,8 +378,8 @@ def test_a_key_over_plain_http_is_noticed(url: str, plainly: bool) -> None:
 
 
 def test_the_key_comes_from_the_environment() -> None:
-    assert key_from(None, {}) is None
-    found = key_from("MY_KEY", {"MY_KEY": f" {KEY} "})
+    assert key_from(None, KEY_VARIABLE, {}) is None
+    found = key_from("MY_KEY", KEY_VARIABLE, {"MY_KEY": f" {KEY} "})
     assert found is not None
     assert found.header() == f"Bearer {KEY}"
     for environment in (
@@ -388,7 +390,7 @@ def test_the_key_comes_from_the_environment() -> None:
         {"MY_KEY": "키키키키"},
     ):
         with pytest.raises(UsageError):
-            key_from("MY_KEY", environment)
+            key_from("MY_KEY", KEY_VARIABLE, environment)
 
 
 def test_lone_surrogates_reach_the_server_as_valid_json() -> None:

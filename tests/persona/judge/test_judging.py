@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("httpx")
 
 from harness.errors import IncompleteRun, RunFolderError, UsageError
-from harness.persona.judge.endpoint import Endpoint, Secret, checked_endpoint
+from harness.http.secret import Secret
+from harness.persona.judge.endpoint import Endpoint, checked_endpoint
 from harness.persona.judge.labels import Label
 from harness.persona.judge.result import JudgeRow
 from harness.persona.judge.trial import Trial
@@ -22,7 +23,8 @@ from harness.run.judged_replies import read_replies
 from harness.run.judging_plan import JudgingPlan, cost_of, plan_judging
 from harness.run.persona_judging import JudgingOutcome, judge
 from tests.persona.judge.judged_runs import founder, in_character, persona, small_trial, trial, write_replies
-from tests.persona.judge.stub_judge import Asked, PlantedJudge, Reaction, StubServer, serving, verdicts
+from tests.persona.judge.stub_judge import Asked, PlantedJudge, StubServer, serving, verdicts
+from tests.planted_server import Reaction
 
 pytestmark = pytest.mark.network
 

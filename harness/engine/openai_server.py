@@ -1,0 +1,184 @@
+"""What a server says about itself: which models it serves, what kind it is, how long a context it has.
+
+vLLM, SGLang and llama.cpp each say some of it in places of their own; a server that says nothing is asked all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.errors import EngineError, UsageError, nearest_hint
+from harness.fingerprint import sha256_of
+from harness.http.client import HttpClient, Reply
+from harness.http.failure import RequestFailed
+
+Kind = Literal["vllm", "sglang", "llama.cpp", "other"]
+
+_KINDS: Mapping[str, Kind] = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llama.cpp"}
+_STATED = ("id", "owned_by", "root", "parent", "max_model_len", "meta")
+"""What of a listed model is said again by a server that starts anew; `created` and `permission` are not."""
+
+OTHER = (400, 403, 404, 405, 410, 415, 422, 500, 501)
+"""Statuses that, to a question which only some servers know, say that this one does not."""
+
+_HELLO_S = 30.0
+_MOST_LISTED = 20
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """One model on a server. `names` are all that it serves, `version` is "" where it does not say.
+
+    `declared` is what it says about the model, `template` its chat template if it shows it. `root` is the address
+    without the `/v1` at its end, below which servers have what OpenAI's interface does not.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    kind: Kind
+    version: str
+    context_length: int | None
+    declared: Mapping[str, Any]
+    root: str
+    template: str | None = None
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """Folders that the server says it has loaded adapters from, with the names that it serves them under."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Stand for the weights, which nobody can see from here: `server:` and a hash of what is declared."""
+        return f"server:{sha256_of(dict(self.declared))}"
+
+
+async def describe(client: HttpClient, served_model: str | None) -> ServedModel:
+    """Ask the server what it is. `served_model` is the name to use, None for the only one that there is.
+
+    Raises EngineError for a server that cannot be reached or lists no models, UsageError for a name that it does not
+    serve, or where it serves several and none was chosen.
+    """
+    entries = await _models(client)
+    names = tuple(entry["id"] for entry in entries)
+    name = _chosen(names, entries, served_model, client.server.host)
+    entry = next((entry for entry in entries if entry["id"] == name), {"id": name})
+    root = client.server.base_url.removesuffix("/v1")
+    kind = _KINDS.get(str(entry.get("owned_by")), "other")
+    props = await look(client, "/props", root) if kind in ("llama.cpp", "other") else {}
+    version = await look(client, "/version", root) if kind == "vllm" else {}
+    said = version.get("version") or props.get("build_info")
+    template = props.get("chat_template")
+    declared = {key: entry[key] for key in _STATED if entry.get(key) is not None}
+    return ServedModel(
+        name=name,
+        names=names,
+        kind="llama.cpp" if kind == "other" and isinstance(props.get("build_info"), str) else kind,
+        version=client.redacted(said)[:_LONGEST_NAME] if isinstance(said, str) else "",
+        context_length=_context(entry, props),
+        declared=declared,
+        root=root,
+        template=template if isinstance(template, str) and template else None,
+        adapters={
+            one["root"]: one["id"]
+            for one in entries
+            if isinstance(one.get("root"), str) and one.get("parent") is not None
+        },
+    )
+
+
+async def look(
+    client: HttpClient, path: str, below: str, body: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the JSON object at an address that only some servers have, {} where there is none."""
+    try:
+        async with asyncio.timeout(_HELLO_S):
+            return await client.ask(
+                path, payload_of(body), _object_or_none, answers=(200, *OTHER), below=below
+            )
+    except (RequestFailed, EngineError, TimeoutError):
+        return {}
+
+
+def payload_of(body: Mapping[str, Any] | None) -> bytes | None:
+    """Return a request's body as bytes. Raises UnicodeEncodeError for a lone surrogate, which no server has to take."""
+    return None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def decoded(reply: Reply) -> dict[str, Any]:
+    """Return a reply's JSON object. Raises ValueError, RecursionError or TypeError for anything else."""
+    value = json.loads(reply.body)
+    if not isinstance(value, dict):
+        raise TypeError(f"a JSON object was expected, not {type(value).__name__}")
+    return value
+
+
+def _object_or_none(reply: Reply) -> dict[str, Any]:
+    if reply.status != 200:
+        return {}
+    try:
+        return decoded(reply)
+    except (ValueError, RecursionError, TypeError):
+        return {}
+
+
+async def _models(client: HttpClient) -> list[dict[str, Any]]:
+    """Return the listed models, [] from a server without such a list."""
+
+    def read(reply: Reply) -> list[dict[str, Any]]:
+        if reply.status != 200:
+            return []
+        try:
+            listed = decoded(reply)["data"]
+            found = [one for one in listed if isinstance(one, dict) and isinstance(one["id"], str)]
+        except (ValueError, RecursionError, LookupError, TypeError) as error:
+            said = client.excerpt(reply.body)
+            raise RequestFailed("not_an_answer", f"{type(error).__name__} in {said}") from None
+        return found
+
+    try:
+        async with asyncio.timeout(_HELLO_S):
+            return await client.ask("/models", None, read, answers=(200, 404, 405, 501), attempts=2)
+    except (RequestFailed, TimeoutError) as failed:
+        said = failed.detail if isinstance(failed, RequestFailed) else f"no answer within {_HELLO_S:g} s"
+        raise EngineError(
+            f"the server does not answer: {said}",
+            where=client.server.base_url,
+            remedy="Start it, or check --base-url: it ends before /models and /completions, mostly with /v1.",
+        ) from None
+
+
+def _chosen(
+    names: tuple[str, ...], entries: list[dict[str, Any]], served_model: str | None, host: str
+) -> str:
+    listed = ", ".join(name[:_LONGEST_NAME] for name in names[:_MOST_LISTED])
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    if served_model is not None:
+        if names and served_model not in names:
+            raise UsageError(
+                f"the server has no model {served_model!r}",
+                where=host,
+                remedy=f"{nearest_hint(served_model, names)}It serves: {listed}{more}.",
+            )
+        return served_model
+    bases = [entry["id"] for entry in entries if entry.get("parent") is None]
+    if len(bases) == 1:
+        return str(bases[0])
+    what = f"the server serves {len(bases)} models" if bases else "the server lists no model"
+    remedy = "Choose one: --engine-option served_model=NAME."
+    raise UsageError(what, where=host, remedy=f"{remedy} It serves: {listed}{more}." if names else remedy)
+
+
+def _context(entry: Mapping[str, Any], props: Mapping[str, Any]) -> int | None:
+    settings = props.get("default_generation_settings")
+    meta = entry.get("meta")
+    for value in (
+        entry.get("max_model_len"),
+        settings.get("n_ctx") if isinstance(settings, dict) else None,
+        meta.get("n_ctx") if isinstance(meta, dict) else None,
+    ):
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 40:
+            return value
+    return None

@@ -1,0 +1,266 @@
+"""Requests to one server: time-outs, capped attempts, Retry-After, and a name for everything that fails.
+
+httpx is imported where it is used: it comes with an extra.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from harness.errors import EngineError, MissingDependency, UsageError
+from harness.http.address import host_of, is_local
+from harness.http.failure import FailureReason, RequestFailed
+from harness.http.retry_after import retry_after
+from harness.http.secret import Secret
+
+if TYPE_CHECKING:
+    import httpx
+
+_LONGEST_DETAIL = 300
+_FIRST_WAIT_S = 1.0
+_RETRIED = {408, 409, 425, 429}
+_KEY_REFUSED = {401, 403}
+_QUOTA = ("insufficient_quota", "billing_hard_limit_reached")
+
+Sleep = Callable[[float], Awaitable[object]]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server and how it is asked. `base_url` is a checked address.
+
+    `whose` ("the judge's") and the remedies are for messages. `timeout_s` is for one attempt from first byte to last,
+    `longest_wait_s` the longest pause between attempts that the server may ask for, `deadline_s` how long after its
+    first attempt a request may have another one. `largest_answer` is in bytes, `extra` is what brings httpx.
+    """
+
+    base_url: str
+    whose: str
+    key_remedy: str
+    address_remedy: str
+    quota_remedy: str
+    extra: str
+    timeout_s: float = 120.0
+    attempts: int = 5
+    longest_wait_s: float = 120.0
+    deadline_s: float | None = None
+    connections: int = 4
+    largest_answer: int = 1 << 20
+
+    @property
+    def host(self) -> str:
+        """Return the host as it may be written into results."""
+        return host_of(self.base_url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a server sent: status, headers with case-insensitive names, whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Pace(Protocol):
+    """Decides when an attempt may be made, and learns how each one ended."""
+
+    async def begin(self) -> int:
+        """Wait until an attempt may be made, and return what `end` is told of it. What this raises ends the request."""
+        ...
+
+    def end(self, begun: int, failed: FailureReason | None) -> None:
+        """Take in how an attempt that began has ended; None for an answer."""
+
+
+class HttpClient:
+    """Asks one server; an asynchronous context manager. `sleep` is what waits between attempts.
+
+    A server that asks to wait makes all requests wait, not only the one that was told.
+    """
+
+    def __init__(
+        self, server: Server, key: Secret | None, *, pace: Pace, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self.server = server
+        self._key = key
+        self._pace = pace
+        self._sleep = sleep
+        self._client: httpx.AsyncClient | None = None
+        self._pauses = 0
+        self._open_again = asyncio.Event()
+        self._open_again.set()
+        # Spreads the retries of parallel requests; it decides nothing that is measured.
+        self._jitter = random.Random(0)
+
+    async def __aenter__(self) -> HttpClient:
+        server = self.server
+        httpx = import_httpx(server.whose, server.extra)
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._key is not None:
+            headers["Authorization"] = self._key.header()
+        try:
+            httpx.URL(server.base_url)
+            self._client = httpx.AsyncClient(
+                headers=headers,
+                timeout=httpx.Timeout(server.timeout_s),
+                limits=httpx.Limits(
+                    max_connections=server.connections, max_keepalive_connections=server.connections
+                ),
+                # A redirect would carry the key elsewhere; a proxy has no part in what stays on this machine.
+                follow_redirects=False,
+                trust_env=not is_local(server.base_url),
+            )
+        except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+            raise UsageError(
+                f"{server.whose} address, or a proxy or certificate setting of the environment, cannot be used: "
+                f"{error}",
+                where=server.host,
+            ) from None
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def ask(
+        self,
+        path: str,
+        payload: bytes | None,
+        read: Callable[[Reply], Result],
+        *,
+        answers: Collection[int] = (200,),
+        below: str | None = None,
+        attempts: int | None = None,
+    ) -> Result:
+        """Return what `read` makes of the reply: to a POST of the payload, to a GET where that is None.
+
+        `path` stands below `below`, or below the server's address. A reply whose status is not among `answers` is a
+        failure; `read` may raise RequestFailed too. `attempts` is how many there may be, the server's where None. Raises RequestFailed after the last attempt, and EngineError where
+        no request could succeed: the key or the address is refused, or the quota is used up.
+        """
+        server = self.server
+        url = (server.base_url if below is None else below) + path
+        most = server.attempts if attempts is None else attempts
+        first: float | None = None
+        for attempt in range(1, most + 1):
+            await self._open_again.wait()
+            begun = await self._pace.begin()
+            first = time.monotonic() if first is None else first
+            reason: FailureReason | None = None
+            try:
+                return await self._attempt(url, payload, read, answers)
+            except RequestFailed as failed:
+                last, reason = failed, failed.reason
+            finally:
+                self._pace.end(begun, reason)
+            if not last.again or attempt == most or not self._worth_waiting(last):
+                break
+            if server.deadline_s is not None and time.monotonic() - first >= server.deadline_s:
+                last.detail += f" (given up {server.deadline_s:g} s after the first attempt)"
+                break
+            await self._wait(last.wait_s, attempt)
+        last.detail = self.redacted(last.detail)
+        raise last
+
+    def _worth_waiting(self, last: RequestFailed) -> bool:
+        limit = self.server.longest_wait_s
+        if last.wait_s is None or last.wait_s <= limit:
+            return True
+        last.detail += f" (asked to wait {last.wait_s:.0f} s, which is more than {limit:.0f} s)"
+        return False
+
+    async def _wait(self, asked_s: float | None, attempt: int) -> None:
+        if asked_s is None:
+            backoff = min(self.server.longest_wait_s, _FIRST_WAIT_S * 2 ** (attempt - 1))
+            await self._sleep(backoff * (0.75 + 0.5 * self._jitter.random()))
+            return
+        self._pauses += 1
+        self._open_again.clear()
+        try:
+            await self._sleep(asked_s)
+        finally:
+            self._pauses -= 1
+            if not self._pauses:
+                self._open_again.set()
+
+    async def _attempt(
+        self, url: str, payload: bytes | None, read: Callable[[Reply], Result], answers: Collection[int]
+    ) -> Result:
+        httpx = import_httpx(self.server.whose, self.server.extra)
+        try:
+            # httpx's own time-outs are for one read; a server that sends a byte now and then would hold us for ever.
+            async with asyncio.timeout(self.server.timeout_s):
+                reply = await self._exchange(url, payload)
+        except (TimeoutError, httpx.TimeoutException):
+            raise RequestFailed("timeout", f"no answer within {self.server.timeout_s:g} s") from None
+        except httpx.HTTPError as error:
+            raise RequestFailed("connection", f"{type(error).__name__}: {error}") from None
+        if reply.status not in answers:
+            raise self._refusal(reply)
+        return read(reply)
+
+    async def _exchange(self, url: str, payload: bytes | None) -> Reply:
+        assert self._client is not None, "used outside its context"
+        body = bytearray()
+        limit = self.server.largest_answer
+        method = "GET" if payload is None else "POST"
+        async with self._client.stream(method, url, content=payload) as response:
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > limit:
+                    raise RequestFailed("too_large", f"more than {limit >> 20} MB", again=False)
+            return Reply(status=response.status_code, headers=response.headers, body=bytes(body))
+
+    def _refusal(self, reply: Reply) -> RequestFailed:
+        """Return what a status means for this request; raise EngineError where it means all of them."""
+        server, status = self.server, reply.status
+        said = f"HTTP {status}: {self.excerpt(reply.body)}"
+        if status in _KEY_REFUSED:
+            had = "the key was refused" if self._key else "the server wants a key"
+            raise EngineError(f"{had} ({said})", where=server.host, remedy=server.key_remedy)
+        if status == 404 or 300 <= status < 400:
+            raise EngineError(
+                f"no such address or model ({said})", where=server.host, remedy=server.address_remedy
+            )
+        if status == 429 and any(word in said for word in _QUOTA):
+            raise EngineError(f"the quota is used up ({said})", where=server.host, remedy=server.quota_remedy)
+        wait_s = retry_after(reply.headers.get("retry-after"))
+        if status == 429:
+            return RequestFailed("rate_limit", said, wait_s=wait_s, status=status)
+        if status >= 500 or status in _RETRIED:
+            return RequestFailed("server_error", said, wait_s=wait_s, status=status)
+        return RequestFailed("refused", said, again=False, status=status)
+
+    def excerpt(self, body: bytes) -> str:
+        """Return the beginning of a body. The key is taken out first: a cut would leave a part that is no longer it."""
+        text = self.redacted(body.decode("utf-8", "replace"))
+        return " ".join(text[: 4 * _LONGEST_DETAIL].split())[:_LONGEST_DETAIL] or "(empty)"
+
+    def redacted(self, text: str) -> str:
+        """Return text of the server without the key."""
+        return self._key.redact(text) if self._key is not None else text
+
+
+def import_httpx(whose: str, extra: str) -> Any:
+    """Return httpx. Raises MissingDependency naming the extra that brings it; `whose` as in `Server`."""
+    try:
+        import httpx
+    except ImportError:
+        who = whose.removesuffix("'s")
+        raise MissingDependency(
+            f"{who} needs httpx, which is not installed", remedy=f'pip install "persona-harness[{extra}]"'
+        ) from None
+    return httpx
