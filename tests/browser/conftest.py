@@ -22,9 +22,9 @@ def _chromium(playwright: Any) -> str | None:
     return next((path for path in named if path and Path(path).is_file()), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A running Chromium."""
+    """A running Chromium. For a module only: while it runs, so does an event loop in this thread."""
     api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: pip install playwright"
     )
