@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.types import EngineInfo, Generation, ParsedReply, Prompt, ToolCall
+from harness.types import EngineInfo, Generation, GenerationStatus, ParsedReply, Prompt, ToolCall
 
 
 class CallWords(Protocol):
@@ -68,3 +68,15 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free everything. Calling twice is allowed."""
         ...
+
+
+def without_answer(prompt: Prompt, status: GenerationStatus, reason: str) -> Generation:
+    """Return the outcome of a prompt that was not answered: `error` or `too_long`, and why."""
+    return Generation(
+        key=prompt.key,
+        sample_id=prompt.sample.id,
+        repeat=prompt.repeat,
+        status=status,
+        prompt_tokens=len(prompt.token_ids),
+        error=reason,
+    )

@@ -17,14 +17,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from harness.engine.base import EngineRequest
+from harness.engine.base import EngineRequest, without_answer
 from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
 from harness.errors import EngineError
 from harness.models.adapter import AdapterInfo, check_adapter
 from harness.models.fingerprint import model_fingerprint
-from harness.types import EngineInfo, Generation, GenerationStatus, Prompt
+from harness.types import EngineInfo, Generation, Prompt
 
 OnEvent = Callable[[str, Mapping[str, Any]], None]
 
@@ -170,11 +170,11 @@ class HfEngine:
         length, budget = len(prompt.token_ids), prompt.sampling.max_new_tokens
         if length + budget > loaded.context_length:
             limit = f"{length} + {budget} tokens do not fit into {loaded.context_length}"
-            return _without_answer(prompt, "too_long", limit)
+            return without_answer(prompt, "too_long", limit)
         if length == 0 or budget < 1:
-            return _without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
+            return without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
         if min(prompt.token_ids) < 0 or max(prompt.token_ids) >= loaded.vocabulary:
-            return _without_answer(prompt, "error", "a token id is outside the model's vocabulary")
+            return without_answer(prompt, "error", "a token id is outside the model's vocabulary")
         return None
 
     def _run(self, rows: list[Row]) -> Iterator[Generation]:
@@ -210,7 +210,7 @@ class HfEngine:
             if len(taken) == 1:
                 hopeless += not is_out_of_memory(failure)
                 self._stop_if(hopeless, failure)
-                yield _without_answer(rows.pop(0).prompt, "error", _reason(failure))
+                yield without_answer(rows.pop(0).prompt, "error", _reason(failure))
 
     def _batch(self, rows: Sequence[Row]) -> Any:
         from harness.engine.hf_batch import PlainBatch, SharedBatch
@@ -271,17 +271,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error)
     known = ("DefaultCPUAllocator", "not enough memory", "CUDA out of memory", "can't allocate memory")
     return isinstance(error, RuntimeError) and any(phrase in text for phrase in known)
-
-
-def _without_answer(prompt: Prompt, status: GenerationStatus, reason: str) -> Generation:
-    return Generation(
-        key=prompt.key,
-        sample_id=prompt.sample.id,
-        repeat=prompt.repeat,
-        status=status,
-        prompt_tokens=len(prompt.token_ids),
-        error=reason,
-    )
 
 
 def _reason(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from harness.engine.base import EngineRequest
+from harness.engine.base import EngineRequest, without_answer
 from harness.engine.openai_adapters import names_of, prove
 from harness.engine.openai_loop import LoopThread, as_they_finish
 from harness.engine.openai_options import KEY_VARIABLE, OpenAiOptions, read_options
@@ -241,17 +241,17 @@ class OpenAiEngine:
         ours = self._talk.template is None
         if ours and self._context is not None and length + budget > self._context:
             limit = f"{length} + {budget} tokens do not fit into {self._context}"
-            return _without_answer(prompt, "too_long", limit)
+            return without_answer(prompt, "too_long", limit)
         if budget < 1 or (ours and length == 0):
-            return _without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
+            return without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
         model = self._served.name if self._active is None else self._names[self._active]
         try:
             answer = await self._talk.ask(model, prompt)
         except RequestFailed as failed:
             status: GenerationStatus = "too_long" if says_too_long(failed) else "error"
-            return _without_answer(prompt, status, f"{failed.reason}: {failed.detail}")
+            return without_answer(prompt, status, f"{failed.reason}: {failed.detail}")
         except ValueError as error:  # UnicodeEncodeError and numbers that are none
-            return _without_answer(prompt, "error", f"the prompt cannot be sent: {error}"[:300])
+            return without_answer(prompt, "error", f"the prompt cannot be sent: {error}"[:300])
         return self._generation(prompt, answer)
 
     def _generation(self, prompt: Prompt, answer: Answer) -> Generation:
@@ -315,14 +315,3 @@ def _tokenizer(request: EngineRequest, options: OpenAiOptions) -> Any:
 def _fingerprint(adapter: Path) -> str:
     read_adapter_config(adapter)
     return adapter_fingerprint(adapter)
-
-
-def _without_answer(prompt: Prompt, status: GenerationStatus, reason: str) -> Generation:
-    return Generation(
-        key=prompt.key,
-        sample_id=prompt.sample.id,
-        repeat=prompt.repeat,
-        status=status,
-        prompt_tokens=len(prompt.token_ids),
-        error=reason,
-    )

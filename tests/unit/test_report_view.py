@@ -387,7 +387,7 @@ def test_a_value_without_validation_is_marked_in_its_row_and_on_its_line(tmp_pat
     ):
         for day in days:
             changed = json.loads((tmp_path / day / "summary.json").read_text(encoding="utf-8"))["measures"]
-            changed[name]["label"] = f"{label} (unvalidated)"
+            changed[name] |= {"label": f"{label} (unvalidated)", "validated": False}
             damage(tmp_path / day, "summary.json", measures=changed)
         index = IndexReader(tmp_path).read()
         assert index.groups[0].histories[0].label == line

@@ -59,7 +59,7 @@ class RunRow:
     def unvalidated(self, name: str) -> bool:
         """Return whether this run's value of a persona metric passed no validation; of another run's it may have."""
         metric = self.metric(name)
-        return metric is not None and metric.label.endswith(UNVALIDATED)
+        return metric is not None and metric.validated is False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
