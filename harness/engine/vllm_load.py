@@ -66,8 +66,9 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
         from vllm.platforms import current_platform
         from vllm.v1.engine.llm_engine import LLMEngine
     except ImportError as error:
-        if (error.name or "").split(".")[0] in ("vllm", "torch"):
-            raise MissingDependency(f"{error.name} is not installed", remedy=_INSTALL) from None
+        package = (error.name or "").split(".")[0]
+        if package in ("vllm", "torch"):
+            raise MissingDependency(f"{package} is not installed", remedy=_INSTALL) from None
         raise MissingDependency(
             f"vLLM is installed but cannot be imported: {first_line(error)}", remedy=_INSTALL
         ) from error
