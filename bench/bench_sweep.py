@@ -1,5 +1,5 @@
 """A sweep against what it replaces: one `harness sweep` over base and 4 checkpoints, and one `harness run` for each of the
-five, every command a process of its own, on the same samples: `python -m bench.bench_sweep [--samples 12]`.
+five, every command a process of its own, on the same samples: `python -m bench.bench_sweep [--samples 12] [--engine vllm]`.
 
 The checkpoints are trained here, 24 steps on the project's own data, so that they agree as checkpoints of one run do. The sweep
 loads libraries and weights once, and checks what the last target answered before it writes an answer itself; the seconds
@@ -56,7 +56,7 @@ def generations(folder: Path) -> tuple[float, dict[str, str]]:
     return spent, texts
 
 
-def measure(model_name: str, samples: int) -> dict[str, object]:
+def measure(model_name: str, samples: int, engine: str = "hf") -> dict[str, object]:
     """Return wall times of both ways and their ratio."""
     model = resolve_model(model_name).path
     suite = ROOT / "suites" / "tool_calling"
@@ -68,8 +68,8 @@ def measure(model_name: str, samples: int) -> dict[str, object]:
         adapters: list[str | Path] = ["base", *checkpoints(run)]
         if len(adapters) != TARGETS:
             raise SystemExit(f"{len(adapters)} targets instead of {TARGETS}")
-        limit = ("--limit", str(samples))
-        seconds("run", suite, "-m", model, "--limit", "1", "--out", folder / "warm")
+        limit = ("--engine", engine, "--limit", str(samples))
+        seconds("run", suite, "-m", model, *limit[:2], "--limit", "1", "--out", folder / "warm")
         alone = []
         swept = 0.0
         for place, adapter in enumerate(adapters):
@@ -100,9 +100,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--samples", type=int, default=12)
+    parser.add_argument("--engine", default="hf")
     given = parser.parse_args()
     machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    print(json.dumps({"bench": "sweep", "machine": machine, **measure(given.model, given.samples)}, indent=1))
+    print(
+        json.dumps(
+            {"bench": "sweep", "machine": machine, **measure(given.model, given.samples, given.engine)},
+            indent=1,
+        )
+    )
 
 
 if __name__ == "__main__":

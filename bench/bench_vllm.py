@@ -1,0 +1,144 @@
+"""The vllm engine against the same token ids through a bare `LLM.generate`, and against the hf engine; both in turn, in
+one process, on the real model: `python -m bench.bench_vllm [--samples 40]`.
+
+The bare side and the harness share one vLLM engine, whose prefix cache is emptied before each measurement. The harness
+side is the whole run: rendering, generating, writing, scoring, intervals and scorecard.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+
+from vllm import LLM, SamplingParams
+
+from harness.cli.present import finish_run
+from harness.engine import vllm as vllm_engine
+from harness.engine.vllm_load import load_engine
+from harness.engine.vllm_options import engine_arguments, read_options
+from harness.run.execute import execute, open_folder
+from harness.run.session import SessionRequest, open_session
+from harness.suite.load import load_suite
+from harness.suite.select import Selection
+from harness.types import Generation
+
+ROOT = Path(__file__).resolve().parents[1]
+ROUNDS = 4
+
+
+class Silent:
+    """A progress that shows nothing."""
+
+    def started(self, planned: int, done: int) -> None: ...
+    def finished_one(self, generation: Generation) -> None: ...
+
+
+def shared_engine(model: str) -> tuple[LLM, Any]:
+    """Return vLLM's own front door and a session of the harness on the same engine behind it."""
+    held: list[LLM] = []
+
+    def open_both(request: Any, options: Any, verdicts: Any) -> Any:
+        del options, verdicts
+        on_cpu = not __import__("torch").cuda.is_available()
+        dtype = "float32" if on_cpu else "bfloat16"
+        arguments = engine_arguments(request, read_options({}), dtype=dtype, on_cpu=on_cpu, verdicts={})
+        held.append(LLM(**arguments))
+        return held[0].llm_engine
+
+    vllm_engine.load_engine = open_both
+    try:
+        suite = load_suite(str(ROOT / "suites" / "tool_calling"))
+        request = SessionRequest(engine="vllm", model=model, adapters=("base",))
+        session = open_session(suite, request, lambda kind, detail: None)
+    finally:
+        vllm_engine.load_engine = load_engine
+    return held[0], session
+
+
+def measure(model: str, samples: int) -> dict[str, Any]:
+    """Return the ratios, harness / bare vLLM (median and range over rounds) and hf / vllm engine."""
+    llm, session = shared_engine(model)
+    suite = session.suite
+    selection = Selection(limit=samples, tags={}, strata=suite.spec.slices)
+    (plan,) = session.plans(selection)
+    prompts = list(plan.prompts())
+    stops = sorted(session.engine._writer.stop_ids)
+
+    def bare() -> list[str]:
+        params = SamplingParams(
+            temperature=0.0, max_tokens=prompts[0].sampling.max_new_tokens, stop_token_ids=stops
+        )
+        inputs = [{"prompt_token_ids": list(prompt.token_ids)} for prompt in prompts]
+        found = llm.generate(inputs, [params] * len(inputs), use_tqdm=False)
+        return [one.outputs[0].text for one in found]
+
+    def harness() -> None:
+        with tempfile.TemporaryDirectory() as name, open_folder(plan, None, Path(name), []) as writer:
+            counts = execute(plan, session.engine, writer, Silent())
+            with contextlib.redirect_stdout(io.StringIO()):
+                finish_run(writer.folder, suite)
+        if counts.generated != len(prompts) or counts.errors:
+            raise SystemExit("the harness lost samples")
+
+    def timed(side: Any) -> float:
+        llm.reset_prefix_cache()
+        started = time.perf_counter()
+        side()
+        return time.perf_counter() - started
+
+    bare(), harness()
+    ratios, bare_s, engine_s = [], [], []
+    for turn in range(ROUNDS):
+        order = (bare, harness) if turn % 2 == 0 else (harness, bare)
+        seconds = {side: timed(side) for side in order}
+        ratios.append(seconds[harness] / seconds[bare])
+        bare_s.append(seconds[bare])
+        engine_s.append(timed(lambda: list(session.engine.generate(prompts))))
+    texts = {one.sample_id: one.text for one in session.engine.generate(prompts)}
+    session.engine.close()
+    hf = open_session(suite, SessionRequest(model=model, adapters=("base",)), lambda kind, detail: None)
+    list(hf.plans(selection))
+    list(hf.engine.generate(prompts[:4]))
+    started = time.perf_counter()
+    hf_texts = {one.sample_id: one.text for one in hf.engine.generate(prompts)}
+    hf_s = time.perf_counter() - started
+    hf.engine.close()
+    tokens = sum(len(prompt.token_ids) for prompt in prompts)
+    return {
+        "samples": len(prompts),
+        "prompt_tokens": tokens,
+        "bare_s": round(statistics.median(bare_s), 2),
+        "ratio_median": round(statistics.median(ratios), 4),
+        "ratio_min": round(min(ratios), 4),
+        "ratio_max": round(max(ratios), 4),
+        "vllm_engine_s": round(statistics.median(engine_s), 2),
+        "hf_engine_s": round(hf_s, 2),
+        "hf_speed_of_vllm": round(statistics.median(engine_s) / hf_s, 3),
+        "identical_texts": sum(texts[name] == text for name, text in hf_texts.items()),
+    }
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--samples", type=int, default=40)
+    given = parser.parse_args()
+    print(json.dumps(measure(given.model, given.samples), indent=1))
+
+
+if __name__ == "__main__":
+    main()
