@@ -22,6 +22,7 @@ from harness.registry import Registry
 from harness.training.foreign_data import refuse_foreign
 from harness.training.recipe import DataSpec, Recipe, data_path, load_recipe
 from harness.training.rows import TokenRow, token_rows, truncated
+from harness.training.start_adapter import start_adapter
 from harness.types import Sample
 
 
@@ -78,6 +79,8 @@ class Prepared:
     stop_ids: frozenset[int]
     train: PreparedData
     validation: PreparedData | None
+    start: Path | None = None
+    """The adapter that training begins with."""
 
     @property
     def base_name(self) -> str:
@@ -123,6 +126,7 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
         stop_ids=stop_ids,
         train=splits[0],
         validation=splits[1] if len(splits) > 1 else None,
+        start=start_adapter(recipe, recipe_path, model, renderer, dialect),
     )
 
 

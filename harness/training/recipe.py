@@ -221,6 +221,8 @@ class Recipe(_Keys):
     quantization: Literal["nf4", "none"] = "nf4"
     double_quantization: bool = True
     lora: LoraSpec = Field(default_factory=LoraSpec)
+    start_from: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """An adapter folder, relative to the recipe, whose weights training begins with; None for a new adapter."""
     tokens: TokensSpec = Field(default_factory=TokensSpec)
     training: TrainingSpec = Field(default_factory=TrainingSpec)
     evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)

@@ -7,7 +7,7 @@ from typing import Any
 from harness.fingerprint import sha256_of_file
 from harness.log.writer import utc_now
 from harness.models.adapter_origin import AdapterOrigin
-from harness.models.fingerprint import model_fingerprint
+from harness.models.fingerprint import adapter_fingerprint, model_fingerprint
 from harness.prompt.golden import golden_prompt
 from harness.run.header import environment, git_state
 from harness.training.preflight_numbers import preflight_numbers
@@ -33,6 +33,7 @@ def run_origin(prepared: Prepared) -> AdapterOrigin:
         step=0,
         epoch=0.0,
         created=utc_now(),
+        notes={"start_from": adapter_fingerprint(prepared.start)} if prepared.start else {},
     )
 
 

@@ -30,6 +30,7 @@ from harness.training.prepare import Prepared
 from harness.training.run_folder import TrainingFolder, checkpoints, flush, is_complete
 from harness.training.run_header import run_header, run_origin
 from harness.training.settings import Device, choose_device, lora_config, sft_config, shards_parameters
+from harness.training.start_adapter import load_start
 from harness.training.trainer import EntryCallback, Rows, RowTrainer, TaskMetrics
 
 Watch = Callable[[list[dict[str, Any]]], str | None]
@@ -230,6 +231,8 @@ class _Run:
             callbacks=[entries, *_early_stopping(prepared)],
         )
         trainer.remove_callback(PrinterCallback)
+        if prepared.start is not None and checkpoint is None:
+            load_start(trainer.model, prepared.start)
         if self._device.dtype == "float16" or not shards_parameters():
             widen_adapter(trainer.model, autocast=self._device.dtype != "float32")
         self._history = [dict(entry) for entry in _logged(checkpoint)]
