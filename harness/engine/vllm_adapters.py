@@ -1,0 +1,106 @@
+"""LoRA adapters in one vLLM engine: named by content, loaded before the first prompt, each proved to change something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from harness.engine.hf_adapters import PROBE_TEXT
+from harness.engine.vllm_load import first_line, says_no_memory
+from harness.errors import EngineError, ModelError
+
+_LEAST_CHANGE = 1e-6
+# vLLM knows a worker's adapter by number alone, so that no two engines of a process may give out the same one.
+_numbers = count(1)
+
+
+class VllmAdapters:
+    """The adapters of one engine, of which one or none is active. `active_request` is vLLM's LoRARequest for it."""
+
+    def __init__(self, engine: Any, fingerprints: Mapping[Path, str]) -> None:
+        """Load every adapter (already checked to fit). Raises ModelError or EngineError."""
+        self._engine = engine
+        self._requests: dict[Path, Any] = {}
+        self.active: Path | None = None
+        if not fingerprints:
+            return
+        from vllm.lora.request import LoRARequest
+
+        for path, fingerprint in fingerprints.items():
+            request = LoRARequest(lora_name=fingerprint, lora_int_id=next(_numbers), lora_path=str(path))
+            try:
+                taken = engine.add_lora(request)
+            except Exception as error:
+                if says_no_memory(error):
+                    raise EngineError(
+                        f"no memory for the adapter: {first_line(error)}", where=path
+                    ) from error
+                raise ModelError(f"vLLM cannot load the adapter: {first_line(error)}", where=path) from error
+            if not taken:
+                raise ModelError("vLLM did not take the adapter", where=path)
+            self._requests[path] = request
+
+    @property
+    def active_request(self) -> Any:
+        """What a prompt is sent with; None for the bare base."""
+        return None if self.active is None else self._requests[self.active]
+
+    def use(self, path: Path | None) -> None:
+        """Activate one adapter, or the bare base. Raises EngineError for an adapter that was not loaded."""
+        if path is not None and path not in self._requests:
+            known = ", ".join(map(str, self._requests)) or "none"
+            raise EngineError(f"the adapter {path} was not loaded with this engine (loaded: {known})")
+        self.active = path
+
+    def prove(self, tokenizer: Any, limit: int) -> dict[Path, float]:
+        """Return, per adapter, the largest change of a log-probability on a fixed text of at most `limit` tokens.
+
+        The base is asked twice, so that what its own rounding changes does not count. Leaves the base active. Raises
+        EngineError for an adapter that changes nothing: vLLM serves the base then, without a word.
+        """
+        if not self._requests:
+            return {}
+        ids = tokenizer.encode(PROBE_TEXT, add_special_tokens=False)[:limit]
+        score = self._scorer(ids)
+        base = score(None)
+        noise = _largest_change(base, score(None))
+        changes: dict[Path, float] = {}
+        for path, request in self._requests.items():
+            changes[path] = _largest_change(base, score(request))
+            if not changes[path] > max(_LEAST_CHANGE, 2 * noise):
+                raise EngineError(
+                    f"the adapter changes nothing (largest change of a log-probability: {changes[path]:.1e})",
+                    where=path,
+                    remedy="Its weights are zero, or their names are not those of vLLM's model: "
+                    "`harness export --check vllm` looks; `harness merge` gives a model that needs no adapter.",
+                )
+        return changes
+
+    def _scorer(self, ids: Sequence[int]) -> Callable[[Any], list[float]]:
+        """Return a function from adapter to the log-probabilities of `ids` after the first."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        def score(adapter: Any) -> list[float]:
+            params = SamplingParams(
+                max_tokens=1,
+                temperature=0.0,
+                prompt_logprobs=0,
+                detokenize=False,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+            self._engine.add_request("probe", {"prompt_token_ids": list(ids)}, params, lora_request=adapter)
+            while self._engine.has_unfinished_requests():
+                for output in self._engine.step():
+                    if output.finished:
+                        rows = output.prompt_logprobs or []
+                        return [row[token].logprob for token, row in zip(ids, rows, strict=True) if row]
+            raise EngineError("vLLM gave no answer to the probe that proves adapters active")
+
+        return score
+
+
+def _largest_change(before: Sequence[float], after: Sequence[float]) -> float:
+    return max((abs(one - other) for one, other in zip(before, after, strict=True)), default=0.0)

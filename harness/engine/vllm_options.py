@@ -1,0 +1,135 @@
+"""What `--engine-option` and the request can say to the vllm engine, and the arguments of vLLM's own engine that follow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.engine.base import EngineRequest
+from harness.engine.options import check_options, switch, whole_number
+from harness.errors import UsageError
+from harness.models.vllm_lora_rules import VllmVerdict
+
+_KNOWN = (
+    "tensor_parallel",
+    "pipeline_parallel",
+    "max_model_len",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "kv_cache_gib",
+    "eager",
+    "prefix_cache",
+    "load_format",
+    "trust_remote_code",
+)
+_CPU_KV_CACHE_GIB = 2.0
+# On a CPU every token of a prefill gathers its own copy of the adapter's rows.
+_CPU_LORA_TOKENS = 512
+_NAME = re.compile(r"[a-z0-9_]{1,40}")
+_QUANTIZATION = {"nf4": "bitsandbytes"}
+"""Names of this harness for what vLLM calls otherwise; every other name is passed on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VllmOptions:
+    """The options, None where vLLM chooses. `eager`: no compilation and no CUDA graphs; None is on for a CPU, where
+    compiling takes longer than most suites, and off for a GPU."""
+
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    max_model_len: int | None = None
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
+    gpu_memory_utilization: float | None = None
+    kv_cache_gib: float | None = None
+    eager: bool | None = None
+    prefix_cache: bool = True
+    load_format: str | None = None
+    trust_remote_code: bool = False
+
+
+def read_options(options: Mapping[str, str]) -> VllmOptions:
+    """Return the options. Raises UsageError for a key or a value that is not known."""
+    check_options("vllm", options, _KNOWN)
+    load_format = options.get("load_format")
+    if load_format is not None and not _NAME.fullmatch(load_format):
+        raise UsageError(f"option load_format must be a name that vLLM knows, not {load_format[:60]!r}")
+    return VllmOptions(
+        tensor_parallel=whole_number(options, "tensor_parallel") or 1,
+        pipeline_parallel=whole_number(options, "pipeline_parallel") or 1,
+        max_model_len=whole_number(options, "max_model_len"),
+        max_num_seqs=whole_number(options, "max_num_seqs"),
+        max_num_batched_tokens=whole_number(options, "max_num_batched_tokens"),
+        gpu_memory_utilization=_number(options, "gpu_memory_utilization", most=1.0),
+        kv_cache_gib=_number(options, "kv_cache_gib", most=1e5),
+        eager=switch(options, "eager", False) if "eager" in options else None,
+        prefix_cache=switch(options, "prefix_cache", True),
+        load_format=load_format,
+        trust_remote_code=switch(options, "trust_remote_code", False),
+    )
+
+
+def _number(options: Mapping[str, str], name: str, *, most: float) -> float | None:
+    text = options.get(name)
+    if text is None or text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= most:
+        raise UsageError(f"option {name} must be a number above 0 and at most {most:g}, not {text[:60]!r}")
+    return value
+
+
+def engine_arguments(
+    request: EngineRequest,
+    options: VllmOptions,
+    *,
+    dtype: str,
+    on_cpu: bool,
+    verdicts: Mapping[Any, VllmVerdict],
+) -> dict[str, Any]:
+    """Return the keyword arguments of vLLM's EngineArgs.
+
+    `generation_config="vllm"`: a checkpoint's own temperature must not draw the answers. One adapter is active at a
+    time, so one slot is enough and the others wait in memory.
+    """
+    arguments: dict[str, Any] = {
+        "model": str(request.model_path),
+        "dtype": dtype,
+        "quantization": _QUANTIZATION.get(request.quantization or "", request.quantization),
+        "tensor_parallel_size": options.tensor_parallel,
+        "pipeline_parallel_size": options.pipeline_parallel,
+        "enable_prefix_caching": options.prefix_cache,
+        "enforce_eager": on_cpu if options.eager is None else options.eager,
+        "trust_remote_code": options.trust_remote_code,
+        "generation_config": "vllm",
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+        "seed": 0,
+        "max_model_len": options.max_model_len,
+        "max_num_seqs": options.max_num_seqs,
+        "max_num_batched_tokens": options.max_num_batched_tokens,
+    }
+    if options.gpu_memory_utilization is not None:
+        arguments["gpu_memory_utilization"] = options.gpu_memory_utilization
+    cache = options.kv_cache_gib or (_CPU_KV_CACHE_GIB if on_cpu else None)
+    if cache is not None:
+        arguments["kv_cache_memory_bytes"] = int(cache * (1 << 30))
+    if options.load_format is not None:
+        arguments["load_format"] = options.load_format
+    if verdicts:
+        ranks = [verdict.max_lora_rank or verdict.rank for verdict in verdicts.values()]
+        arguments |= {
+            "enable_lora": True,
+            "max_lora_rank": max(ranks),
+            "max_loras": 1,
+            "max_cpu_loras": len(verdicts),
+        }
+        if on_cpu and options.max_num_batched_tokens is None:
+            arguments["max_num_batched_tokens"] = _CPU_LORA_TOKENS
+    return {name: value for name, value in arguments.items() if value is not None}
