@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": "Hold runs of one suite against each other: differences, what broke, replies side by side.",
     "query": "Ask all runs at once, in SQL.",
     "noise": "Measure how far a model's metrics move when only the batch size or the seed changes.",
+    "parity": "Run one suite through several engines: do their texts, verdicts and metrics agree?",
     "plan": "Say what training by a recipe needs: memory, disk, steps, and what would make it fit.",
     "train": "Train an adapter by a recipe, after a preflight; --show, --resume.",
     "sweep": "Score base and checkpoints of a training run and say which to ship.",

@@ -31,6 +31,11 @@ with_engine_options = click.option(
 with_base_url = click.option(
     "--base-url", metavar="URL", help="Where the server of --engine openai is: http://127.0.0.1:8000/v1"
 )
+with_deterministic = click.option(
+    "--deterministic",
+    is_flag=True,
+    help="Do what the engine can so that the run repeats itself; say what it promises and what not.",
+)
 DTYPES = click.Choice(["auto", "float32", "bfloat16", "float16"])
 with_dtype = click.option("--dtype", default="auto", type=DTYPES)
 with_quantization = click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")

@@ -15,6 +15,7 @@ from harness.cli.options import (
     pairs,
     with_adapters,
     with_base_url,
+    with_deterministic,
     with_dtype,
     with_engine_options,
     with_limit,
@@ -25,6 +26,7 @@ from harness.cli.progress import RunProgress
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from harness.engine.determinism import Promise
     from harness.run.plan import RunPlan
 
 
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 @with_engine_options
 @with_dtype
 @with_quantization
+@with_deterministic
 @click.option(
     "--system-prompt",
     type=click.Choice(["persona", "neutral", "none"]),
@@ -79,6 +82,7 @@ def command(
     options: dict[str, str],
     dtype: str,
     quantization: str | None,
+    deterministic: bool,
     system_prompt: str | None,
     mask_name: bool,
     out: Path,
@@ -96,15 +100,23 @@ def command(
         options = {**options, "base_url": base_url}
     for earlier in (resume, reuse):
         if earlier:
-            RunFolder(earlier).header()
+            _check_promised(RunFolder(earlier).header(), earlier, deterministic and earlier == reuse)
     loaded = load_suite(suite, system_prompt=system_prompt, mask_name=mask_name)
     selection = Selection(limit=limit, tags=tags, strata=loaded.spec.slices if limit else ())
     request = SessionRequest(
-        engine=engine, model=model, adapters=adapters, dtype=dtype, quantization=quantization, options=options
+        engine=engine,
+        model=model,
+        adapters=adapters,
+        dtype=dtype,
+        quantization=quantization,
+        options=options,
+        deterministic=deterministic,
     )
     events: list[tuple[str, Mapping[str, Any]]] = []
     session = open_session(loaded, request, lambda kind, detail: events.append((kind, detail)))
     with closing(session.engine):
+        if session.promise is not None:
+            show_promise(session.promise)
         plans = iter(session.plans(selection))
         if resume and len(session.targets) > 1:
             plans = _from_run_on(resume, plans)
@@ -123,6 +135,25 @@ def command(
         _compare([folder for _, folder in finished])
     for counts, folder in finished:
         complain_about_errors(counts, folder)
+
+
+def _check_promised(header: Mapping[str, Any], run: Path, needed: bool) -> None:
+    """Raise UsageError for answers that may not be taken over into a run of which something is promised."""
+    if needed and "deterministic" not in header:
+        raise UsageError(
+            "these answers were made without --deterministic, and nothing is promised of them",
+            where=run,
+            remedy="Leave out --reuse, or --deterministic.",
+        )
+
+
+def show_promise(promise: Promise) -> None:
+    """Say on standard error what a deterministic run promises and what not; run.json holds it too."""
+    from harness.report.text import visible
+
+    for title, sentences in (("promised", promise.promised), ("not promised", promise.not_promised)):
+        for sentence in sentences:
+            click.echo(visible(f"{title}: {sentence}"), err=True)
 
 
 def _from_run_on(resume: Path, plans: Iterator[RunPlan]) -> Iterator[RunPlan]:

@@ -48,7 +48,11 @@ class EngineRequest:
 
 
 class Engine(Protocol):
-    """One loaded model, possibly with several adapters of which one or none is active."""
+    """One loaded model, possibly with several adapters of which one or none is active.
+
+    A class may also have `deterministic(request)` (`harness.engine.determinism`): what it does and promises under
+    `--deterministic`.
+    """
 
     def info(self) -> EngineInfo:
         """Return who generates now (depends on the active adapter)."""

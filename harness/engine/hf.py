@@ -18,6 +18,9 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.engine.base import EngineRequest, without_answer
+from harness.engine.determinism import Settled
+from harness.engine.hf_determinism import deterministic as settle_hf
+from harness.engine.hf_determinism import take_deterministic_algorithms
 from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
@@ -39,6 +42,12 @@ class HfEngine:
     """One transformers model with its adapters. See `harness.engine.base.Engine`."""
 
     _drafts: Drafts | None
+    _set_back: Callable[[], None] | None = None
+
+    @staticmethod
+    def deterministic(request: EngineRequest) -> Settled:
+        """Return the request for a run that repeats itself, and what is promised. Raises UsageError."""
+        return settle_hf(request)
 
     def __init__(self, request: EngineRequest) -> None:
         """Load model and adapters, prove every adapter active.
@@ -51,6 +60,21 @@ class HfEngine:
         if request.model_path is not None:
             infos = {path: check_adapter(path, request.model_path) for path in request.adapters}
         loaded = load_model(request, options)
+        if options.deterministic:
+            self._set_back = take_deterministic_algorithms()
+        try:
+            self._prepare(request, options, loaded, infos)
+        except BaseException:
+            self._allow_all_algorithms()
+            raise
+
+    def _prepare(
+        self,
+        request: EngineRequest,
+        options: HfOptions,
+        loaded: LoadedModel,
+        infos: Mapping[Path, AdapterInfo],
+    ) -> None:
         from harness.engine.hf_adapters import Adapters
 
         fingerprint = model_fingerprint(request.model_path) if request.model_path else ""
@@ -132,6 +156,7 @@ class HfEngine:
 
     def close(self) -> None:
         """Free model and caches."""
+        self._allow_all_algorithms()
         if self._loaded is None:
             return
         on_gpu = self._loaded.device == "cuda"
@@ -140,6 +165,11 @@ class HfEngine:
         self._loaded = None
         del self._adapters, self._writer
         _free(on_gpu)
+
+    def _allow_all_algorithms(self) -> None:
+        if self._set_back is not None:
+            self._set_back()
+            self._set_back = None
 
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
         """Yield one generation per prompt, windows in order, within a window as they finish.

@@ -28,6 +28,7 @@ _KNOWN = (
     "share_prefix",
     "drafts",
     "threads",
+    "deterministic",
     "allow_pickle",
     "trust_remote_code",
 )
@@ -41,7 +42,8 @@ class HfOptions:
 
     `batch_tokens`: cache slots a batch may take (None: from the memory that is free); `max_batch`: rows a batch;
     `threads`: CPU threads (None: torch's choice); `share_prefix`: compute common prefixes once; `drafts`: check what
-    another adapter of this engine answered to the same prompt before writing an answer from nothing.
+    another adapter of this engine answered to the same prompt before writing an answer from nothing; `deterministic`:
+    torch's deterministic algorithms only.
     """
 
     batch_tokens: int | None = None
@@ -49,6 +51,7 @@ class HfOptions:
     share_prefix: bool = True
     drafts: bool = True
     threads: int | None = None
+    deterministic: bool = False
     allow_pickle: bool = False
     trust_remote_code: bool = False
 
@@ -62,6 +65,7 @@ def read_options(options: Mapping[str, str]) -> HfOptions:
         share_prefix=switch(options, "share_prefix", True),
         drafts=switch(options, "drafts", True),
         threads=whole_number(options, "threads"),
+        deterministic=switch(options, "deterministic", False),
         allow_pickle=switch(options, "allow_pickle", False),
         trust_remote_code=switch(options, "trust_remote_code", False),
     )

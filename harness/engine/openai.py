@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.base import EngineRequest, without_answer
+from harness.engine.determinism import Promise, Settled
 from harness.engine.openai_adapters import names_of, prove
 from harness.engine.openai_loop import LoopThread, as_they_finish
 from harness.engine.openai_options import KEY_VARIABLE, OpenAiOptions, read_options
@@ -92,6 +93,15 @@ class OpenAiEngine:
         self._context = options.context_length or self._served.context_length
         if key is not None and sends_plainly(options.base_url):
             self._on_event("key_sent_unencrypted", {"host": self._client.server.host})
+
+    @staticmethod
+    def deterministic(request: EngineRequest) -> Settled:
+        """Return the request as it is: each prompt has its seed in any case, and what the server does is not ours."""
+        nothing = (
+            "Anything: every request carries its temperature and seed, and it is the server's affair whether it "
+            "answers the same again, which other requests in its batches, its version and its hardware may change."
+        )
+        return Settled(request=request, promise=Promise(not_promised=(nothing,)))
 
     @staticmethod
     def does_without_model(options: Mapping[str, str]) -> bool:

@@ -14,3 +14,4 @@ class ReplayEngine(ScriptedEngine):
     NAME = "replay"
     CONTENT = "from"
     OPTIONS = (CONTENT,)
+    PROMISE = "The same texts on any machine: they are those of the recording."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.engine.base import EngineRequest
+from harness.engine.determinism import Promise, Settled
 from harness.engine.options import check_options
 from harness.errors import UsageError
 from harness.types import EngineInfo, Generation, Prompt
@@ -26,6 +27,12 @@ class ScriptedEngine:
     NAME = "scripted"
     CONTENT = "script"
     OPTIONS: tuple[str, ...] = ("delay_s", "max_batch", CONTENT)
+    PROMISE = "The same texts on any machine: an answer is a function of the sample, the script, max_batch and the seed."
+
+    @classmethod
+    def deterministic(cls, request: EngineRequest) -> Settled:
+        """Return the request as it is: nothing in this engine is left to chance."""
+        return Settled(request=request, promise=Promise(promised=(cls.PROMISE,)))
 
     def __init__(self, request: EngineRequest) -> None:
         check_options(self.NAME, request.options, self.OPTIONS)

@@ -122,15 +122,18 @@ def build_comparison(
     shown: int = SHOWN,
     allow_incomplete: bool = False,
     across_prompts: bool = False,
+    names: Sequence[str] | None = None,
 ) -> Comparison:
     """Return the comparison of scored run folders; `noise[i]` was measured for run i, and counts where it fits.
+
+    `names` say what to call the runs where who answered does not tell them apart.
 
     Raises what `harness.run.paired_runs.pair_runs` raises for runs that cannot be compared.
     """
     paired = pair_runs(
         folders, replies=True, allow_incomplete=allow_incomplete, across_prompts=across_prompts
     )
-    sides = _sides(paired)
+    sides = _sides(paired, names)
     fitting = [
         one if one is not None and not unlike(one.about, header) else None
         for one, header in zip(noise, paired.headers, strict=False)
@@ -169,8 +172,8 @@ def _suite(header: Mapping[str, Any]) -> str:
     return f"{suite_name(header) or 'Unknown suite'} ({split})"
 
 
-def _sides(paired: PairedRuns) -> tuple[Side, ...]:
-    names = [one_line(run_name(header), 60) for header in paired.headers]
+def _sides(paired: PairedRuns, given: Sequence[str] | None) -> tuple[Side, ...]:
+    names = [one_line(name, 60) for name in given or [run_name(header) for header in paired.headers]]
     sides = []
     for place, (folder, header) in enumerate(zip(paired.folders, paired.headers, strict=True)):
         twin = names.count(names[place]) > 1

@@ -133,6 +133,7 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
             prompt.get("template_sha256"),
         ),
         *_persona_facts(header),
+        *_promise(header),
         _fact(
             "Engine",
             f"{_plain(engine.get('engine'))} on {_plain(engine.get('device'))}, "
@@ -145,6 +146,20 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
         _fact("Took", "unfinished" if duration is None else seconds(duration)),
         _fact("Run", header.get("run_id")),
     )
+
+
+def _promise(header: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """Return what a run under `--deterministic` promises; nothing for any other run."""
+    said = _said(header)
+    return (
+        (_fact("Deterministic", "asked for" if said["promised"] else "nothing is promised"),) if said else ()
+    )
+
+
+def _said(header: Mapping[str, Any]) -> dict[str, str]:
+    promise = mapping(header.get("deterministic"))
+    names = ("promised", "not_promised") if promise else ()
+    return {name: " ".join(map(str, items(promise.get(name)))) for name in names}
 
 
 def _persona_facts(header: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -185,6 +200,7 @@ def reproduce(header: Mapping[str, Any]) -> tuple[Section, ...]:
         _table("Data", mapping(header.get("dataset"))),
         _table("Suite and plan", {**suite, **plan}),
         _table("Engine", engine, skip=("versions",)),
+        _table("Determinism", _said(header)),
         _table("Prompt and sampling", {**mapping(header.get("prompt")), **mapping(header.get("sampling"))}),
         _table("Machine", env, skip=("packages",)),
         _table("Versions", {**mapping(env.get("packages")), **mapping(engine.get("versions"))}),

@@ -76,6 +76,7 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
         "prompt": plan.fields()["prompt"],
         "sampling": asdict(plan.sampling),
         "repeats": plan.repeats,
+        **({"deterministic": plan.promise.record()} if plan.promise is not None else {}),
         "env": environment(),
         "git": git_state(suite.folder, suite.records.parent.resolve()),
         "argv": redacted(argv),

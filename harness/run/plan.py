@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from harness.engine.determinism import Promise
 from harness.errors import NothingCollected, UsageError
 from harness.fingerprint import gen_key, identity_of, sample_seed, sha256_of
 from harness.prompt.render import Rendered, Renderer, TemplateRefusal
@@ -29,6 +30,8 @@ class RunPlan:
     identity: str
     rounds: Rounds
     """More than one where prompts hold answers of the same run."""
+    promise: Promise | None = None
+    """What the engine promises of a run that was asked to be deterministic, None for any other."""
 
     @property
     def repeats(self) -> int:
@@ -129,6 +132,8 @@ class RunPlan:
             },
             "sampling": asdict(self.sampling),
             "repeats": self.repeats,
+            # Answers that were made otherwise must not get into a run of which something is promised.
+            **({"deterministic": True} if self.promise is not None else {}),
         }
 
 
@@ -139,6 +144,8 @@ def make_plan(
     renderer: Renderer,
     dialect: str,
     sampling: Sampling,
+    *,
+    promise: Promise | None = None,
 ) -> RunPlan:
     """Return the plan of one run.
 
@@ -169,4 +176,5 @@ def make_plan(
         dialect=dialect,
         sampling=sampling,
         identity=identity_of(engine, template, sampling, None),
+        promise=promise,
     )

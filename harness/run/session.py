@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.base import Engine, EngineRequest
+from harness.engine.determinism import Promise, settle
 from harness.engine.options import switch, whole_number
 from harness.errors import UsageError
 from harness.fingerprint import sha256_of, sha256_of_file
@@ -46,24 +47,32 @@ class SessionRequest:
     dtype: str = "auto"
     quantization: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    deterministic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A loaded engine with what is needed to render for it; `targets` are the adapters to run, None for the base."""
+    """A loaded engine with what is needed to render for it; `targets` are the adapters to run, None for the base.
+
+    `promise` is what the engine said of a run that was asked to be deterministic, None for any other.
+    """
 
     suite: Suite
     engine: Engine
     renderer: Renderer
     dialect: str
     targets: tuple[Path | None, ...]
+    promise: Promise | None = None
 
     def plans(self, selection: Selection) -> Iterator[RunPlan]:
         """Activate each target in turn and yield its plan."""
         sampling = sampling_of(self.suite)
         for target in self.targets:
             self.engine.use_adapter(target)
-            yield make_plan(self.suite, selection, self.engine.info(), self.renderer, self.dialect, sampling)
+            info = self.engine.info()
+            yield make_plan(
+                self.suite, selection, info, self.renderer, self.dialect, sampling, promise=self.promise
+            )
 
 
 def sampling_of(suite: Suite) -> Sampling:
@@ -115,7 +124,9 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
             reason = "it does not say how it was trained"
         if reason is not None:
             on_event("adapter_unchecked", {"adapter": str(target), "reason": reason})
-    engine: Engine = engine_class(
+    engine, promise = _built(
+        engine_class,
+        request,
         EngineRequest(
             model=model.name,
             model_path=model.path,
@@ -125,9 +136,21 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
             options=request.options,
             dialect=dialect,
             on_event=on_event,
-        )
+        ),
     )
-    return Session(suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets)
+    return Session(
+        suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets, promise=promise
+    )
+
+
+def _built(
+    engine_class: Callable[[EngineRequest], Engine], request: SessionRequest, wanted: EngineRequest
+) -> tuple[Engine, Promise | None]:
+    """Build the engine, deterministic where that was asked for; return it with what it promises then."""
+    promise = None
+    if request.deterministic:
+        wanted, promise = settle(engine_class, request.engine, wanted)
+    return engine_class(wanted), promise
 
 
 def _open_without_model(
@@ -137,7 +160,9 @@ def _open_without_model(
     targets = _targets(suite, request.adapters)
     dialect_name = "hermes" if suite.spec.dialect == "auto" else suite.spec.dialect
     dialect = _dialect(dialect_name)
-    engine = engine_class(
+    engine, promise = _built(
+        engine_class,
+        request,
         EngineRequest(
             model="",
             model_path=None,
@@ -147,10 +172,12 @@ def _open_without_model(
             options=request.options,
             dialect=dialect,
             on_event=on_event,
-        )
+        ),
     )
     renderer = Renderer(PlainTokenizer(), dialect)
-    return Session(suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets)
+    return Session(
+        suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets, promise=promise
+    )
 
 
 def _never(options: Mapping[str, str]) -> bool:
@@ -229,9 +256,12 @@ def _open_answering(
     if request.adapters:
         raise UsageError(f"the {request.engine} engine has no adapters", remedy="Leave out --adapter.")
     engine_class = Registry("harness.engines").get(request.engine)
-    engine: Engine = engine_class(EngineRequest(model=model, model_path=None, options=options, reply=reply))
+    wanted = EngineRequest(model=model, model_path=None, options=options, reply=reply)
+    engine, promise = _built(engine_class, request, wanted)
     renderer = Renderer(PlainTokenizer(), _dialect(dialect_name))
-    return Session(suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=(None,))
+    return Session(
+        suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=(None,), promise=promise
+    )
 
 
 def _targets(suite: Suite, named: tuple[str, ...]) -> tuple[Path | None, ...]:

@@ -66,7 +66,7 @@ def trains(line: str) -> bool:
 
 def decides(line: str) -> bool:
     """Return True for the lines that judge, compare or ask runs that are there."""
-    return line.split()[1] in ("gate", "compare", "noise", "query", "export")
+    return line.split()[1] in ("gate", "compare", "noise", "parity", "query", "export")
 
 
 def words_of(command: str) -> list[str]:
@@ -132,7 +132,8 @@ def test_every_deciding_line_runs(harness: Callable[..., Any], tmp_path: Path) -
     tried = 0
     for line in filter(decides, harness_lines("README.md")):
         command = line.replace("reports/A", runs["A"]).replace("reports/B", runs["B"])
-        words = shlex.split(command.replace("reports/RUN", runs["B"]))[1:]
+        command = command.replace("reports/RUN", runs["B"]).replace("hf,hf:", "scripted,scripted:")
+        words = shlex.split(command)[1:]
 
         done = harness(*words, *(("--engine", "scripted") if words[0] == "noise" else ()), cwd=workspace)
 

@@ -1,0 +1,1 @@
+"""One suite through several engines, and how far their answers agree."""
