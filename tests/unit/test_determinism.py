@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.engine import hf_determinism
+from harness.engine import hf_determinism, vllm_determinism
 from harness.engine.base import EngineRequest
 from harness.engine.determinism import Promise, Settled, settle
 from harness.engine.hf_determinism import deterministic
@@ -34,6 +35,7 @@ HF = [
     ("cuda", request(), "alone", "auto", "a GPU picks its kernels by shape"),
     ("cuda", request("float32"), "alone", "float32", "in float32 too"),
 ]
+VLLM_ALONE = {"max_num_seqs": "1", "prefix_cache": "off"}
 ALONE = {"max_batch": "1", "share_prefix": "off", "drafts": "off", "deterministic": "on"}
 
 
@@ -70,6 +72,40 @@ class Declares:
     def deterministic(asked: EngineRequest) -> Settled:
         promise = Promise(promised=("All.",))
         return Settled(request=asked, promise=promise, environment={"HARNESS_PLANTED": "1"})
+
+
+VLLM = [
+    (None, request(), {}, {}, "measured", "float32 on a CPU needs one process"),
+    (None, request("bfloat16"), VLLM_ALONE, {}, "alone", "16 bit rounds otherwise in a batch"),
+    (None, request(quantization="fp8"), VLLM_ALONE, {}, "alone", "8 bit as well"),
+    ((9, 0), request(), {}, {"VLLM_BATCH_INVARIANT": "1"}, "batch-invariant", "an H100 has the kernels"),
+    ((8, 0), request("bfloat16"), {}, {"VLLM_BATCH_INVARIANT": "1"}, "batch-invariant", "so has an A100"),
+    ((7, 5), request(), VLLM_ALONE, {}, "alone", "a T4 has not"),
+    ((0, 0), request(), VLLM_ALONE, {}, "alone", "another maker's GPU"),
+]
+
+
+@pytest.mark.parametrize(
+    ("capability", "asked", "options", "environment", "said", "why"), VLLM, ids=[case[5] for case in VLLM]
+)
+def test_what_vllm_does(
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int] | None,
+    asked: EngineRequest,
+    options: Mapping[str, str],
+    environment: Mapping[str, str],
+    said: str,
+    why: str,
+) -> None:
+    monkeypatch.setattr(vllm_determinism, "_capability", lambda: capability)
+    settled = vllm_determinism.deterministic(asked)
+    assert dict(settled.request.options) == options
+    assert dict(settled.environment) == {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", **environment}
+    assert said in settled.promise.promised[0]
+    assert settled.promise.not_promised
+    if options:
+        with pytest.raises(UsageError, match="max_num_seqs"):
+            vllm_determinism.deterministic(replace(asked, options={"max_num_seqs": "8"}))
 
 
 def test_variables_are_set_and_never_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
