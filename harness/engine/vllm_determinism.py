@@ -42,11 +42,11 @@ def deterministic(request: EngineRequest) -> Settled:
     if capability is not None and capability >= _INVARIANT_FROM:
         promise = Promise(promised=(_BY_KERNELS,), not_promised=(_SAME_MACHINE,))
         return Settled(request=request, promise=promise, environment=_INVARIANT)
-    if capability is None and request.quantization is None:
-        if choose_dtype(request.dtype, "cpu", False) == "float32":
-            promise = Promise(promised=(_BY_MEASUREMENT,), not_promised=(_SAME_MACHINE,))
-            settled = replace(request, dtype="float32")
-            return Settled(request=settled, promise=promise, environment=_ONE_PROCESS)
+    plain = capability is None and request.quantization is None
+    if plain and choose_dtype(request.dtype, "cpu", False) == "float32":
+        promise = Promise(promised=(_BY_MEASUREMENT,), not_promised=(_SAME_MACHINE,))
+        settled = replace(request, dtype="float32")
+        return Settled(request=settled, promise=promise, environment=_ONE_PROCESS)
     where = "in these numbers" if capability is None else "on a GPU without batch-invariant kernels"
     return Settled(
         request=with_options(request, _ALONE, where),
