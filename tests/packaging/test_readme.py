@@ -69,6 +69,11 @@ def decides(line: str) -> bool:
     return line.split()[1] in ("gate", "compare", "noise", "parity", "query", "export")
 
 
+def asks_elsewhere(line: str) -> bool:
+    """Return True for the lines with another engine: tests/engines/test_vllm_suite.py runs vLLM's, one below the server's."""
+    return "--engine vllm" in line or "--engine openai" in line
+
+
 def words_of(command: str) -> list[str]:
     """Return a command's words without `harness`: one sample where a model answers, training on a busy machine too."""
     words = shlex.split(command)[1:]
@@ -102,7 +107,7 @@ def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) ->
     assert first.exit_code == 0, first.err
     tried = 0
     for line in harness_lines("README.md"):
-        if trains(line) or decides(line):
+        if trains(line) or decides(line) or asks_elsewhere(line):
             continue
         command = line.replace("my/model-folder", str(model)).replace("reports/RUN", str(first.run_dir))
 
@@ -112,6 +117,25 @@ def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) ->
         tried += 1
     assert tried >= 12
     assert adapter is not None
+
+
+@pytest.mark.model
+@pytest.mark.network
+def test_the_line_with_a_server_runs(harness: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("httpx")
+    from harness.models.resolve import resolve_model
+    from harness.models.tokenizer import load_tokenizer
+    from tests.engines.stub_openai import serving
+
+    (line,) = (line for line in harness_lines("README.md") if "--engine openai" in line)
+    workspace = tmp_path / "workspace"
+    assert harness("init", workspace).exit_code == 0
+    tokenizer = load_tokenizer(resolve_model("smollm2-135m").path)
+    with serving(tokenizer, adapters={"structural-smollm2-135m": "tuned"}) as server:
+        done = harness(*words_of(line.replace("http://HOST:8000/v1", server.url)), cwd=workspace)
+
+    assert done.exit_code == 0, done.err
+    assert "1 planned, 1 scored" in done.out
 
 
 def test_every_deciding_line_runs(harness: Callable[..., Any], tmp_path: Path) -> None:
