@@ -12,6 +12,7 @@ import pytest
 
 from harness.engine.base import Engine, EngineRequest
 from harness.engine.openai import OpenAiEngine
+from harness.models.aliases import find_alias
 from harness.models.resolve import resolve_model
 from harness.models.tokenizer import load_tokenizer
 from harness.parse.hermes import Hermes
@@ -92,18 +93,20 @@ class TestChat(EngineContract):
         return opened(self.url, mode="chat")
 
 
-def test_a_question_is_answered_through_our_template(server: str) -> None:
-    """What a person would expect of this model; nonsense here would mean that the prompt was mangled on the way."""
-    tokenizer = load_tokenizer(resolve_model("smollm2-135m").path)
-    asked = [{"role": "user", "content": "What is the capital of France?"}]
-    text = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-    ids = tuple(tokenizer.encode(text, add_special_tokens=False))
-    prompt = replace(contract_prompts(1, max_new_tokens=24)[0], text=text, token_ids=ids)
+def test_our_prompt_arrives_whole(server: str) -> None:
+    """The recorded answer to the recorded question, whose candidates never come close: 4-bit weights, same words."""
+    golden = find_alias("smollm2-135m").golden
+    decode = load_tokenizer(resolve_model("smollm2-135m").path).decode
+    prompt = replace(
+        contract_prompts(1, max_new_tokens=len(golden.completion_ids))[0],
+        text=decode(list(golden.prompt_ids)),
+        token_ids=golden.prompt_ids,
+    )
     events: list[tuple[str, Mapping[str, Any]]] = []
     engine = opened(server, events, mode="completions")
     (answer,) = engine.generate([prompt])
     engine.close()
 
-    assert "Paris" in answer.text
-    assert answer.prompt_tokens == len(ids)
+    assert answer.text == decode(list(golden.completion_ids))
+    assert answer.prompt_tokens == len(golden.prompt_ids)
     assert dict(events)["server"]["prompt"] == "text"
