@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.engine.base import EngineRequest, without_answer
+from harness.engine.determinism import Settled
+from harness.engine.vllm_determinism import deterministic as settle_vllm
 from harness.engine.vllm_load import first_line, load_engine, says_no_memory, servable
 from harness.engine.vllm_options import read_options
 from harness.errors import EngineError, UsageError
@@ -36,6 +38,11 @@ _REASONS: Mapping[str, Literal["stop", "length"]] = {"stop": "stop", "length": "
 
 class VllmEngine:
     """One model in vLLM with its adapters. See `harness.engine.base.Engine`."""
+
+    @staticmethod
+    def deterministic(request: EngineRequest) -> Settled:
+        """Return the request for a run that repeats itself, and what is promised. Raises UsageError."""
+        return settle_vllm(request)
 
     def __init__(self, request: EngineRequest) -> None:
         """Load model and adapters, prove every adapter active.

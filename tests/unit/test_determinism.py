@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import hf_determinism
+from harness.engine import hf_determinism, vllm_determinism
 from harness.engine.base import EngineRequest
 from harness.engine.determinism import Promise, Settled, settle
 from harness.engine.hf_determinism import deterministic
@@ -63,6 +63,25 @@ def test_options_that_say_the_opposite_are_refused(
         deterministic(request(**options))
     with pytest.raises(UsageError, match="has no option 'nonsense'"):
         deterministic(request(nonsense="1"))
+
+
+VLLM = [
+    (True, {"VLLM_BATCH_INVARIANT": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}, "gives the same texts"),
+    (False, {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}, "scheduled in the same order"),
+]
+
+
+@pytest.mark.parametrize(("invariant", "environment", "promised"), VLLM, ids=["new NVIDIA GPU", "elsewhere"])
+def test_what_vllm_does(
+    monkeypatch: pytest.MonkeyPatch, invariant: bool, environment: dict[str, str], promised: str
+) -> None:
+    monkeypatch.setattr(vllm_determinism, "_is_batch_invariant", lambda: invariant)
+    settled = vllm_determinism.deterministic(request())
+    assert dict(settled.environment) == environment
+    assert promised in settled.promise.promised[0]
+    assert settled.promise.not_promised
+    with pytest.raises(UsageError, match="has no option 'nonsense'"):
+        vllm_determinism.deterministic(request(nonsense="1"))
 
 
 class Declares:
