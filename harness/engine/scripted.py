@@ -26,6 +26,7 @@ class ScriptedEngine:
     NAME = "scripted"
     CONTENT = "script"
     OPTIONS: tuple[str, ...] = ("delay_s", "max_batch", CONTENT)
+    NEEDS_WEIGHTS = False
 
     def __init__(self, request: EngineRequest) -> None:
         check_options(self.NAME, request.options, self.OPTIONS)
