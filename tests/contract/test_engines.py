@@ -90,24 +90,26 @@ class TestVllm(EngineContract):
         return VllmEngine(EngineRequest(model="tiny", model_path=self.folder))
 
 
+@pytest.fixture(scope="class")
+def local_ray() -> Iterator[None]:
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=80 << 20,
+            log_to_driver=False,
+        )
+        yield
+        ray.shutdown()
+
+
 @pytest.mark.network
+@pytest.mark.usefixtures("local_ray")
 class TestRay(EngineContract):
     """Two workers that hold scripted engines; the engines themselves are under contract above."""
-
-    @pytest.fixture(autouse=True, scope="class")
-    def _cluster(self) -> Iterator[None]:
-        ray = pytest.importorskip("ray")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-            ray.init(
-                address="local",
-                num_cpus=2,
-                include_dashboard=False,
-                object_store_memory=80 << 20,
-                log_to_driver=False,
-            )
-            yield
-            ray.shutdown()
 
     def make_engine(self) -> Engine:
         options = {"engine": "scripted", "workers": "2"}
