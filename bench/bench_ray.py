@@ -21,7 +21,7 @@ from harness.suite.select import Selection
 from harness.types import Prompt
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLES = 400
+SAMPLES = 250
 DELAY_S = 0.02
 ROUNDS = 3
 
