@@ -33,6 +33,7 @@ BENCHES = (
     "bench_ray",
     "bench_memory",
     "bench_persona",
+    "bench_ray",
 )
 COMMANDS = {"bench_vllm_sweep": ("bench_sweep", "--engine", "vllm")}
 """Benches that are another one's script with arguments."""
@@ -98,6 +99,8 @@ one run; absolute times are this machine's.
 - **memory plan / peak**: planned bytes over the peak of the process's resident memory.
 - **persona replies**: Korean replies of two or three sentences, no two equal, speech levels by Kiwi; fitting the style score is not
   included and takes {results.get("bench_persona", {}).get("fit_s", "?")} s.
+- **two Ray workers / one**: a local Ray, {results.get("bench_ray", {}).get("delay_s", "?")} s of waiting before each answer, workers
+  started before the clock; one worker took {results.get("bench_ray", {}).get("one_worker_s", "?")} s, the engine without Ray {results.get("bench_ray", {}).get("without_ray_s", "?")} s.
 """
 
 
@@ -232,6 +235,11 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         figure,
         "≤ 60 s, the same bits",
     )
+    figure = of(
+        "bench_ray",
+        lambda r: f"{r['ratio']} × ({r['ratio_min']} to {r['ratio_max']}, n = {r['samples']})",
+    )
+    yield "bench_ray", "two Ray workers / one, scripted engine that waits", figure, "≥ 1.8"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ ENGINE_NEEDS = {
         "pip install 'persona-harness[hf]'",
     ),
     "openai": (("httpx", "transformers"), "pip install 'persona-harness[openai]'"),
+    "ray": (("ray",), "pip install 'persona-harness[ray]'"),
 }
 SHOWN = (
     "torch",
@@ -31,6 +32,7 @@ SHOWN = (
     "bitsandbytes",
     "gguf",
     "vllm",
+    "ray",
     "httpx",
     "datasets",
     "trl",

@@ -47,7 +47,10 @@ if TYPE_CHECKING:
     "--reuse", type=click.Path(path_type=Path), help="Take over equal answers from this run folder."
 )
 @click.option(
-    "--engine", default="hf", show_default=True, help="hf, openai, scripted, replay, or a plug-in's name."
+    "--engine",
+    default="hf",
+    show_default=True,
+    help="hf, openai, ray, scripted, replay, or a plug-in's name.",
 )
 @with_base_url
 @with_engine_options

@@ -26,6 +26,7 @@ class ScriptedEngine:
 
     NAME = "scripted"
     CONTENT = "script"
+    NEEDS_WEIGHTS = False
     OPTIONS: tuple[str, ...] = ("delay_s", "max_batch", CONTENT)
     PROMISE = "The same texts on any machine: an answer is a function of the sample, the script, max_batch and the seed."
 

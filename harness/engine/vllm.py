@@ -70,6 +70,12 @@ class VllmEngine:
             self.close()
             raise
 
+    @staticmethod
+    def gpus(options: Mapping[str, str]) -> int:
+        """Return how many GPUs an engine with these options takes. Raises UsageError."""
+        read = read_options(options)
+        return read.tensor_parallel * read.pipeline_parallel
+
     def _attach(self, request: EngineRequest, fingerprints: Mapping[Path, str]) -> None:
         from harness.engine.hf_decode import Writer
         from harness.engine.vllm_adapters import VllmAdapters

@@ -18,7 +18,7 @@ from harness.run.metrics import metrics_of
 from harness.run.plan import RunPlan
 from harness.run.score_run import score_run
 from harness.run.scored_with import header_as_scored, scored_with
-from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest, open_session
+from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest, answering_engine, open_session
 from harness.suite.load import Suite
 from harness.suite.select import Selection
 from harness.types import Generation
@@ -68,7 +68,7 @@ def one_target(suite: Suite, request: SessionRequest) -> SessionRequest:
     Raises UsageError where the suite has several adapters and the request names none of them.
     """
     own = suite.spec.models.adapters
-    if request.adapters or request.engine in WITHOUT_MODEL:
+    if request.adapters or answering_engine(request.engine, request.options) in WITHOUT_MODEL:
         return request
     if not own or request.model is not None:
         return replace(request, adapters=(BASE,))

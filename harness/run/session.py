@@ -10,6 +10,7 @@ from typing import Any
 from harness.engine.base import Engine, EngineRequest
 from harness.engine.determinism import Promise, settle
 from harness.engine.options import switch, whole_number
+from harness.engine.ray_options import inner_engine
 from harness.errors import UsageError
 from harness.fingerprint import sha256_of, sha256_of_file
 from harness.log import schema
@@ -87,13 +88,19 @@ def sampling_of(suite: Suite) -> Sampling:
     )
 
 
+def answering_engine(engine: str, options: Mapping[str, str]) -> str:
+    """Return the engine that answers: of ray the one that its workers hold, else the engine itself."""
+    return inner_engine(options) if engine == "ray" else engine
+
+
 def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
     """Load the engine that a run needs.
 
     Raises UsageError for an unknown engine, option or dialect, ModelError for a model or adapter that cannot be used,
     MissingDependency for a package that is not installed.
     """
-    opener = {"scripted": _open_scripted, "replay": _open_replay}.get(request.engine, _open_model)
+    answering = answering_engine(request.engine, request.options)
+    opener = {"scripted": _open_scripted, "replay": _open_replay}.get(answering, _open_model)
     return opener(suite, request, on_event)
 
 
@@ -102,11 +109,12 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
     if request.model is None and getattr(engine_class, "does_without_model", _never)(request.options):
         return _open_without_model(suite, request, on_event, engine_class)
     trust = switch(request.options, "trust_remote_code", False)
+    answering = Registry("harness.engines").get(answering_engine(request.engine, request.options))
     model = resolve_model(
         suite.spec.models.default if request.model is None else request.model,
         allow_pickle=switch(request.options, "allow_pickle", False),
         trust_remote_code=trust,
-        weights=getattr(engine_class, "NEEDS_WEIGHTS", True),
+        weights=getattr(answering, "NEEDS_WEIGHTS", True),
     )
     targets = _targets(suite, request.adapters)
     tokenizer = load_tokenizer(model.path, trust_remote_code=trust)
@@ -191,7 +199,7 @@ def _open_scripted(suite: Suite, request: SessionRequest, on_event: Event) -> Se
     dialect = _dialect(dialect_name)
     options = {**request.options, "script": sha256_of(script.model_dump())}
     model = PlantedModel(script, dialect, whole_number(request.options, "max_batch") or 0)
-    return _open_answering(suite, request, options, script.name, model, dialect_name)
+    return _open_answering(suite, request, options, script.name, model, dialect_name, on_event)
 
 
 def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
@@ -210,15 +218,19 @@ def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
     answer = _Recording(folder.path)
     unknown = {key: value for key, value in request.options.items() if key != "from"}
     return _open_answering(
-        suite, request, {**unknown, **options}, str(header["engine"]["model"]), answer, dialect_name
+        suite, request, {**unknown, **options}, str(header["engine"]["model"]), answer, dialect_name, on_event
     )
 
 
 class _Recording:
-    """Answers with what a run recorded. Call it with a prompt; close it."""
+    """Answers with what a run recorded. Call it with a prompt; close it. A copy in another process opens it again."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
         self._recorded = Generations(folder)
+
+    def __reduce__(self) -> tuple[type[_Recording], tuple[Path]]:
+        return _Recording, (self._folder,)
 
     def __call__(self, prompt: Prompt) -> Generation:
         found = self._recorded.get(prompt.sample.id, prompt.repeat)
@@ -247,6 +259,7 @@ def _open_answering(
     model: str,
     reply: Callable[[Prompt], Generation],
     dialect_name: str,
+    on_event: Event,
 ) -> Session:
     if request.model is not None:
         raise UsageError(
@@ -256,9 +269,12 @@ def _open_answering(
     if request.adapters:
         raise UsageError(f"the {request.engine} engine has no adapters", remedy="Leave out --adapter.")
     engine_class = Registry("harness.engines").get(request.engine)
-    wanted = EngineRequest(model=model, model_path=None, options=options, reply=reply)
+    dialect = _dialect(dialect_name)
+    wanted = EngineRequest(
+        model=model, model_path=None, options=options, reply=reply, dialect=dialect, on_event=on_event
+    )
     engine, promise = _built(engine_class, request, wanted)
-    renderer = Renderer(PlainTokenizer(), _dialect(dialect_name))
+    renderer = Renderer(PlainTokenizer(), dialect)
     return Session(
         suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=(None,), promise=promise
     )

@@ -155,15 +155,16 @@ class GatedRuns:
         return found[0]
 
     def _request(self, target: Target, base: Path) -> SessionRequest:
-        from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest
+        from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest, answering_engine
 
         def local(name: str) -> str:
             return str((base / name).resolve())
 
         named = self.options.model is not None or self.options.adapter is not None
-        engine = "hf" if named and target.engine in WITHOUT_MODEL else target.engine
+        answering = answering_engine(target.engine, target.options)
+        engine = "hf" if named and answering in WITHOUT_MODEL else target.engine
         options = dict(target.options) if engine == target.engine else {}
-        if (option := _PATH_OPTIONS.get(engine, "")) in options:
+        if (option := _PATH_OPTIONS.get(answering, "")) in options:
             options[option] = local(options[option])
         model, adapter = target.model, target.adapter
         if model is not None and (base / model).is_dir():

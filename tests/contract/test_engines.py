@@ -10,11 +10,14 @@ import pytest
 from harness.engine.base import Engine, EngineRequest
 from harness.engine.hf import HfEngine
 from harness.engine.openai import OpenAiEngine
+from harness.engine.ray import RayEngine
 from harness.engine.replay import ReplayEngine
 from harness.engine.scripted import ScriptedEngine
 from harness.engine.vllm import VllmEngine
 from harness.models.tokenizer import load_tokenizer
+from harness.parse.hermes import Hermes
 from harness.registry import Registry
+from harness.run.planted import PlantedModel, Script
 from harness.testing.engine_contract import EngineContract
 from harness.testing.tiny_model import make_tiny_model
 from harness.types import Generation, Prompt
@@ -87,12 +90,40 @@ class TestVllm(EngineContract):
         return VllmEngine(EngineRequest(model="tiny", model_path=self.folder))
 
 
+@pytest.fixture(scope="class")
+def local_ray() -> Iterator[None]:
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=80 << 20,
+            log_to_driver=False,
+        )
+        yield
+        ray.shutdown()
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures("local_ray")
+class TestRay(EngineContract):
+    """Two workers that hold scripted engines; the engines themselves are under contract above."""
+
+    def make_engine(self) -> Engine:
+        options = {"engine": "scripted", "workers": "2"}
+        reply = PlantedModel(Script(), Hermes())
+        return RayEngine(EngineRequest(model="planted", model_path=None, options=options, reply=reply))
+
+
 def test_every_registered_engine_is_under_contract() -> None:
     covered = {
         "scripted": TestScripted,
         "replay": TestReplay,
         "hf": TestHf,
         "openai": TestOpenAi,
+        "ray": TestRay,
         "vllm": TestVllm,
     }
 

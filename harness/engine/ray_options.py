@@ -1,0 +1,81 @@
+"""What `--engine-option` says to the ray engine itself; everything else is the inner engine's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.engine.options import whole_number
+from harness.errors import UsageError
+from harness.registry import Registry
+
+OWN = ("engine", "workers", "gpus_per_worker", "cpus_per_worker", "address", "ahead", "wait_s")
+
+DEFAULT_ENGINE = "hf"
+_AHEAD = 1024
+_WAIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayOptions:
+    """What the ray engine was asked to be.
+
+    `engine`: which engine the workers hold; `inner`: its own options. `workers`, `gpus_per_worker` and
+    `cpus_per_worker` are None where the cluster decides (`harness.engine.ray_layout`). `ahead`: prompts that one worker
+    holds unanswered at most. `wait_s`: seconds to wait for room in the cluster.
+    """
+
+    engine: str
+    workers: int | None
+    gpus_per_worker: float | None
+    cpus_per_worker: float | None
+    address: str
+    ahead: int
+    wait_s: float
+    inner: Mapping[str, str]
+
+
+def inner_engine(options: Mapping[str, str]) -> str:
+    """Return the name of the engine that the workers hold."""
+    return options.get("engine", DEFAULT_ENGINE)
+
+
+def inner_class(options: Mapping[str, str]) -> Any:
+    """Return the class of the engine that the workers hold. Raises UsageError, MissingDependency."""
+    name = inner_engine(options)
+    if name == "ray":
+        raise UsageError(
+            "the workers of the ray engine cannot hold a ray engine",
+            remedy="Name the engine that generates: --engine-option engine=hf.",
+        )
+    return Registry("harness.engines").get(name)
+
+
+def read_options(options: Mapping[str, str]) -> RayOptions:
+    """Return the options. Raises UsageError for a value that is not known; keys that are not ours are the inner engine's."""
+    wait_s = _number(options, "wait_s")
+    return RayOptions(
+        engine=inner_engine(options),
+        workers=whole_number(options, "workers"),
+        gpus_per_worker=_number(options, "gpus_per_worker"),
+        cpus_per_worker=_number(options, "cpus_per_worker"),
+        address=options.get("address") or os.environ.get("RAY_ADDRESS") or "local",
+        ahead=whole_number(options, "ahead") or _AHEAD,
+        wait_s=_WAIT_S if wait_s is None else wait_s,
+        inner={name: value for name, value in options.items() if name not in OWN},
+    )
+
+
+def _number(options: Mapping[str, str], name: str) -> float | None:
+    text = options.get(name)
+    if text is None or text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise UsageError(f"option {name} must be a number of 0 or more, not {text!r}")
+    return value

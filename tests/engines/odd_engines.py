@@ -1,0 +1,73 @@
+"""An engine with planted faults, installed as a plug-in where Ray's workers find it: real processes that really die."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import harness.errors
+from harness.engine.base import EngineRequest, without_answer
+from harness.engine.scripted import ScriptedEngine
+from harness.types import EngineInfo, Generation, Prompt
+
+ENTRY_POINTS = "[harness.engines]\nodd = odd_engines:OddEngine\n"
+
+
+def install(folder: Path) -> None:
+    """Make `folder`, once it is on the path, a place where the engine `odd` is installed."""
+    (folder / "odd_engines.py").write_bytes(Path(__file__).read_bytes())
+    metadata = folder / "odd_engines-0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-engines\nVersion: 0\n")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+
+
+class OddEngine(ScriptedEngine):
+    """A scripted engine. `fault` happens at the samples in `samples` (comma separated), or when it is built:
+    `dies_loading`, or `refuses` with the class of harness.errors in `samples`; `disagrees` is in its info."""
+
+    NAME = "odd"
+    OPTIONS = (*ScriptedEngine.OPTIONS, "fault", "samples")
+
+    def __init__(self, request: EngineRequest) -> None:
+        super().__init__(request)
+        self._fault = request.options.get("fault", "")
+        self._samples = request.options.get("samples", "").split(",")
+        self._on_event = request.on_event
+        if self._fault == "dies_loading":
+            os._exit(1)
+        if self._fault == "refuses":
+            raise getattr(harness.errors, self._samples[0])("planted", where="here:1", remedy="Do that.")
+        self._on_event("odd_built", {"pid": os.getpid()})
+
+    def info(self) -> EngineInfo:
+        dtype = str(os.getpid()) if self._fault == "disagrees" else "none"
+        return replace(super().info(), dtype=dtype)
+
+    def use_adapter(self, adapter: Path | None) -> None:
+        self._adapter = adapter
+
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
+        prompts = iter(prompts)
+        for prompt in prompts:
+            (answer,) = super().generate([prompt])
+            if prompt.sample.id not in self._samples:
+                yield answer
+            elif self._fault == "kills":
+                os.kill(os.getpid(), 9)
+            elif self._fault == "raises":
+                raise RuntimeError("a planted bug")
+            elif self._fault == "fails_all":
+                # As vLLM does: everything that is in it fails, and then the engine ends.
+                for doomed in (prompt, *prompts):
+                    yield without_answer(doomed, "error", "failed with another")
+                raise harness.errors.EngineError("a planted bug")
+            elif self._fault == "refuses_key":
+                raise harness.errors.UsageError("the server refuses the key")
+            elif self._fault == "other_key":
+                yield replace(answer, key="somebody else's")
+            elif self._fault != "skips":
+                raise AssertionError(self._fault)
+        self._on_event("odd_ended", {})
