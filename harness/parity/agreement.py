@@ -189,8 +189,8 @@ def _result(
     splitter: _Once,
 ) -> ColumnResult:
     if run is None:
-        failure = folder.failure_of(column) or "It was not run."
-        return ColumnResult(name=column.name, failure=failure, measured=None, against=None)
+        why = folder.failure_of(column) or "It was not run."
+        return ColumnResult(name=column.name, failure=why, measured=None, against=None)
     header, counts = run.header(), run.summary()["counts"]
     measured_ = Measured(
         run=str(run.path.relative_to(folder.path)),
