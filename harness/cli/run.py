@@ -15,6 +15,7 @@ from harness.cli.options import (
     pairs,
     with_adapters,
     with_base_url,
+    with_constrain,
     with_dtype,
     with_engine_options,
     with_limit,
@@ -25,6 +26,7 @@ from harness.cli.progress import RunProgress
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from harness.parse.structural_tag import Constraint
     from harness.run.plan import RunPlan
 
 
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 @with_engine_options
 @with_dtype
 @with_quantization
+@with_constrain
 @click.option(
     "--system-prompt",
     type=click.Choice(["persona", "neutral", "none"]),
@@ -79,6 +82,7 @@ def command(
     options: dict[str, str],
     dtype: str,
     quantization: str | None,
+    constraint: Constraint | None,
     system_prompt: str | None,
     mask_name: bool,
     out: Path,
@@ -100,7 +104,13 @@ def command(
     loaded = load_suite(suite, system_prompt=system_prompt, mask_name=mask_name)
     selection = Selection(limit=limit, tags=tags, strata=loaded.spec.slices if limit else ())
     request = SessionRequest(
-        engine=engine, model=model, adapters=adapters, dtype=dtype, quantization=quantization, options=options
+        engine=engine,
+        model=model,
+        adapters=adapters,
+        dtype=dtype,
+        quantization=quantization,
+        options=options,
+        constraint=constraint,
     )
     events: list[tuple[str, Mapping[str, Any]]] = []
     session = open_session(loaded, request, lambda kind, detail: events.append((kind, detail)))

@@ -8,7 +8,9 @@ from typing import Any
 
 from harness.errors import NothingCollected, UsageError
 from harness.fingerprint import gen_key, identity_of, sample_seed, sha256_of
+from harness.parse.structural_tag import Constraint
 from harness.prompt.render import Rendered, Renderer, TemplateRefusal
+from harness.run.constrained import Constrained
 from harness.run.quoted import Answered, Rounds, quoted_by, rounds_of
 from harness.suite.load import Suite
 from harness.suite.select import Selected, Selection, select
@@ -29,6 +31,10 @@ class RunPlan:
     identity: str
     rounds: Rounds
     """More than one where prompts hold answers of the same run."""
+    constraint: Constraint | None = None
+    """What answers had to keep to while they were written; None for free decoding."""
+    constrained: Constrained | None = None
+    """The same with every sample's structural tag; None too where recorded answers are given again."""
 
     @property
     def repeats(self) -> int:
@@ -91,8 +97,9 @@ class RunPlan:
 
     def _prompt(self, sample: Sample, rendered: Rendered, repeat: int) -> Prompt:
         seed = sample_seed(self.sampling.seed, sample.id, repeat)
+        tag = self.constrained.tag_sha256(sample) if self.constrained is not None else None
         return Prompt(
-            key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed),
+            key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed, tag),
             sample=sample,
             repeat=repeat,
             text=rendered.text,
@@ -127,9 +134,15 @@ class RunPlan:
                 **({"template": engine.template} if engine.template is not None else {}),
                 **asked_under,
             },
-            "sampling": asdict(self.sampling),
+            "sampling": self.sampling_fields(),
             "repeats": self.repeats,
+            # Apart from `sampling`, which runs are compared by: other tags are for resume to refuse.
+            **({"structural_tag_sha256": self.constrained.sha256} if self.constrained is not None else {}),
         }
+
+    def sampling_fields(self) -> dict[str, Any]:
+        """Return how answers are drawn, as it is recorded; `constraint` is there only where something constrains them."""
+        return {**asdict(self.sampling), **({"constraint": self.constraint} if self.constraint else {})}
 
 
 def make_plan(
@@ -139,8 +152,11 @@ def make_plan(
     renderer: Renderer,
     dialect: str,
     sampling: Sampling,
+    *,
+    constraint: Constraint | None = None,
+    constrained: Constrained | None = None,
 ) -> RunPlan:
-    """Return the plan of one run.
+    """Return the plan of one run, free for no `constraint`.
 
     Reads the data set once, so every bad record is found before any compute. Raises RecordError, or NothingCollected
     if no sample matches.
@@ -168,5 +184,7 @@ def make_plan(
         renderer=renderer,
         dialect=dialect,
         sampling=sampling,
-        identity=identity_of(engine, template, sampling, None),
+        identity=identity_of(engine, template, sampling, constraint),
+        constraint=constraint,
+        constrained=constrained,
     )
