@@ -6,8 +6,8 @@ wherever answers are constrained, in this process or in vLLM.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, get_args, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
 from harness.errors import UsageError
 from harness.parse.json_calls import dump
@@ -21,8 +21,6 @@ CONSTRAINTS: Final[tuple[Constraint, ...]] = get_args(Constraint)
 
 _WHITESPACE: Final = 32
 """Blanks in a row between the parts of a call: enough to indent eight levels, and no way to spend the whole budget."""
-
-_LENGTHS: Final = ("minLength", "maxLength")
 
 
 @runtime_checkable
@@ -61,12 +59,13 @@ def call_tags(
     opening: str,
     closing: str,
     keys: Sequence[str] = ("arguments",),
-    excludes: Sequence[str] = (),
+    excludes: Sequence[str] = ("\x00",),
 ) -> list[dict[str, Json]]:
     """Return the tags of which one holds one call, written as dialects write it, between `opening` and `closing`.
 
-    `keys` are the words that may stand before the arguments. `excludes` are kept out of strings, except of those of
-    a tool whose schema limits lengths: xgrammar then drops the limits.
+    `keys` are the words that may stand before the arguments, `excludes` what is kept out of strings. There is always
+    something to keep out: xgrammar's strings of limited length may hold raw control characters, which JSON may not, and
+    with exclusions it leaves the limits out instead.
     """
     if constraint == "json":
         return [
@@ -88,7 +87,7 @@ def call_tags(
         {
             "type": "tag",
             "begin": f'{opening}{{"name": {dump(tool.name)}, "{key}": ',
-            "content": _json(tool.parameters, () if _limits_lengths(tool.parameters) else excludes),
+            "content": _json(tool.parameters, excludes),
             "end": "}" + closing,
         }
         for tool in tools
@@ -97,25 +96,13 @@ def call_tags(
 
 
 def _json(schema: Mapping[str, Json], excludes: Sequence[str]) -> dict[str, Json]:
-    found: dict[str, Json] = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": _WHITESPACE}
-    return found | ({"excludes": list(excludes)} if excludes else {})
+    return {
+        "type": "json_schema",
+        "json_schema": schema,
+        "max_whitespace_cnt": _WHITESPACE,
+        "excludes": list(excludes),
+    }
 
 
 def _one_of(formats: list[dict[str, Json]]) -> dict[str, Json]:
     return formats[0] if len(formats) == 1 else {"type": "or", "elements": formats}
-
-
-def _limits_lengths(schema: Json) -> bool:
-    return any(key in one for one in _objects(schema) for key in _LENGTHS)
-
-
-def _objects(value: Json) -> Iterable[Mapping[str, Any]]:
-    """Yield every object in a JSON value, however deep."""
-    todo = [value]
-    while todo:
-        current = todo.pop()
-        if isinstance(current, Mapping):
-            yield current
-            todo += current.values()
-        elif isinstance(current, list | tuple):
-            todo += current

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.engine.base import can_constrain
 from harness.errors import HarnessError, RunFolderError, UsageError
 from harness.fingerprint import sha256_in_order, sha256_of
+from harness.parse.schema_in_grammar import loosely_held
 from harness.parse.structural_tag import CONSTRAINTS, Constrains, Constraint, constraining
 from harness.prompt.template import PROBE
 from harness.registry import Registry
@@ -19,8 +20,19 @@ _LARGEST_CACHE = 512
 class Constrained:
     """One constraint in the words of one dialect."""
 
-    def __init__(self, constraint: Constraint, dialect: object, name: str) -> None:
-        """Raises UsageError for a dialect that cannot constrain."""
+    def __init__(
+        self,
+        constraint: Constraint,
+        dialect: object,
+        name: str,
+        on_event: Callable[[str, Mapping[str, Any]], None] = lambda kind, detail: None,
+    ) -> None:
+        """`on_event` hears once of every tool whose schema a grammar does not hold whole.
+
+        Raises UsageError for a dialect that cannot constrain.
+        """
+        self._on_event = on_event
+        self._told: set[tuple[str, tuple[str, ...]]] = set()
         self.constraint: Constraint = constraint
         self._dialect: Constrains = constraining(dialect, name, constraint)
         self._tags: dict[int, tuple[Sequence[ToolSpec], Mapping[str, Json], str]] = {}
@@ -49,10 +61,18 @@ class Constrained:
         if found is None:
             tag = self._dialect.structural_tag(self.constraint, tools)
             found = tools, tag, sha256_in_order(tag)
+            self._tell(tools)
             if len(self._tags) >= _LARGEST_CACHE:
                 self._tags.clear()
             self._tags[id(tools)] = found
         return found
+
+    def _tell(self, tools: Sequence[ToolSpec]) -> None:
+        for tool in tools if self.constraint == "tools" else ():
+            loose = loosely_held(tool.parameters)
+            if loose and (tool.name, loose) not in self._told:
+                self._told.add((tool.name, loose))
+                self._on_event("schema_loosely_held", {"tool": tool.name, "keywords": list(loose)})
 
 
 def check_engine(name: str, constraint: Constraint) -> None:

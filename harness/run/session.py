@@ -125,7 +125,7 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
         template = tokenizer.chat_template
         dialect_name = dialect_for_template(template if isinstance(template, str) else None)
     dialect = _dialect(dialect_name)
-    constrained = _constrained(request, dialect, dialect_name)
+    constrained = _constrained(request, dialect, dialect_name, on_event)
     renderer = Renderer(tokenizer, dialect)
     for target in targets:
         reason = None
@@ -159,8 +159,8 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
     )
 
 
-def _constrained(request: SessionRequest, dialect: Dialect, name: str) -> Constrained | None:
-    return None if request.constraint is None else Constrained(request.constraint, dialect, name)
+def _constrained(request: SessionRequest, dialect: Dialect, name: str, on_event: Event) -> Constrained | None:
+    return None if request.constraint is None else Constrained(request.constraint, dialect, name, on_event)
 
 
 def _open_without_model(
@@ -170,7 +170,7 @@ def _open_without_model(
     targets = _targets(suite, request.adapters)
     dialect_name = "hermes" if suite.spec.dialect == "auto" else suite.spec.dialect
     dialect = _dialect(dialect_name)
-    constrained = _constrained(request, dialect, dialect_name)
+    constrained = _constrained(request, dialect, dialect_name, on_event)
     engine = engine_class(
         EngineRequest(
             model="",
