@@ -34,6 +34,11 @@ def sha256_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def sha256_in_order(value: Any) -> str:
+    """Return the hex sha256 of a JSON value in which the order of keys means something."""
+    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode()).hexdigest()
+
+
 def sha256_of_file(path: Path) -> str:
     """Return the hex sha256 of a file's bytes."""
     digest = hashlib.sha256()
@@ -77,12 +82,22 @@ def identity_of(info: EngineInfo, template_sha256: str, sampling: Sampling, cons
     )
 
 
-def gen_key(identity: str, sample_id: str, token_ids: Sequence[int], repeat: int, seed: int) -> str:
-    """Return the generation key: 32 hex digits over identity, sample, prompt tokens, repeat index and seed."""
+def gen_key(
+    identity: str,
+    sample_id: str,
+    token_ids: Sequence[int],
+    repeat: int,
+    seed: int,
+    tag_sha256: str | None = None,
+) -> str:
+    """Return the generation key: 32 hex digits over identity, sample, prompt tokens, repeat index and seed, and over what
+    constrains the answer where something does."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(identity.encode())
     digest.update(f"\x00{sample_id}\x00{repeat}\x00{seed}\x00".encode("utf-8", "backslashreplace"))
     digest.update(token_bytes(token_ids))
+    if tag_sha256 is not None:
+        digest.update(f"\x00{tag_sha256}".encode())
     return digest.hexdigest()
 
 

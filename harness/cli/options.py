@@ -39,3 +39,9 @@ with_deterministic = click.option(
 DTYPES = click.Choice(["auto", "float32", "bfloat16", "float16"])
 with_dtype = click.option("--dtype", default="auto", type=DTYPES)
 with_quantization = click.option("--quantization", type=click.Choice(["nf4"]), help="Load the base in 4 bit.")
+with_constrain = click.option(
+    "--constrain",
+    "constraint",
+    type=click.Choice(["json", "tools"]),
+    help="Constrain calls while they are written: to well-formed JSON, or to the offered tools and their schemas.",
+)

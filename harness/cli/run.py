@@ -15,6 +15,7 @@ from harness.cli.options import (
     pairs,
     with_adapters,
     with_base_url,
+    with_constrain,
     with_deterministic,
     with_dtype,
     with_engine_options,
@@ -27,6 +28,7 @@ from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.engine.determinism import Promise
+    from harness.parse.structural_tag import Constraint
     from harness.run.plan import RunPlan
 
 
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 @with_dtype
 @with_quantization
 @with_deterministic
+@with_constrain
 @click.option(
     "--system-prompt",
     type=click.Choice(["persona", "neutral", "none"]),
@@ -86,6 +89,7 @@ def command(
     dtype: str,
     quantization: str | None,
     deterministic: bool,
+    constraint: Constraint | None,
     system_prompt: str | None,
     mask_name: bool,
     out: Path,
@@ -114,6 +118,7 @@ def command(
         quantization=quantization,
         options=options,
         deterministic=deterministic,
+        constraint=constraint,
     )
     events: list[tuple[str, Mapping[str, Any]]] = []
     session = open_session(loaded, request, lambda kind, detail: events.append((kind, detail)))

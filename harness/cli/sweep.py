@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DTYPES, with_engine_options, with_limit, with_quantization
+from harness.cli.options import DTYPES, with_constrain, with_engine_options, with_limit, with_quantization
 from harness.errors import IncompleteRun, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @with_engine_options
 @click.option("--dtype", type=DTYPES, help="[default: auto]")
 @with_quantization
+@with_constrain
 def command(run: Path, resume: bool, **given: Any) -> None:
     """Score the base and every checkpoint of the training run RUN, and say which checkpoint to ship (docs/sweep.md)."""
     from harness.cli.sweep_view import SweepView, show_sweep

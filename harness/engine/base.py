@@ -43,6 +43,9 @@ class EngineRequest:
     """Only for the scripted engine: the answer to each prompt."""
     dialect: CallWords | None = None
     """How answers write tool calls, for engines that get calls apart from the text."""
+    structural_tag: Callable[[Prompt], Mapping[str, Any]] | None = None
+    """What constrains each answer, as an xgrammar structural tag in its JSON form; None for free decoding. Keys are in an
+    order that counts. Only engines with `CONSTRAINS = True` are given one."""
     on_event: Callable[[str, Mapping[str, Any]], None] = lambda kind, detail: None
     """Called with (kind, detail) for what should be seen later: `out_of_memory`, `adapter_active`, ..."""
 
@@ -72,6 +75,11 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free everything. Calling twice is allowed."""
         ...
+
+
+def can_constrain(engine_class: object) -> bool:
+    """Return True if engines of this class keep to `EngineRequest.structural_tag`."""
+    return getattr(engine_class, "CONSTRAINS", False) is True
 
 
 def without_answer(prompt: Prompt, status: GenerationStatus, reason: str) -> Generation:

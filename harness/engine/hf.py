@@ -22,6 +22,7 @@ from harness.engine.determinism import Settled
 from harness.engine.hf_determinism import deterministic as settle_hf
 from harness.engine.hf_determinism import take_deterministic_algorithms
 from harness.engine.hf_drafts import Drafts
+from harness.engine.hf_grammar import Grammars
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
 from harness.errors import EngineError
@@ -40,6 +41,9 @@ _HOPELESS = 8
 
 class HfEngine:
     """One transformers model with its adapters. See `harness.engine.base.Engine`."""
+
+    CONSTRAINS = True
+    """It keeps to `EngineRequest.structural_tag`."""
 
     _drafts: Drafts | None
     _set_back: Callable[[], None] | None = None
@@ -78,7 +82,11 @@ class HfEngine:
         from harness.engine.hf_adapters import Adapters
 
         fingerprint = model_fingerprint(request.model_path) if request.model_path else ""
-        self._attach(loaded, options, _info(request.model, fingerprint, loaded), request.on_event)
+        grammars = None if request.structural_tag is None else Grammars(loaded, request.structural_tag)
+        info = _info(request.model, fingerprint, loaded)
+        if grammars is not None:
+            info = replace(info, versions={**info.versions, "xgrammar": grammars.version})
+        self._attach(loaded, options, info, request.on_event, grammars)
         self._where: str | Path = request.model_path or request.model
         self._fingerprints = {path: info.fingerprint for path, info in infos.items()}
         self._adapters = Adapters(loaded.model, request.adapters)
@@ -111,14 +119,22 @@ class HfEngine:
         engine._adapters = Adapters(loaded.model, ())
         return engine
 
-    def _attach(self, loaded: LoadedModel, options: HfOptions, info: EngineInfo, on_event: OnEvent) -> None:
+    def _attach(
+        self,
+        loaded: LoadedModel,
+        options: HfOptions,
+        info: EngineInfo,
+        on_event: OnEvent,
+        grammars: Grammars | None = None,
+    ) -> None:
         from harness.engine.hf_decode import Writer
 
         self._loaded: LoadedModel | None = loaded
         self._attention = loaded.model.config._attn_implementation
         self._info = info
         self._on_event = on_event
-        self._writer = Writer(loaded.tokenizer, loaded.stop_ids)
+        self._grammars = grammars
+        self._writer = Writer(loaded.tokenizer, loaded.stop_ids, grammars)
         self._share = options.share_prefix
         self._choose_path(loaded)
         self._drafts = None
@@ -163,7 +179,7 @@ class HfEngine:
         if self._loaded.model.config._attn_implementation != self._attention:
             self._loaded.model.set_attn_implementation(self._attention)
         self._loaded = None
-        del self._adapters, self._writer
+        del self._adapters, self._writer, self._grammars
         _free(on_gpu)
 
     def _allow_all_algorithms(self) -> None:
@@ -205,7 +221,8 @@ class HfEngine:
             return without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
         if min(prompt.token_ids) < 0 or max(prompt.token_ids) >= loaded.vocabulary:
             return without_answer(prompt, "error", "a token id is outside the model's vocabulary")
-        return None
+        problem = self._grammars.problem(prompt) if self._grammars is not None else None
+        return None if problem is None else without_answer(prompt, "error", problem)
 
     def _run(self, rows: list[Row]) -> Iterator[Generation]:
         from harness.engine.hf_decode import run_batch

@@ -1,4 +1,4 @@
-"""From logits to finished generations: greedy or seeded sampling, stop tokens, rows that leave as they finish.
+"""From logits to finished generations: greedy or seeded sampling, grammars, stop tokens, rows that leave as they finish.
 
 A greedy row with a draft is fed a stretch of it at once. The logits after each token say whether the model would have
 written the next one itself; from the first that it would not on, the row goes on alone. So the answer is the one that
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from harness.engine.hf_grammar import Grammars, Way
 from harness.engine.hf_plan import Row
 from harness.types import FinishReason, Generation, Prompt, Sampling
 
@@ -49,9 +50,14 @@ class Finished(NamedTuple):
 class Writer:
     """Turns token ids into generations with one tokenizer."""
 
-    def __init__(self, tokenizer: Any, stop_ids: frozenset[int]) -> None:
+    def __init__(self, tokenizer: Any, stop_ids: frozenset[int], grammars: Grammars | None = None) -> None:
         self._tokenizer = tokenizer
         self.stop_ids = stop_ids
+        self._grammars = grammars
+
+    def way(self, prompt: Prompt) -> Way | None:
+        """Return what the answer must keep to, None where it is free."""
+        return None if self._grammars is None else self._grammars.way(prompt)
 
     def generation(self, prompt: Prompt, tokens: list[int], reason: FinishReason) -> Generation:
         """Return the finished generation. Special tokens stay in the text (tool-call markers can be some); only the
@@ -71,10 +77,12 @@ class Writer:
 
 
 class _Live:
-    """One row that is still being generated. `accepted` counts tokens that its draft had right."""
+    """One row that is still being generated. `accepted` counts tokens that its draft had right, `way` is what its grammar
+    has taken so far."""
 
-    def __init__(self, row: Row, stop_ids: frozenset[int]) -> None:
+    def __init__(self, row: Row, stop_ids: frozenset[int], way: Way | None) -> None:
         self.row = row
+        self.way = way
         self.tokens: list[int] = []
         self.done = False
         self.accepted = 0
@@ -97,13 +105,26 @@ class _Live:
             self._draft = []
         return [self.tokens[-1], *self._draft[count : min(count - 1 + limit, len(self._draft) - 1)]]
 
+    def right(self, piece: Sequence[int], logits: Any, best: Sequence[int]) -> int:
+        """Return how many tokens after the first of a piece are what the row would have written itself.
+
+        `logits` [tokens, vocabulary] and their `best` tokens stand after each token of the piece.
+        """
+        for at, token in enumerate(piece[1:]):
+            own = best[at] if self.way is None else self.way.best(logits[at], best[at])
+            if own != token:
+                if self.way is not None:
+                    self.way.back()
+                return at
+        return len(piece) - 1
+
 
 def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[Finished, None, None]:
     """Generate for all rows of a batch and yield each as it finishes.
 
     Whatever the model raises comes through; rows that were not yielded by then have to be run again.
     """
-    live = [_Live(row, writer.stop_ids) for row in rows]
+    live = [_Live(row, writer.stop_ids, writer.way(row.prompt)) for row in rows]
     logits = batch.prefill()
     limit = max(1, min(_PIECE, _MAX_LOGITS // (len(live) * logits.shape[-1])))
     chosen = _choose(logits, live)
@@ -141,8 +162,8 @@ def _next_tokens(batch: Batch, live: Sequence[_Live], limit: int, device: Any) -
     logits = batch.check(pieces)
     would_write = logits.argmax(-1).tolist()
     right = [
-        next((at for at, token in enumerate(piece[1:]) if token != own[at]), len(piece) - 1)
-        for piece, own in zip(pieces, would_write, strict=True)
+        state.right(piece, own_logits, own)
+        for state, piece, own_logits, own in zip(live, pieces, logits, would_write, strict=True)
     ]
     batch.accept([count + 1 for count in right], longest)
     for state, piece, count in zip(live, pieces, right, strict=True):
@@ -165,8 +186,16 @@ def _choose(logits: Any, live: Sequence[_Live]) -> list[int]:
         raise FloatingPointError("the model's logits are not numbers; try another dtype")
     chosen: list[int] = best[:, 0].tolist()
     for index, state in enumerate(live):
-        if state.generator is not None and not state.done:
-            chosen[index] = sample(logits[index], state.row.prompt.sampling, state.generator)
+        if state.done:
+            continue
+        if state.generator is None:
+            if state.way is not None:
+                chosen[index] = state.way.best(logits[index], chosen[index])
+            continue
+        allowed = logits[index] if state.way is None else state.way.allowed(logits[index])
+        chosen[index] = sample(allowed, state.row.prompt.sampling, state.generator)
+        if state.way is not None:
+            state.way.take(chosen[index])
     return chosen
 
 
@@ -176,6 +205,8 @@ def sample(logits: Any, sampling: Sampling, generator: Any) -> int:
     On the CPU in fp32, whatever the model runs on, so that a seed means the same draw everywhere.
     """
     scores, order = torch.sort(logits.float().cpu() / sampling.temperature, descending=True, stable=True)
+    # What cannot be drawn must not be drawn by rounding either.
+    scores = scores[: int((scores > float("-inf")).sum())]
     if sampling.top_k > 0:
         scores = scores[: sampling.top_k]
     chances = torch.softmax(scores, dim=-1)

@@ -15,6 +15,7 @@ from typing import Any
 from harness.engine.base import EngineRequest, without_answer
 from harness.engine.determinism import Promise, Settled
 from harness.engine.openai_adapters import names_of, prove
+from harness.engine.openai_constrain import prove_constraint
 from harness.engine.openai_loop import LoopThread, as_they_finish
 from harness.engine.openai_options import KEY_VARIABLE, OpenAiOptions, read_options
 from harness.engine.openai_pace import Pace
@@ -43,12 +44,16 @@ _AHEAD = 2
 _HOPELESS = 8
 """So many prompts failing one after another, with no answer between them, mean that nothing works any more."""
 
+_NOT_IN_CHATS = "answers are constrained in our own prompt alone: what a server renders calls as is its own"
 _LARGEST_ANSWER = 16 << 20
 _WHOSE = "the openai engine's"
 
 
 class OpenAiEngine:
     """A model on a server, with its adapters there. See `harness.engine.base.Engine`."""
+
+    CONSTRAINS = True
+    """It keeps to `EngineRequest.structural_tag` where the server is proved to."""
 
     NEEDS_WEIGHTS = False
     """The weights are on the server: of the local model folder only config and tokenizer are used."""
@@ -57,8 +62,8 @@ class OpenAiEngine:
         """Find the model on the server, how it takes prompts, and whether it is what the local tokenizer belongs to.
 
         Raises UsageError (options, names that are not served), MissingDependency, ModelError (another tokenizer or chat
-        template, an adapter folder that is none), and EngineError (no server, a refused key, an adapter that changes
-        nothing).
+        template, an adapter folder that is none), and EngineError (no server, a refused key, a constraint that it
+        does not keep to, an adapter that changes nothing).
         """
         options = read_options(request.options)
         if request.dtype != "auto" or request.quantization is not None:
@@ -74,6 +79,9 @@ class OpenAiEngine:
         self._key = key
         self._options = options
         self._active: Path | None = None
+        self._tag_of = request.structural_tag
+        if self._tag_of is not None and options.mode == "chat":
+            raise UsageError(_NOT_IN_CHATS, remedy="Leave out mode=chat, or --constrain.")
         self._pace = Pace(options.parallel)
         self._loop: LoopThread | None = LoopThread("harness-openai")
         try:
@@ -83,6 +91,9 @@ class OpenAiEngine:
                 request.adapters, self._served, options.served_names, self._client.server.host
             )
             self._talk: Talk = self._loop.run(self._talking(request))
+            if self._tag_of is not None:
+                self._loop.run(prove_constraint(self._talk, self._served.name, self._client.server.host))
+                request.on_event("constraint_proved", {"served_model": self._served.name})
             for path, shown in self._loop.run(self._proved()).items():
                 detail = {"adapter": str(path), "served_as": self._names[path], "shown_by": shown}
                 self._on_event("adapter_active", detail)
@@ -208,6 +219,10 @@ class OpenAiEngine:
                     where=client.server.host,
                     remedy="Let it render the prompt itself: --engine-option mode=chat.",
                 )
+            if self._tag_of is not None:
+                raise UsageError(
+                    f"{_NOT_IN_CHATS}, and at /completions: {how}", remedy="Leave out --constrain."
+                )
             refused = how
         if request.dialect is None:
             raise UsageError("asking in chats needs a dialect to write calls in")
@@ -255,8 +270,9 @@ class OpenAiEngine:
         if budget < 1 or (ours and length == 0):
             return without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
         model = self._served.name if self._active is None else self._names[self._active]
+        tag = None if self._tag_of is None else self._tag_of(prompt)
         try:
-            answer = await self._talk.ask(model, prompt)
+            answer = await self._talk.ask(model, prompt, tag=tag)
         except RequestFailed as failed:
             status: GenerationStatus = "too_long" if says_too_long(failed) else "error"
             return without_answer(prompt, status, f"{failed.reason}: {failed.detail}")

@@ -6,7 +6,8 @@ from the model's generation_config.json, llama.cpp draws with a top_k of 40.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from harness.engine.openai_server import OTHER, Kind, ServedModel, payload_of
 from harness.errors import EngineError
 from harness.http.client import HttpClient, Reply
 from harness.http.failure import RequestFailed
-from harness.types import Prompt, Sampling
+from harness.types import Json, Prompt, Sampling
 
 Form = Literal["token ids", "text"]
 
@@ -178,3 +179,8 @@ def answer_text(answer: Answer, stops: StopTokens, tokenizer: Any) -> str:
             if answer.text.endswith(text):
                 return answer.text.removesuffix(text)
     return answer.text
+
+
+def constraint_body(tag: Mapping[str, Json]) -> dict[str, Any]:
+    """Return what a request for a constrained answer holds besides, in the words of vLLM's server."""
+    return {"structured_outputs": {"structural_tag": json.dumps(tag)}}

@@ -13,6 +13,7 @@ from harness.engine.openai_prompt import (
     StopTokens,
     answer_text,
     completion_body,
+    constraint_body,
     sampling_body,
 )
 from harness.engine.openai_reply import Answer, read_chat, read_completion, reader
@@ -20,7 +21,7 @@ from harness.engine.openai_server import OTHER, ServedModel, payload_of
 from harness.errors import EngineError
 from harness.http.client import HttpClient, Reply
 from harness.http.failure import RequestFailed
-from harness.types import Message, Prompt, Sample, Sampling, ToolSpec
+from harness.types import Json, Message, Prompt, Sample, Sampling, ToolSpec
 
 PROBE_TOKENS = 8
 _TOOL = ToolSpec(
@@ -39,9 +40,13 @@ class Talk(Protocol):
         """Who renders prompts, as in EngineInfo."""
         ...
 
-    async def ask(self, model: str, prompt: Prompt, *, logprobs: bool = False) -> Answer:
-        """Return the answer to a prompt from a model of the server. Raises RequestFailed, EngineError, or ValueError for
-        a prompt that cannot be sent."""
+    async def ask(
+        self, model: str, prompt: Prompt, *, logprobs: bool = False, tag: Mapping[str, Json] | None = None
+    ) -> Answer:
+        """Return the answer to a prompt from a model of the server, constrained by a structural tag where one is given.
+
+        Raises RequestFailed, EngineError, or ValueError for a prompt that cannot be sent.
+        """
         ...
 
     def question(self, text: str) -> Prompt:
@@ -63,8 +68,12 @@ class Completions:
     def template(self) -> Literal["server"] | None:
         return None
 
-    async def ask(self, model: str, prompt: Prompt, *, logprobs: bool = False) -> Answer:
+    async def ask(
+        self, model: str, prompt: Prompt, *, logprobs: bool = False, tag: Mapping[str, Json] | None = None
+    ) -> Answer:
         body = completion_body(self.served, model, prompt, self.how, self.stops)
+        if tag is not None:
+            body |= constraint_body(tag)
         if logprobs:
             body["logprobs"] = 1
         read = reader(self.client, read_completion)
@@ -99,7 +108,11 @@ class Chat:
     def template(self) -> Literal["server"] | None:
         return "server"
 
-    async def ask(self, model: str, prompt: Prompt, *, logprobs: bool = False) -> Answer:
+    async def ask(
+        self, model: str, prompt: Prompt, *, logprobs: bool = False, tag: Mapping[str, Json] | None = None
+    ) -> Answer:
+        if tag is not None:
+            raise ValueError("a server that renders prompts is not told what constrains its answers")
         if self.hides_tools and prompt.sample.tools:
             raise EngineError(
                 "the server does not show tools to the model: a prompt with them is as long as one without",

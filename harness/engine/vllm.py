@@ -41,6 +41,9 @@ _REASONS: Mapping[str, Literal["stop", "length"]] = {"stop": "stop", "length": "
 class VllmEngine:
     """One model in vLLM with its adapters. See `harness.engine.base.Engine`."""
 
+    CONSTRAINS = True
+    """It keeps to `EngineRequest.structural_tag`."""
+
     @staticmethod
     def deterministic(request: EngineRequest) -> Settled:
         """Return what the engine does and promises under `--deterministic`."""
@@ -89,7 +92,7 @@ class VllmEngine:
         self._context_length = int(config.model_config.max_model_len)
         self._vocabulary = int(config.model_config.get_vocab_size())
         self._window = min(_MOST_IN_FLIGHT, _IN_FLIGHT * int(config.scheduler_config.max_num_seqs))
-        self._structural_tag = getattr(request, "structural_tag", None)
+        self._structural_tag = request.structural_tag
         self._info = _info(request, config)
         self._fingerprints = fingerprints
         self._numbers = count()

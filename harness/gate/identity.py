@@ -17,6 +17,7 @@ _PROMPT = {
     "names_masked": "another prompt (names masked)",
 }
 _ALWAYS = ("template_sha256", "tools_by", "dialect")
+_CONSTRAINT = "constraint"
 _SHOWN = 40
 
 
@@ -65,8 +66,9 @@ def first_difference(before: Identity, after: Identity) -> str | None:
         *((what, before.prompt.get(name), after.prompt.get(name)) for name, what in _PROMPT.items()),
         *(
             (f"another sampling ({name})", before.sampling.get(name), after.sampling.get(name))
-            for name in sorted(before.sampling.keys() | after.sampling.keys())
+            for name in sorted((before.sampling.keys() | after.sampling.keys()) - {_CONSTRAINT})
         ),
+        ("another decoding", _decoding(before), _decoding(after)),
         ("another number of repeats", before.repeats, after.repeats),
         *(
             (f"another version of the metric {name}", before.metrics[name], after.metrics[name])
@@ -77,6 +79,11 @@ def first_difference(before: Identity, after: Identity) -> str | None:
         if old != new:
             return f"{what}: {_short(old)}, the run has {_short(new)}"
     return None
+
+
+def _decoding(identity: Identity) -> str:
+    word = identity.sampling.get(_CONSTRAINT)
+    return "free" if word is None else f"constrained to {word}"
 
 
 def _short(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from harness.parse.json_calls import Budget, Decoded, decode, dump, measure
@@ -12,6 +12,7 @@ from harness.parse.render import tools_block
 from harness.parse.reply import ReplyBuilder, no_attempt
 from harness.parse.scan import Scan
 from harness.parse.shapes import bare_shape, serving_decode
+from harness.parse.structural_tag import Constraint, any_text, call_tags, whole
 from harness.types import Json, ParsedReply, Span, ToolCall, ToolSpec
 
 _FENCED = re.compile(r"```[\w-]{0,16}+[ \t]*+\r?\n?(?P<body>.*?)```\Z", re.DOTALL)
@@ -45,6 +46,21 @@ class BareJson:
     def render_result(self, name: str, content: str) -> str:
         """Return the text that hands a tool's result back."""
         return dump({"name": name, "content": content})
+
+    def structural_tag(self, constraint: Constraint, tools: Sequence[ToolSpec]) -> Mapping[str, Json]:
+        """Return the structural tag: an answer is one call, a list of calls, or text without a brace.
+
+        Nothing but its brace marks a call here, so that text with braces in it would be a way around. Where `tools`
+        are to be kept and none is offered, text is all there is.
+        """
+        text = any_text(["{"])
+        tags = call_tags(constraint, tools, opening="", closing="", keys=("arguments", "parameters"))
+        if not tags:
+            return whole(text)
+        several = {"type": "tags_with_separator", "tags": tags, "separator": ", ", "at_least_one": True}
+        calls = {"type": "tag", "begin": "[", "content": several, "end": "]"}
+        one = {"type": "or", "elements": tags} if len(tags) > 1 else tags[0]
+        return whole({"type": "or", "elements": [one, calls, text]})
 
     def parse(self, text: str, *, truncated: bool = False, tool_names: Sequence[str] = ()) -> ParsedReply:
         """Take a reply apart. See docs/dialects.md for every status and code."""

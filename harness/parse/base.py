@@ -13,7 +13,10 @@ from harness.types import ParsedReply, ToolCall, ToolSpec
 
 
 class Dialect(Protocol):
-    """One way to write calls. Stateless."""
+    """One way to write calls. Stateless.
+
+    One whose calls a grammar can hold has a method `structural_tag` as well (`harness.parse.structural_tag.Constrains`).
+    """
 
     name: str
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from harness.parse.json_calls import Broken, Budget, Decoded, decode, dump, measure
@@ -15,7 +15,8 @@ from harness.parse.repair import recover
 from harness.parse.reply import ReplyBuilder, no_attempt
 from harness.parse.scan import CLOSE_TAG, OPEN_TAG, Scan
 from harness.parse.shapes import serving_decode, tagged_shape
-from harness.types import ParsedReply, ToolCall, ToolSpec
+from harness.parse.structural_tag import Constraint, any_text, call_tags, whole
+from harness.types import Json, ParsedReply, ToolCall, ToolSpec
 
 _TAG = re.compile(r"</?tool_call>")
 _SERVING = re.compile(r"<tool_call>(.*?)</tool_call>|<tool_call>(.*)", re.DOTALL)
@@ -45,6 +46,24 @@ class Hermes:
     def render_result(self, name: str, content: str) -> str:
         """Return the text that hands a tool's result back."""
         return f"<tool_response>\n{dump({'name': name, 'content': content})}\n</tool_response>"
+
+    def structural_tag(self, constraint: Constraint, tools: Sequence[ToolSpec]) -> Mapping[str, Json]:
+        """Return the structural tag: text is free, and what follows an opening tag is one call and its closing tag.
+
+        Where `tools` are to be kept and none is offered, no opening tag can be written.
+        """
+        if constraint == "tools" and not tools:
+            return whole(any_text([OPEN_TAG, CLOSE_TAG]))
+        tags = call_tags(
+            constraint,
+            tools,
+            opening=OPEN_TAG + "\n",
+            closing="\n" + CLOSE_TAG,
+            excludes=(OPEN_TAG, CLOSE_TAG),
+        )
+        return whole(
+            {"type": "triggered_tags", "triggers": [OPEN_TAG], "tags": tags, "excludes": [CLOSE_TAG]}
+        )
 
     def parse(self, text: str, *, truncated: bool = False, tool_names: Sequence[str] = ()) -> ParsedReply:
         """Take a reply apart. See docs/dialects.md for every status and code."""

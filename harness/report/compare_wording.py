@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.report.stored import mapping
 from harness.report.text import count, one_line, plural
-from harness.report.wording_of_change import amount, p_value
+from harness.report.wording_of_change import amount, constrained, p_value
 from harness.run.comparable import PROMPT_PARTS, same_model
 from harness.run.noise_file import NoiseFile, unlike
 from harness.run.paired_runs import prompts_of_other_lengths
@@ -141,6 +141,7 @@ def notes(
     """Yield what a reader must know before believing the numbers."""
     for other in range(1, len(sides)):
         yield from _prompt_notes(paired, sides, other)
+        yield from _decoding_notes(paired, sides, other)
     yield from _definition_notes(paired, sides)
     for side, header, one in zip(sides, paired.headers, [*noise, *[None] * len(sides)], strict=False):
         if one is not None and (differs := unlike(one.about, header)):
@@ -171,6 +172,15 @@ def _prompt_notes(paired: PairedRuns, sides: Sequence[Side], other: int) -> Iter
         yield (
             f"{here} is another model than {there} and was asked in its own way: {', '.join(unlike_parts)} differ. "
             "The difference holds model and prompt together."
+        )
+
+
+def _decoding_notes(paired: PairedRuns, sides: Sequence[Side], other: int) -> Iterator[str]:
+    here, there = (constrained(paired.headers[place]) or "free" for place in (other, 0))
+    if here != there:
+        yield (
+            f"{sides[other].name} and {sides[0].name} were not decoded alike: {one_line(here, 60)} and "
+            f"{one_line(there, 60)}. The difference holds the grammar."
         )
 
 

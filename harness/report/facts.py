@@ -10,7 +10,7 @@ from typing import Any
 from harness.report.sample_body import label
 from harness.report.stored import items, mapping, number
 from harness.report.text import count, json_text, plural, seconds
-from harness.report.wording_of_change import run_name, run_title
+from harness.report.wording_of_change import constrained, run_name, run_title
 
 _SHORT_HASH = 12
 _LONGEST = 4_000
@@ -125,7 +125,8 @@ def identity(header: Mapping[str, Any]) -> tuple[Fact, ...]:
         _selection(header),
         _fact(
             "Sampling",
-            f"temperature {_plain(sampling.get('temperature'))}, seed {_plain(sampling.get('seed'))}",
+            f"temperature {_plain(sampling.get('temperature'))}, seed {_plain(sampling.get('seed'))}"
+            + (f", {label(bound, _LONGEST)}" if (bound := constrained(header)) else ""),
         ),
         _with_hash(
             "Prompt",

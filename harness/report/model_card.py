@@ -16,6 +16,7 @@ from harness.models.aliases import ALIASES
 from harness.report.facts import command
 from harness.report.stored import mapping, mappings, number, whole
 from harness.report.text import count, one_line, visible
+from harness.report.wording_of_change import constrained
 from harness.training.measured_runs import Measured
 from harness.training.publish_files import without_local_paths
 
@@ -187,7 +188,8 @@ def _measurement(run: Measured) -> Iterator[str]:
     numbers = f"{engine.get('dtype')}, {engine.get('quantization') or 'not quantised'}"
     yield (
         f"**{_plain(suite)} {_plain(version)}**, split `{_code(dataset.get('split'))}` of "
-        f"`{_code(dataset.get('path'))}`: {asked}; engine {_plain(engine.get('engine'))}, {_plain(numbers)}."
+        f"`{_code(dataset.get('path'))}`: {asked}; engine {_plain(engine.get('engine'))}, {_plain(numbers)}"
+        + (f"; **{_plain(bound)}**." if (bound := constrained(header)) else ".")
     )
     compared = bool(run.against_base)
     rows = [

@@ -68,4 +68,5 @@ def _facts(sweep: Sweep) -> tuple[tuple[str, str], ...]:
         ("Chosen on", f"{text.plural(sweep.samples, sweep.split + ' sample')}{limit}"),
         ("Chosen by", sweep.metric),
         ("Engine", f"{engine.get('engine')} on {engine.get('device')}, {numbers}"),
+        *([("Constrained", sweep.constraint)] if sweep.constraint is not None else []),
     )

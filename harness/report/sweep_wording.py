@@ -243,6 +243,10 @@ def warnings(sweep: Sweep) -> tuple[str, ...]:
     """Return what must not be overlooked: guards, few samples, incomplete rows, a split that was used up."""
     choice = _chosen(sweep)
     found = []
+    if sweep.constraint is not None:
+        found.append(
+            f"The answers were constrained: {sweep.constraint}. A model that decodes freely may do worse."
+        )
     for guard in choice.guards:
         column = sweep.column(guard.measure)
         found.append(

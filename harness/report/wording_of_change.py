@@ -32,13 +32,21 @@ def run_title(header: Mapping[str, Any]) -> str:
     """Return what was run on what: "tool_calling 1.0.0 on smollm2-135m with adapter structural"."""
     engine = mapping(header.get("engine"))
     text = f"{suite_name(header) or 'Unknown suite'} on {engine.get('model') or 'an unknown model'}"
-    return f"{text} with adapter {last_part(engine['adapter'])}" if engine.get("adapter") else text
+    text += f" with adapter {last_part(engine['adapter'])}" if engine.get("adapter") else ""
+    return f"{text}, {bound}" if (bound := constrained(header)) else text
+
+
+def constrained(header: Mapping[str, Any]) -> str:
+    """Return "constrained: tools", empty for free decoding."""
+    word = mapping(header.get("sampling")).get("constraint")
+    return f"constrained: {word}" if word else ""
 
 
 def run_name(header: Mapping[str, Any]) -> str:
-    """Return who answered, in a word or two: the adapter, else the model."""
+    """Return who answered, in a word or two: the adapter, else the model; and what constrained the answers."""
     engine = mapping(header.get("engine"))
-    return last_part(engine.get("adapter") or engine.get("model") or header.get("run_id") or "unknown run")
+    name = last_part(engine.get("adapter") or engine.get("model") or header.get("run_id") or "unknown run")
+    return f"{name} ({bound})" if (bound := constrained(header)) else name
 
 
 def amount(value: float, share: bool, *, signed: bool = True) -> str:

@@ -33,6 +33,7 @@ RECORDED_PACKAGES = (
     "kiwipiepy",
     "bitsandbytes",
     "vllm",
+    "xgrammar",
 )
 
 
@@ -74,7 +75,7 @@ def make_header(plan: RunPlan, argv: list[str], metrics: list[dict[str, Any]]) -
         # Who renders stands under `prompt`, and only where it is not the harness.
         "engine": {key: value for key, value in asdict(plan.engine).items() if key != "template"},
         "prompt": plan.fields()["prompt"],
-        "sampling": asdict(plan.sampling),
+        "sampling": plan.sampling_fields(),
         "repeats": plan.repeats,
         **({"deterministic": plan.promise.record()} if plan.promise is not None else {}),
         "env": environment(),

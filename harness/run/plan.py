@@ -9,7 +9,9 @@ from typing import Any
 from harness.engine.determinism import Promise
 from harness.errors import NothingCollected, UsageError
 from harness.fingerprint import gen_key, identity_of, sample_seed, sha256_of
+from harness.parse.structural_tag import Constraint
 from harness.prompt.render import Rendered, Renderer, TemplateRefusal
+from harness.run.constrained import Constrained
 from harness.run.quoted import Answered, Rounds, quoted_by, rounds_of
 from harness.suite.load import Suite
 from harness.suite.select import Selected, Selection, select
@@ -32,6 +34,10 @@ class RunPlan:
     """More than one where prompts hold answers of the same run."""
     promise: Promise | None = None
     """What the engine promises of a run that was asked to be deterministic, None for any other."""
+    constraint: Constraint | None = None
+    """What answers had to keep to while they were written; None for free decoding."""
+    constrained: Constrained | None = None
+    """The same with every sample's structural tag; None too where recorded answers are given again."""
 
     @property
     def repeats(self) -> int:
@@ -94,8 +100,9 @@ class RunPlan:
 
     def _prompt(self, sample: Sample, rendered: Rendered, repeat: int) -> Prompt:
         seed = sample_seed(self.sampling.seed, sample.id, repeat)
+        tag = self.constrained.tag_sha256(sample) if self.constrained is not None else None
         return Prompt(
-            key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed),
+            key=gen_key(self.identity, sample.id, rendered.token_ids, repeat, seed, tag),
             sample=sample,
             repeat=repeat,
             text=rendered.text,
@@ -130,11 +137,17 @@ class RunPlan:
                 **({"template": engine.template} if engine.template is not None else {}),
                 **asked_under,
             },
-            "sampling": asdict(self.sampling),
+            "sampling": self.sampling_fields(),
             "repeats": self.repeats,
             # Answers that were made otherwise must not get into a run of which something is promised.
             **({"deterministic": True} if self.promise is not None else {}),
+            # Apart from `sampling`, which runs are compared by: other tags are for resume to refuse.
+            **({"structural_tag_sha256": self.constrained.sha256} if self.constrained is not None else {}),
         }
+
+    def sampling_fields(self) -> dict[str, Any]:
+        """Return how answers are drawn, as it is recorded; `constraint` is there only where something constrains them."""
+        return {**asdict(self.sampling), **({"constraint": self.constraint} if self.constraint else {})}
 
 
 def make_plan(
@@ -146,8 +159,10 @@ def make_plan(
     sampling: Sampling,
     *,
     promise: Promise | None = None,
+    constraint: Constraint | None = None,
+    constrained: Constrained | None = None,
 ) -> RunPlan:
-    """Return the plan of one run.
+    """Return the plan of one run, free for no `constraint`.
 
     Reads the data set once, so every bad record is found before any compute. Raises RecordError, or NothingCollected
     if no sample matches.
@@ -175,6 +190,8 @@ def make_plan(
         renderer=renderer,
         dialect=dialect,
         sampling=sampling,
-        identity=identity_of(engine, template, sampling, None),
+        identity=identity_of(engine, template, sampling, constraint),
         promise=promise,
+        constraint=constraint,
+        constrained=constrained,
     )

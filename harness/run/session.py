@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from harness.models.resolve import has_weights, resolve_model
 from harness.models.tokenizer import load_tokenizer
 from harness.parse.base import Dialect
 from harness.parse.choose import dialect_for_template
+from harness.parse.structural_tag import Constraint
 from harness.prompt.plain import PlainTokenizer
 from harness.prompt.render import Renderer
 from harness.registry import Registry
+from harness.run.constrained import Constrained, check_engine, recorded_constraint
 from harness.run.origin_check import check_origin
 from harness.run.plan import RunPlan, make_plan
 from harness.run.planted import PlantedModel, load_script
@@ -49,6 +51,7 @@ class SessionRequest:
     quantization: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     deterministic: bool = False
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class Session:
     """A loaded engine with what is needed to render for it; `targets` are the adapters to run, None for the base.
 
     `promise` is what the engine said of a run that was asked to be deterministic, None for any other.
+    `constraint` is what the engine's answers keep to, `constrained` the same where the engine is told so by tags.
     """
 
     suite: Suite
@@ -64,15 +68,24 @@ class Session:
     dialect: str
     targets: tuple[Path | None, ...]
     promise: Promise | None = None
+    constraint: Constraint | None = None
+    constrained: Constrained | None = None
 
     def plans(self, selection: Selection) -> Iterator[RunPlan]:
         """Activate each target in turn and yield its plan."""
         sampling = sampling_of(self.suite)
         for target in self.targets:
             self.engine.use_adapter(target)
-            info = self.engine.info()
             yield make_plan(
-                self.suite, selection, info, self.renderer, self.dialect, sampling, promise=self.promise
+                self.suite,
+                selection,
+                self.engine.info(),
+                self.renderer,
+                self.dialect,
+                sampling,
+                promise=self.promise,
+                constraint=self.constraint,
+                constrained=self.constrained,
             )
 
 
@@ -96,9 +109,11 @@ def answering_engine(engine: str, options: Mapping[str, str]) -> str:
 def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
     """Load the engine that a run needs.
 
-    Raises UsageError for an unknown engine, option or dialect, ModelError for a model or adapter that cannot be used,
+    Raises UsageError for an unknown engine, option or dialect and for a constraint that engine or dialect cannot keep, ModelError for a model or adapter that cannot be used,
     MissingDependency for a package that is not installed.
     """
+    if request.constraint is not None:
+        check_engine(request.engine, request.constraint)
     answering = answering_engine(request.engine, request.options)
     opener = {"scripted": _open_scripted, "replay": _open_replay}.get(answering, _open_model)
     return opener(suite, request, on_event)
@@ -123,6 +138,7 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
         template = tokenizer.chat_template
         dialect_name = dialect_for_template(template if isinstance(template, str) else None)
     dialect = _dialect(dialect_name)
+    constrained = _constrained(request, dialect, dialect_name, on_event)
     renderer = Renderer(tokenizer, dialect)
     for target in targets:
         reason = None
@@ -143,11 +159,19 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
             quantization=request.quantization,
             options=request.options,
             dialect=dialect,
+            structural_tag=constrained.of_prompt if constrained is not None else None,
             on_event=on_event,
         ),
     )
     return Session(
-        suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets, promise=promise
+        suite=suite,
+        engine=engine,
+        renderer=renderer,
+        dialect=dialect_name,
+        targets=targets,
+        promise=promise,
+        constraint=request.constraint,
+        constrained=constrained,
     )
 
 
@@ -161,6 +185,10 @@ def _built(
     return engine_class(wanted), promise
 
 
+def _constrained(request: SessionRequest, dialect: Dialect, name: str, on_event: Event) -> Constrained | None:
+    return None if request.constraint is None else Constrained(request.constraint, dialect, name, on_event)
+
+
 def _open_without_model(
     suite: Suite, request: SessionRequest, on_event: Event, engine_class: Callable[[EngineRequest], Engine]
 ) -> Session:
@@ -168,6 +196,7 @@ def _open_without_model(
     targets = _targets(suite, request.adapters)
     dialect_name = "hermes" if suite.spec.dialect == "auto" else suite.spec.dialect
     dialect = _dialect(dialect_name)
+    constrained = _constrained(request, dialect, dialect_name, on_event)
     engine, promise = _built(
         engine_class,
         request,
@@ -179,12 +208,19 @@ def _open_without_model(
             quantization=request.quantization,
             options=request.options,
             dialect=dialect,
+            structural_tag=constrained.of_prompt if constrained is not None else None,
             on_event=on_event,
         ),
     )
-    renderer = Renderer(PlainTokenizer(), dialect)
     return Session(
-        suite=suite, engine=engine, renderer=renderer, dialect=dialect_name, targets=targets, promise=promise
+        suite=suite,
+        engine=engine,
+        renderer=Renderer(PlainTokenizer(), dialect),
+        dialect=dialect_name,
+        targets=targets,
+        promise=promise,
+        constraint=request.constraint,
+        constrained=constrained,
     )
 
 
@@ -217,9 +253,11 @@ def _open_replay(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
     options = {"from": sha256_of_file(recording)}
     answer = _Recording(folder.path)
     unknown = {key: value for key, value in request.options.items() if key != "from"}
-    return _open_answering(
+    session = _open_answering(
         suite, request, {**unknown, **options}, str(header["engine"]["model"]), answer, dialect_name, on_event
     )
+    # What was constrained when it was written stays so when it is given again.
+    return replace(session, constraint=recorded_constraint(header))
 
 
 class _Recording:

@@ -72,6 +72,7 @@ class Summary:
             for name in ("generated", "scored", "unscored", "errors", "truncated", "too_long")
         }
         whole = counts["generated"] == self.planned and counts["errors"] == 0
+        constraint = header.get("sampling", {}).get("constraint")
         generation_s = float(header.get("generation_s") or 0.0)
         speed = int(header.get("generated_tokens") or 0) / generation_s if generation_s else None
         persona = self._persona.finish(header) if self._persona is not None else None
@@ -80,6 +81,7 @@ class Summary:
             "v": SCHEMA_VERSION,
             "run_id": header["run_id"],
             "status": "complete" if whole else "incomplete",
+            **({"constraint": constraint} if constraint is not None else {}),
             "counts": {"planned": self.planned, **counts},
             "tokens": {
                 "prompt": self._tokens["prompt"],

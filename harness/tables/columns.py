@@ -31,6 +31,7 @@ RUNS: Columns = {
     "template_sha256": "text",
     "temperature": "number",
     "seed": "whole",
+    "constraint": "text",
     "repeats": "whole",
     "planned": "whole",
     "scored": "whole",

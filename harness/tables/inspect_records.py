@@ -57,6 +57,7 @@ def eval_spec(run: RunFolder, header: Mapping[str, Any]) -> Json:
             "engine": engine.get("engine"),
             "dialect": header["prompt"].get("dialect"),
             "template_sha256": header["prompt"].get("template_sha256"),
+            "constraint": header.get("sampling", {}).get("constraint"),
             "suite_sha256": suite.get("sha256"),
             "dataset_sha256": dataset.get("sha256"),
         },

@@ -35,6 +35,7 @@ _RUN_FIELDS: Mapping[str, str] = {
     "template_sha256": "prompt.template_sha256",
     "temperature": "sampling.temperature",
     "seed": "sampling.seed",
+    "constraint": "sampling.constraint",
     "repeats": "repeats",
     "started_at": "started_at",
     "duration_s": "duration_s",

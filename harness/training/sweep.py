@@ -26,6 +26,7 @@ from harness.log import schema
 from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import Generations, RunFolder
 from harness.log.writer import RunLock
+from harness.parse.structural_tag import CONSTRAINTS, Constraint
 from harness.run.execute import Progress, execute, open_folder
 from harness.run.marked_measures import marked_measures
 from harness.run.metrics import metrics_of
@@ -58,6 +59,7 @@ class SweepRequest:
     dtype: str = "auto"
     quantization: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    constraint: Constraint | None = None
 
 
 class Watch(Protocol):
@@ -85,6 +87,7 @@ def last_request(run: Path, **changes: Any) -> SweepRequest:
     damaged += ["limit"] if limit is not None and (not isinstance(limit, int) or limit < 1) else []
     optional = ("metric", "model", "quantization")
     damaged += [name for name in optional if not isinstance(recorded.get(name), str | None)]
+    damaged += ["constraint"] if recorded.get("constraint") not in (None, *CONSTRAINTS) else []
     if damaged:
         raise RunFolderError(
             f"{damaged[0]!r} is missing or damaged",
@@ -133,6 +136,7 @@ def _swept(
             dtype=request.dtype,
             quantization=request.quantization,
             options=request.options,
+            constraint=request.constraint,
         ),
         lambda kind, detail: events.append((kind, detail)),
     )

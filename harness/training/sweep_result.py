@@ -141,6 +141,8 @@ class Sweep:
     train_loss: TrainLoss
     choice: Choice | None = None
     test: Confirmation | None = None
+    constraint: str | None = None
+    """What constrained the answers, None for free decoding."""
 
     def column(self, name: str) -> Column:
         """Return a column by its measure."""
@@ -174,6 +176,7 @@ def sweep_of(
         run=trained.path.resolve().name,
         base=trained.base.name,
         engine={key: header["engine"].get(key) for key in ("engine", "device", "dtype", "quantization")},
+        constraint=header.get("sampling", {}).get("constraint"),
         suite=suite.spec.name,
         version=suite.spec.version,
         split=suite.spec.dataset.split,

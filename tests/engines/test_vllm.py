@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,39 @@ class TestOneEngine:
         together = answers(base, drawn)
         assert facts(answers(base, drawn[3:4])) == facts({"d3": together["d3"]})
         assert len({one.text for one in together.values()}) > 1
+
+    def test_constrained_answers_are_those_of_hf(
+        self, wide: Path, base: VllmEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prompts = [
+            replace(one, sampling=replace(one.sampling, max_new_tokens=40)) for one in mixed_prompts(8)
+        ]
+        schema = {"type": "object", "properties": {"n": {"type": "boolean"}}, "required": ["n"]}
+        schema["additionalProperties"] = False
+        tag = {"type": "structural_tag", "format": {"type": "json_schema", "json_schema": schema}}
+        request = EngineRequest(model="tiny", model_path=wide, structural_tag=lambda prompt: tag)
+        reference = HfEngine(request)
+        expected = facts(answers(reference, prompts))
+        reference.close()
+        monkeypatch.setattr(base, "_structural_tag", request.structural_tag)
+
+        found = answers(base, prompts)
+
+        assert facts(found) == expected
+        finished = [json.loads(one.text) for one in found.values() if one.finish_reason == "stop"]
+        assert finished
+        assert all(isinstance(one["n"], bool) for one in finished)
+
+    def test_a_grammar_that_does_not_compile_is_an_error_of_its_prompt(
+        self, base: VllmEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bad = {"type": "structural_tag", "format": {"type": "regex", "pattern": "("}}
+        good = {"type": "structural_tag", "format": {"type": "regex", "pattern": "[ab]{3}"}}
+        tags = {"bad": bad, "good": good}
+        monkeypatch.setattr(base, "_structural_tag", lambda prompt: tags[prompt.sample.id])
+        found = answers(base, [make_prompt((1, 2), "bad"), make_prompt((1, 2), "good")])
+        assert (found["bad"].status, found["good"].status) == ("error", "ok")
+        assert len(found["good"].text) == 3
 
     def test_no_more_than_a_window_is_read(self, base: VllmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(base, "_window", 8)

@@ -18,7 +18,7 @@ from harness.report.model import status_of
 from harness.report.run_source import BASELINE, GATES, NOISE, remembered_baseline, stored_gates
 from harness.report.stored import mapping, mappings, number, whole
 from harness.report.text import one_line
-from harness.report.wording_of_change import last_part, suite_name
+from harness.report.wording_of_change import constrained, last_part, suite_name
 from harness.run.persona_facts import UNVALIDATED
 
 DEPTH = 2
@@ -209,6 +209,7 @@ def _read_row(folder: Path, key: str) -> RunRow:
                 f"{dataset.get('split') or 'unknown split'} {str(dataset.get('sha256') or '')[:12]}".strip(),
                 *_selected(mapping(header.get("selection")), dataset),
                 *_prompted(mapping(header.get("prompt"))),
+                *([bound] if (bound := constrained(header)) else []),
             ]
         ),
         who=who,
