@@ -30,7 +30,6 @@ BENCHES = (
     "bench_reuse",
     "bench_vllm",
     "bench_vllm_sweep",
-    "bench_ray",
     "bench_memory",
     "bench_persona",
     "bench_ray",
