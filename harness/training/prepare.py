@@ -134,7 +134,9 @@ def with_weights(prepared: Prepared) -> Prepared:
     """Return a recipe whose base has its weights on this machine. Raises ModelError if they cannot be fetched."""
     if prepared.model.kind != "hub":
         return prepared
-    return replace(prepared, model=resolve_model(prepared.model.name))
+    model = resolve_model(prepared.model.name)
+    start_adapter(prepared.recipe, prepared.recipe_path, model, prepared.renderer, prepared.dialect)
+    return replace(prepared, model=model)
 
 
 def reasons(dropped: tuple[Dropped, ...]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.errors import ModelError, SpecError
 from harness.models.adapter import adapter_weights_file, check_adapter, read_adapter_config
-from harness.models.resolve import ResolvedModel
+from harness.models.resolve import ResolvedModel, has_weights
 from harness.prompt.render import Renderer
 from harness.run.origin_check import check_origin
 from harness.training.recipe import LoraSpec, Recipe
@@ -18,6 +18,7 @@ def start_adapter(
 ) -> Path | None:
     """Return the folder that `start_from` names, None if the recipe starts afresh.
 
+    Of a base whose weights are not here yet nothing can be told; `with_weights` asks again once they are.
     Raises ModelError (no adapter, of another base or template) or SpecError (its shape is not the recipe's).
     """
     if recipe.start_from is None:
@@ -31,8 +32,9 @@ def start_adapter(
                 where=recipe_path,
                 remedy=f"Set lora.{key} to what the adapter has, or leave out start_from.",
             )
-    check_origin(folder, model, renderer, dialect)
-    check_adapter(folder, model.path)
+    if has_weights(model.path):
+        check_origin(folder, model, renderer, dialect)
+        check_adapter(folder, model.path)
     return folder
 
 
