@@ -203,6 +203,12 @@ def _page(parity: Parity, folder: ParityFolder) -> Path | None:
 def _gate(found: Agreement, texts: float | None, verdicts: float | None) -> bool:
     """Print every share below its bound; return whether there is none."""
     passed = True
+    if texts is not None or verdicts is not None:
+        there = found.reference.measured.unscored if found.reference.measured else 0
+        for one in found.columns[1:]:
+            if one.measured is not None and (one.against is None or one.measured.unscored != there):
+                passed = False
+                _say(f"FAILED: {one.name} did not answer the prompts that {found.reference.name} answered")
     for one, against in found.compared:
         for share, least, what in ((against.texts, texts, "texts"), (against.verdicts, verdicts, "verdicts")):
             if least is not None and share.value < least:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "--engine",
     default="hf",
     show_default=True,
-    help="hf, openai, ray, scripted, replay, or a plug-in's name.",
+    help="hf, vllm, openai, ray, scripted, replay, or a plug-in's name.",
 )
 @with_base_url
 @with_engine_options
@@ -107,7 +107,7 @@ def command(
         options = {**options, "base_url": base_url}
     for earlier in (resume, reuse):
         if earlier:
-            _check_promised(RunFolder(earlier).header(), earlier, deterministic and earlier == reuse)
+            RunFolder(earlier).header()
     loaded = load_suite(suite, system_prompt=system_prompt, mask_name=mask_name)
     selection = Selection(limit=limit, tags=tags, strata=loaded.spec.slices if limit else ())
     request = SessionRequest(
@@ -123,6 +123,8 @@ def command(
     events: list[tuple[str, Mapping[str, Any]]] = []
     session = open_session(loaded, request, lambda kind, detail: events.append((kind, detail)))
     with closing(session.engine):
+        if reuse and session.promise is not None:
+            _check_promised(reuse, session.promise)
         if session.promise is not None:
             show_promise(session.promise)
         plans = iter(session.plans(selection))
@@ -145,11 +147,16 @@ def command(
         complain_about_errors(counts, folder)
 
 
-def _check_promised(header: Mapping[str, Any], run: Path, needed: bool) -> None:
-    """Raise UsageError for answers that may not be taken over into a run of which something is promised."""
-    if needed and "deterministic" not in header:
+def _check_promised(run: Path, promise: Promise) -> None:
+    """Raise UsageError for answers that may not be taken over into a run of which this is promised."""
+    from harness.log.reader import RunFolder
+
+    there = RunFolder(run).header().get("deterministic")
+    if there != promise.record():
         raise UsageError(
-            "these answers were made without --deterministic, and nothing is promised of them",
+            "these answers were made without --deterministic, and nothing is promised of them"
+            if there is None
+            else "something else was promised of these answers than of this run",
             where=run,
             remedy="Leave out --reuse, or --deterministic.",
         )

@@ -11,6 +11,7 @@ A class without it promises nothing.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,6 +46,11 @@ def settle(engine_class: Any, name: str, request: EngineRequest) -> tuple[Engine
 
     Raises UsageError for an option or variable that says the opposite.
     """
+    if name != "vllm" and "vllm" in sys.modules and os.environ.get("VLLM_BATCH_INVARIANT") == "1":
+        raise UsageError(
+            f"vLLM's batch-invariant kernels stay in this process, so that nothing can be promised of {name!r} after it",
+            remedy="Name the other engines before vllm, or run them in a command of their own.",
+        )
     offer: Callable[[EngineRequest], Settled] | None = getattr(engine_class, "deterministic", None)
     if offer is None:
         nothing = f"The engine {name!r} says nothing of determinism; the seeds are those of the suite."

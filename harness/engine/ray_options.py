@@ -16,6 +16,7 @@ OWN = ("engine", "workers", "gpus_per_worker", "cpus_per_worker", "address", "ah
 DEFAULT_ENGINE = "hf"
 _AHEAD = 1024
 _WAIT_S = 120.0
+_LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +79,9 @@ def _number(options: Mapping[str, str], name: str) -> float | None:
         value = -1.0
     if not 0 <= value < 1e6:
         raise UsageError(f"option {name} must be a number of 0 or more, not {text!r}")
+    whole = value == int(value) or name == "wait_s"
+    if not whole and not _LEAST_SHARE <= value < 1:
+        raise UsageError(
+            f"option {name} must be a whole number, or a share from {_LEAST_SHARE} to 1, not {text!r}"
+        )
     return value

@@ -190,7 +190,10 @@ class VllmEngine:
                 lora_request=self._adapters.active_request,
             )
         except Exception as error:  # vLLM checks a prompt with exceptions of many types
-            return without_answer(prompt, "error", f"vLLM refuses this prompt: {first_line(error)}")
+            # What a grammar fails by stands in the cause.
+            return without_answer(
+                prompt, "error", f"vLLM refuses this prompt: {first_line(error.__cause__ or error)}"
+            )
         waiting[name] = prompt
         return None
 

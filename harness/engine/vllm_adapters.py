@@ -91,15 +91,25 @@ class VllmAdapters:
                 detokenize=False,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
-            self._engine.add_request("probe", {"prompt_token_ids": list(ids)}, params, lora_request=adapter)
-            while self._engine.has_unfinished_requests():
-                for output in self._engine.step():
-                    if output.finished:
-                        rows = output.prompt_logprobs or []
-                        return [row[token].logprob for token, row in zip(ids, rows, strict=True) if row]
-            raise EngineError("vLLM gave no answer to the probe that proves adapters active")
+            try:
+                rows = self._asked(ids, params, adapter)
+            except Exception as error:  # vLLM raises anything here
+                raise EngineError(
+                    f"vLLM cannot compute the probe that proves adapters active: {first_line(error)}",
+                    remedy="With more room it may: a larger max_model_len, or kv_cache_gib.",
+                ) from error
+            return [row[token].logprob for token, row in zip(ids, rows, strict=True) if row]
 
         return score
+
+    def _asked(self, ids: Sequence[int], params: Any, adapter: Any) -> list[Any]:
+        """Return vLLM's log-probabilities for each place of a prompt."""
+        self._engine.add_request("probe", {"prompt_token_ids": list(ids)}, params, lora_request=adapter)
+        while self._engine.has_unfinished_requests():
+            for output in self._engine.step():
+                if output.finished:
+                    return list(output.prompt_logprobs or [])
+        raise RuntimeError("no answer")
 
 
 def _largest_change(before: Sequence[float], after: Sequence[float]) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from harness.engine.base import EngineRequest
 from harness.engine.determinism import Promise, Settled, with_options
 from harness.engine.hf_load import choose_dtype
 from harness.engine.vllm_options import read_options
+from harness.models.resolve import read_config
 
 _ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 """Which prompts are computed together depends on no other process's timing."""
@@ -39,15 +41,17 @@ def deterministic(request: EngineRequest) -> Settled:
     """
     read_options(request.options)
     capability = _capability()
-    if capability is not None and capability >= _INVARIANT_FROM:
+    quantised = request.quantization is not None or _declares_quantization(request.model_path)
+    if capability is not None and capability >= _INVARIANT_FROM and not quantised:
         promise = Promise(promised=(_BY_KERNELS,), not_promised=(_SAME_MACHINE,))
         return Settled(request=request, promise=promise, environment=_INVARIANT)
-    plain = capability is None and request.quantization is None
-    if plain and choose_dtype(request.dtype, "cpu", False) == "float32":
+    if capability is None and not quantised and choose_dtype(request.dtype, "cpu", False) == "float32":
         promise = Promise(promised=(_BY_MEASUREMENT,), not_promised=(_SAME_MACHINE,))
         settled = replace(request, dtype="float32")
         return Settled(request=settled, promise=promise, environment=_ONE_PROCESS)
-    where = "in these numbers" if capability is None else "on a GPU without batch-invariant kernels"
+    where = (
+        "on a GPU without batch-invariant kernels for this" if capability is not None else "in these numbers"
+    )
     return Settled(
         request=with_options(request, _ALONE, where),
         promise=Promise(
@@ -56,6 +60,10 @@ def deterministic(request: EngineRequest) -> Settled:
         ),
         environment=_ONE_PROCESS,
     )
+
+
+def _declares_quantization(folder: Path | None) -> bool:
+    return folder is not None and isinstance(read_config(folder).get("quantization_config"), dict)
 
 
 def _capability() -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import warnings
@@ -84,6 +85,10 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
     except (KeyboardInterrupt, HarnessError):
         raise
     except BaseException as error:  # vLLM raises anything here, SystemExit included
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        with contextlib.suppress(Exception):  # groups that are half made would be in the next engine's way
+            cleanup_dist_env_and_memory()
         raise loading_failure(error, request.model_path) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,17 @@ _KNOWN = (
 _CPU_KV_CACHE_GIB = 2.0
 # On a CPU every token of a prefill gathers its own copy of the adapter's rows.
 _CPU_LORA_TOKENS = 512
-_NAME = re.compile(r"[a-z0-9_]{1,40}")
+_LOAD_FORMATS = (
+    "auto",
+    "safetensors",
+    "hf",
+    "fastsafetensors",
+    "runai_streamer",
+    "instanttensor",
+    "bitsandbytes",
+    "gguf",
+)
+# vLLM's `dummy` draws weights at random, under the name of the real ones.
 _QUANTIZATION = {"nf4": "bitsandbytes"}
 """Names of this harness for what vLLM calls otherwise; every other name is passed on."""
 
@@ -55,8 +64,11 @@ def read_options(options: Mapping[str, str]) -> VllmOptions:
     """Return the options. Raises UsageError for a key or a value that is not known."""
     check_options("vllm", options, _KNOWN)
     load_format = options.get("load_format")
-    if load_format is not None and not _NAME.fullmatch(load_format):
-        raise UsageError(f"option load_format must be a name that vLLM knows, not {load_format[:60]!r}")
+    if load_format is not None and load_format not in _LOAD_FORMATS:
+        raise UsageError(
+            f"option load_format must be one that reads the folder's weights, not {load_format[:60]!r}",
+            remedy=f"One of: {', '.join(_LOAD_FORMATS)}.",
+        )
     return VllmOptions(
         tensor_parallel=whole_number(options, "tensor_parallel") or 1,
         pipeline_parallel=whole_number(options, "pipeline_parallel") or 1,
@@ -110,6 +122,7 @@ def engine_arguments(
         "generation_config": "vllm",
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
+        "structured_outputs_config": {"backend": "xgrammar"},
         "seed": 0,
         "max_model_len": options.max_model_len,
         "max_num_seqs": options.max_num_seqs,

@@ -6,7 +6,7 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -75,12 +75,13 @@ class Parted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One column that answered. `seconds` are those of generating, `opened_s` of opening the engine."""
+    """One column that answered. `unscored` prompts were too long for it; `seconds` are those of generating, `opened_s` of opening the engine."""
 
     run: str
     engine: Mapping[str, Any]
     errors: int
     missing: int
+    unscored: int
     seconds: float
     opened_s: float | None
     promise: Mapping[str, Any] | None
@@ -159,8 +160,19 @@ def agreement(
         unit=lazy.unit,
         columns=tuple(results),
         floor=floor,
-        notes=(*remarks, *notes_of({name: run.header() for name, run in runs.items()})),
+        notes=(*remarks, *_too_long(results), *notes_of({name: run.header() for name, run in runs.items()})),
     )
+
+
+def _too_long(results: Sequence[ColumnResult]) -> Iterator[str]:
+    """Yield a sentence for each column that could not answer as many prompts as the reference."""
+    there = results[0].measured.unscored if results[0].measured else 0
+    for one in results[1:]:
+        if one.measured is not None and one.measured.unscored != there:
+            yield (
+                f"{one.name} left {one.measured.unscored} prompts unanswered as too long, {results[0].name} {there}: "
+                "they are in no share."
+            )
 
 
 class _Once:
@@ -197,6 +209,7 @@ def _result(
         engine={key: value for key, value in header["engine"].items() if key != "versions"},
         errors=int(counts["errors"]),
         missing=int(counts["planned"]) - int(counts["generated"]),
+        unscored=int(counts["unscored"]),
         seconds=float(header.get("generation_s") or 0.0),
         opened_s=folder.opened_s(column),
         promise=header.get("deterministic"),

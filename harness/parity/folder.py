@@ -20,6 +20,7 @@ from harness.fingerprint import plan_differences, sha256_of
 from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import redacted
 from harness.log.writer import utc_now
+from harness.models.fingerprint import adapter_fingerprint
 from harness.parity.columns import Column
 from harness.paths import slug
 from harness.run.session import BASE
@@ -55,9 +56,20 @@ class Parity:
             "selection": {"limit": selection.limit, "tags": dict(selection.tags)},
             "model": self.model,
             "adapter": adapter,
+            "adapter_fingerprint": _adapter_fingerprint(self.adapter),
             "deterministic": self.deterministic,
             "columns": {column.name: _stored(column) for column in self.columns},
         }
+
+
+def _adapter_fingerprint(adapter: str) -> str | None:
+    """Return None for the base, and for what is no adapter: opening the first engine says so."""
+    folder = Path(adapter)
+    return (
+        adapter_fingerprint(folder)
+        if adapter != BASE and (folder / "adapter_config.json").is_file()
+        else None
+    )
 
 
 def _stored(column: Column) -> dict[str, Any]:

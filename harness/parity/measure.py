@@ -19,7 +19,7 @@ from harness.parity.folder import DONE, FAILED, INCOMPLETE, Parity, ParityFolder
 from harness.run.execute import Progress, execute, open_folder
 from harness.run.find_runs import runs_of_plan
 from harness.run.score_run import score_run
-from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest, open_session
+from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest, answering_engine, open_session
 
 ProgressOf = Callable[[str], AbstractContextManager[Progress]]
 """Label -> who watches that run."""
@@ -59,6 +59,12 @@ def measure(
             if place == 0:
                 raise
             say(f"{column.name}: failed, the others go on: {error.one_message()}")
+        except Exception as error:  # a library below one engine must not end the others
+            if place == 0:
+                raise
+            what = f"{type(error).__name__}: {error}"[:500]
+            folder.set(column, FAILED, error=what)
+            say(f"{column.name}: failed, the others go on: {what}")
         finally:
             # The next engine must find the memory that this one had.
             gc.collect()
@@ -110,13 +116,14 @@ def _one(
 
 
 def _request(parity: Parity, column: Column, dtype: str | None, merged: Path | None) -> SessionRequest:
-    without = column.engine in WITHOUT_MODEL
+    answering = answering_engine(column.engine, column.options)
+    without = answering in WITHOUT_MODEL
     adapter = BASE if merged is not None else parity.adapter
     return SessionRequest(
         engine=column.engine,
         model=None if without else str(merged) if merged is not None else parity.model,
         adapters=() if without and adapter == BASE else (adapter,),
-        dtype=column.dtype or (dtype if dtype and _computes(column.engine) else "auto"),
+        dtype=column.dtype or (dtype if dtype and _computes(answering) else "auto"),
         quantization=column.quantization,
         options=column.options,
         deterministic=parity.deterministic,

@@ -8,7 +8,7 @@ from harness.models.resolve import resolve_model
 from harness.models.tokenizer import load_tokenizer
 from harness.parity.first_difference import Characters, Splitter, Tokens
 from harness.parity.folder import Parity, ParityFolder
-from harness.run.session import WITHOUT_MODEL
+from harness.run.session import WITHOUT_MODEL, answering_engine
 
 
 def splitter_of(parity: Parity, folder: ParityFolder) -> Splitter:
@@ -18,7 +18,7 @@ def splitter_of(parity: Parity, folder: ParityFolder) -> Splitter:
     """
     for column in parity.columns:
         run = folder.run_of(column)
-        if run is None or column.engine in WITHOUT_MODEL or column.merged:
+        if run is None or answering_engine(column.engine, column.options) in WITHOUT_MODEL or column.merged:
             continue
         header = RunFolder(run).header()
         if header["prompt"].get("template") is not None and parity.model is None:

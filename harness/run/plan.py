@@ -139,8 +139,8 @@ class RunPlan:
             },
             "sampling": self.sampling_fields(),
             "repeats": self.repeats,
-            # Answers that were made otherwise must not get into a run of which something is promised.
-            **({"deterministic": True} if self.promise is not None else {}),
+            # Answers of which something else was promised, or nothing, must not get into this run.
+            **({"deterministic": sha256_of(self.promise.record())} if self.promise is not None else {}),
             # Apart from `sampling`, which runs are compared by: other tags are for resume to refuse.
             **({"structural_tag_sha256": self.constrained.sha256} if self.constrained is not None else {}),
         }

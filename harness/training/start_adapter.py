@@ -25,6 +25,19 @@ def start_adapter(
         return None
     folder = (recipe_path.parent / recipe.start_from).resolve()
     config = read_adapter_config(folder)
+    for key in ("rank_pattern", "alpha_pattern", "use_dora", "modules_to_save", "lora_bias"):
+        if config.get(key):
+            raise SpecError(
+                f"start_from: {recipe.start_from} has {key}, and a recipe's adapter has none",
+                where=folder / "adapter_config.json",
+                remedy="Take an adapter whose layers all have one rank and one alpha.",
+            )
+    if isinstance(config.get("init_lora_weights"), str) and config["init_lora_weights"] != "gaussian":
+        raise SpecError(
+            f"start_from: {recipe.start_from} was begun with {config['init_lora_weights']!r}, which changes the base too",
+            where=folder / "adapter_config.json",
+            remedy="Save it as a plain LoRA (PEFT's path_initial_model_for_weight_conversion).",
+        )
     for key, there, wanted in _shape(config, recipe.lora):
         if there != wanted:
             raise SpecError(

@@ -163,6 +163,8 @@ def test_a_run_that_was_stopped_by_ctrl_c_is_resumed_without_ray(harness: Any, t
         stdout=subprocess.DEVNULL,
         start_new_session=True,
         text=True,
+        # A shell's background jobs, and so their children, do not hear Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     folder = _folder_with_answers(tmp_path / "runs", process)
     # As a terminal does: to Ray's processes too.

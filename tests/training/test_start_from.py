@@ -83,6 +83,21 @@ def other_template(adapter: Path, tmp_path: Path) -> dict[str, Any]:
     return {}
 
 
+def patterns(adapter: Path, tmp_path: Path) -> dict[str, Any]:
+    change_config(adapter, alpha_pattern={"q_proj": 64})
+    return {}
+
+
+def residual(adapter: Path, tmp_path: Path) -> dict[str, Any]:
+    change_config(adapter, init_lora_weights="pissa")
+    return {}
+
+
+def change_config(adapter: Path, **entries: Any) -> None:
+    file = adapter / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | entries))
+
+
 def no_folder(adapter: Path, tmp_path: Path) -> dict[str, Any]:
     return {"start_from": "nowhere"}
 
@@ -103,6 +118,8 @@ def empty(adapter: Path, tmp_path: Path) -> dict[str, Any]:
         (other_modules, SpecError, "lora.target_modules"),
         (other_base, ModelError, "another base"),
         (other_template, ModelError, "chat template"),
+        (patterns, SpecError, "alpha_pattern"),
+        (residual, SpecError, "pissa"),
         (no_folder, ModelError, "no such adapter folder"),
         (run_folder, ModelError, "Did you mean"),
         (empty, SpecError, "start_from"),
