@@ -36,7 +36,7 @@ from harness.suite.select import Selection
 from harness.types import Generation
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUNDS = 4
+ROUNDS = 3
 
 
 class Silent:
