@@ -13,20 +13,13 @@ from pathlib import Path
 
 from harness.cli.present import finish_run
 from harness.run.execute import execute, open_folder
+from harness.run.obtain import Silent
 from harness.run.session import SessionRequest, open_session
 from harness.suite.load import load_suite
 from harness.suite.select import Selection
-from harness.types import Generation
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 2
-
-
-class Silent:
-    """A progress that shows nothing."""
-
-    def started(self, planned: int, done: int) -> None: ...
-    def finished_one(self, generation: Generation) -> None: ...
 
 
 def measure(limit: int = 16) -> dict[str, float]:

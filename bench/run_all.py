@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ BENCHES = (
 )
 COMMANDS = {"bench_vllm_sweep": ("bench_sweep", "--engine", "vllm")}
 """Benches that are another one's script with arguments."""
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "bench" / "results.json"
 
@@ -52,7 +54,8 @@ def main() -> None:
         script, *arguments = COMMANDS.get(name, (name,))
         command = [sys.executable, "-P", str(ROOT / "bench" / f"{script}.py"), *arguments]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        results[name] = {"day": datetime.now(UTC).strftime("%Y-%m-%d"), **json.loads(done.stdout)}
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        results[name] = {"day": day, "cpu": environment()["cpu"], **json.loads(done.stdout)}
         print(json.dumps(results[name], indent=1), file=sys.stderr, flush=True)
         ordered = {bench: results[bench] for bench in BENCHES if bench in results}
         RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
@@ -64,19 +67,19 @@ def page(results: dict[str, Any]) -> str:
     """Return docs/performance.md; what was not measured yet says so."""
     env = environment()
     table = "\n".join(
-        f"| {what} | {figure} | {goal} | {results[bench]['day']} |"
+        f"| {what} | {figure}{' (missed)' if misses(figure, goal) else ''} | {goal} | {results[bench]['day']} | {results[bench]['cpu']} |"
         if bench in results
-        else f"| {what} | not measured yet | {goal} | |"
+        else f"| {what} | not measured yet | {goal} | | |"
         for bench, what, figure, goal in _rows(results)
     )
     return f"""# Performance
 
-Written by `make bench`: {env["cpu"]}, {env["cores"]} cores, no GPU, Python {env["python"]}, torch
+Written by `make bench`: machines with {env["cores"]} cores and no GPU, Python {env["python"]}, torch
 {env["packages"].get("torch")}, transformers {env["packages"].get("transformers")}. Both sides of a ratio are measured in turn in
-one run; absolute times are this machine's.
+one run; absolute times are the machine's.
 
-| what | measured | goal | day |
-|---|---|---|---|
+| what | measured | goal | day | processor |
+|---|---|---|---|---|
 {table}
 
 - **hf engine / one prompt at a time**: 24 tool prompts that share a block of about 1,000 tokens, 32 new tokens, SmolLM2-135M;
@@ -95,12 +98,25 @@ one run; absolute times are this machine's.
 - **sweep / separate runs**: four checkpoints of a run of 24 steps, the same answers to the same samples; most of the time is
   generation, which both sides need. The sweep loads once, and checks the last target's answer before it writes one, which saves
   the more, the more alike the checkpoints answer.
+- **whole run with vLLM / `LLM.generate`, hf / vllm**: SmolLM2-135M, `suites/tool_calling`, the base; one vLLM engine behind both sides, its
+  prefix cache emptied before each, median and range of three rounds; the hf engine answers the same prompts once.
 - **memory plan / peak**: planned bytes over the peak of the process's resident memory.
 - **persona replies**: Korean replies of two or three sentences, no two equal, speech levels by Kiwi; fitting the style score is not
   included and takes {results.get("bench_persona", {}).get("fit_s", "?")} s.
 - **two Ray workers / one**: a local Ray, {results.get("bench_ray", {}).get("delay_s", "?")} s of waiting before each answer, workers
   started before the clock; one worker took {results.get("bench_ray", {}).get("one_worker_s", "?")} s, the engine without Ray {results.get("bench_ray", {}).get("without_ray_s", "?")} s.
 """
+
+
+def misses(figure: str, goal: str) -> bool:
+    """Return True if the first number of a figure is beyond the first bound of its goal ("≤ 3 s", "≥ 0.5", "0.85 to 1.15")."""
+    measured, bounds = NUMBER.match(figure), NUMBER.findall(goal)
+    if measured is None or not bounds:
+        return False
+    value = float(measured[0])
+    if " to " in goal:
+        return not float(bounds[0]) <= value <= float(bounds[1])
+    return value > float(bounds[0]) if goal.startswith("≤") else value < float(bounds[0])
 
 
 def _paint(result: dict[str, Any]) -> str:
@@ -213,7 +229,8 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
             f"{r['hf_speed_of_vllm']} × as fast ({r['identical_texts']} of {r['samples']} texts the same)"
         ),
     )
-    yield "bench_vllm", "hf engine / vllm engine, CPU, fp32", figure, "≥ 0.5"
+    device = results.get("bench_vllm", {}).get("device", "CPU, fp32")
+    yield "bench_vllm", f"hf engine / vllm engine, {device}", figure, "≥ 0.5"
     figure = of(
         "bench_vllm_sweep",
         lambda r: f"{r['ratio']} ({r['samples']} samples; {r['identical_texts']} answers the same)",

@@ -28,6 +28,7 @@ EXIT_NOTHING_COLLECTED = 5
 EXIT_INCOMPLETE = 6
 
 _LONGEST_NAME = 200
+_LONGEST_LINE = 300
 
 
 class HarnessError(Exception):
@@ -93,6 +94,18 @@ class EngineError(HarnessError):
 
 class Interrupted(HarnessError):
     exit_code = EXIT_INTERRUPTED
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that says something, cut to a readable length; its type if none does."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return line[:_LONGEST_LINE] or type(error).__name__
+
+
+def named_line(error: BaseException) -> str:
+    """Return an error as one line: its type, and the first line of its message."""
+    name = type(error).__name__
+    return f"{name}: {first_line(error)}" if str(error).strip() else name
 
 
 def nearest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

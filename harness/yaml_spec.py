@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import SpecError, did_you_mean
 
+_MOST_OTHERS = 6
+
 
 class Spec(BaseModel):
     """Base of everything that people write in YAML."""
@@ -106,8 +108,13 @@ def _spec_error(
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     location = first["loc"]
     dotted = ".".join(str(part) for part in location)
-    more = error.error_count() - 1
-    remedy = f"({more} more after this one)" if more else None
+    others = [
+        f"{'.'.join(map(str, one['loc']))[:80]} (line {_line_of(root, one['loc'])})"
+        for one in found
+        if one is not first
+    ]
+    shown_others = ", ".join(others[:_MOST_OTHERS]) + (", ..." if len(others) > _MOST_OTHERS else "")
+    remedy = f"({len(others)} more after this one: {shown_others})" if others else None
     if first["type"] == "extra_forbidden":
         what = f"unknown key {dotted!r}"
         known = _known_keys(model, location[:-1])

@@ -20,9 +20,11 @@ from harness.errors import UsageError
     "--adapter", "adapters", multiple=True, type=click.Path(path_type=Path), help="May be given again."
 )
 @click.option("--side-by-side", is_flag=True, help="Let the bare base answer beside the adapters.")
-@click.option("--suite", help="Offer the tools of this suite's data set.")
+@click.option(
+    "--suite", help="Offer the tools of this suite's data set, under its character's system prompt."
+)
 @click.option("--tools", type=click.Path(path_type=Path), help="Offer the tools of this tools.json.")
-@click.option("--system", help="System text.")
+@click.option("--system", help="System text.  [default: that of the suite's character]")
 @click.option("--dialect", default="auto", show_default=True, help="How calls are written.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=256, show_default=True)
 @click.option(

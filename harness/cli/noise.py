@@ -53,7 +53,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @with_adapters
 @with_limit
 @click.option("--resume", is_flag=True, help="Go on with runs that an interrupted measurement left.")
-@click.option("--engine", default="hf", show_default=True, help="hf, scripted, or a plug-in's name.")
+@click.option(
+    "--engine", default="hf", show_default=True, help="hf, vllm, openai, ray, scripted, or a plug-in's name."
+)
 @with_engine_options
 @with_dtype
 @with_quantization

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -24,6 +26,16 @@ with_adapters = click.option(
 )
 with_limit = click.option(
     "--limit", type=click.IntRange(min=1), help="That many samples, spread over the suite's slices."
+)
+with_tags = click.option(
+    "--tag", "tags", multiple=True, callback=pairs, metavar="K=V", help="Only samples with this tag."
+)
+with_reports = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Parent folder.",
 )
 with_engine_options = click.option(
     "--engine-option", "options", multiple=True, callback=pairs, metavar="K=V", help="See docs/engines.md."

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import pairs, with_deterministic, with_limit, with_model
+from harness.cli.options import with_deterministic, with_limit, with_model, with_reports, with_tags
 from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, HarnessError, IncompleteRun, UsageError
 
 if TYPE_CHECKING:
-    from harness.cli.progress import RunProgress
     from harness.parity.agreement import Agreement
     from harness.parity.columns import Column
     from harness.parity.folder import Parity, ParityFolder
@@ -34,9 +32,7 @@ _SHARE = click.FloatRange(0, 1)
 @click.option("--adapter", "-a", default="base", show_default=True, help="Adapter folder, or 'base'.")
 @click.option("--merged", is_flag=True, help="The adapter merged into its base as well, in the first engine.")
 @with_limit
-@click.option(
-    "--tag", "tags", multiple=True, callback=pairs, metavar="K=V", help="Only samples with this tag."
-)
+@with_tags
 @click.option("--base-url", metavar="URL", help="Where the server of the engine openai is.")
 @with_deterministic
 @click.option(
@@ -49,13 +45,7 @@ _SHARE = click.FloatRange(0, 1)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the result to this file as well."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("reports"),
-    show_default=True,
-    help="Parent folder.",
-)
+@with_reports
 def command(
     suite: str,
     engines: str | None,
@@ -77,6 +67,7 @@ def command(
     Exits with 0 whatever the agreement, unless a --fail-under says otherwise, and with 6 if an engine could not be
     measured or left samples unanswered.
     """
+    from harness.parity.columns import check_columns
     from harness.parity.folder import Parity, ParityFolder
     from harness.suite.load import load_suite
     from harness.suite.select import Selection
@@ -94,13 +85,22 @@ def command(
         deterministic=deterministic,
     )
     argv = ["harness", *sys.argv[1:]]
-    folder = ParityFolder.reopen(resume, parity) if resume else ParityFolder.create(out, parity, argv)
+    kept = ParityFolder.reopen(resume, parity) if resume else None
+    check_columns(columns if kept is None else kept.missing(columns))
+    folder = kept or ParityFolder.create(out, parity, argv)
     click.echo(f"parity folder: {folder.path}", err=True)
-    found = _measured(parity, folder, argv, remarks)
-    _write(parity, folder, found, json_file)
+    with folder.locked():
+        found = _measured(parity, folder, argv, remarks)
+        _write(parity, folder, found, json_file)
     passed = _gate(found, fail_under_texts, fail_under_verdicts)
-    _complain(parity, folder) if passed else _say_missing(parity, folder)
-    return EXIT_DONE if passed else EXIT_GATE_FAILED
+    unmeasured = _unmeasured(parity, folder, found)
+    if not passed:
+        if unmeasured:
+            _say(f"also not fully measured: {', '.join(unmeasured)}")
+        return EXIT_GATE_FAILED
+    if unmeasured:
+        raise _incomplete(folder, unmeasured, len(parity.columns))
+    return EXIT_DONE
 
 
 def _columns(
@@ -123,6 +123,7 @@ def _columns(
 
 
 def _measured(parity: Parity, folder: ParityFolder, argv: list[str], remarks: tuple[str, ...]) -> Agreement:
+    from harness.cli.progress import run_progress
     from harness.parity.agreement import agreement
     from harness.parity.measure import measure
     from harness.parity.splitter import splitter_of
@@ -131,19 +132,8 @@ def _measured(parity: Parity, folder: ParityFolder, argv: list[str], remarks: tu
     def finished(run: Path) -> None:
         write_scorecard(run)
 
-    measure(parity, folder, argv, watched_by=_progress, say=_say, finished=finished)
+    measure(parity, folder, argv, watched_by=run_progress, say=_say, finished=finished)
     return agreement(parity, folder, lambda: splitter_of(parity, folder), remarks)
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[RunProgress]:
-    from harness.cli.progress import RunProgress
-
-    progress = RunProgress(label)
-    try:
-        yield progress
-    finally:
-        progress.stop()
 
 
 def _say(text: str) -> None:
@@ -220,21 +210,21 @@ def _gate(found: Agreement, texts: float | None, verdicts: float | None) -> bool
     return passed
 
 
-def _say_missing(parity: Parity, folder: ParityFolder) -> None:
-    missing = ", ".join(column.name for column in folder.missing(parity.columns))
-    if missing:
-        _say(f"also not fully measured: {missing}")
+def _unmeasured(parity: Parity, folder: ParityFolder, found: Agreement) -> dict[str, str]:
+    """Return why, by name, for each column that could not be measured in full or held against the reference."""
+    reasons = {
+        column.name: folder.failure_of(column) or "some of its answers failed"
+        for column in folder.missing(parity.columns)
+    }
+    return reasons | {
+        one.name: one.failure for one in found.columns if one.failure is not None and one.name not in reasons
+    }
 
 
-def _complain(parity: Parity, folder: ParityFolder) -> None:
-    """Raise IncompleteRun naming what could not be measured."""
-    missing = folder.missing(parity.columns)
-    if not missing:
-        return
-    reasons = [folder.failure_of(column) or "some of its answers failed" for column in missing]
-    listed = "\n  ".join(f"{column.name}: {reason}" for column, reason in zip(missing, reasons, strict=True))
-    raise IncompleteRun(
-        f"{len(missing)} of {len(parity.columns)} engines could not be measured in full\n  {listed}",
+def _incomplete(folder: ParityFolder, unmeasured: Mapping[str, str], columns: int) -> IncompleteRun:
+    listed = "\n  ".join(f"{name}: {reason}" for name, reason in unmeasured.items())
+    return IncompleteRun(
+        f"{len(unmeasured)} of {columns} engines could not be measured in full\n  {listed}",
         where=folder.path,
         remedy=f"The others are kept. Mend it and repeat the command with --resume {folder.path}",
     )

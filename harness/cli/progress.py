@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -12,6 +14,16 @@ from harness.report.text import visible
 from harness.types import Generation
 
 LINE_INTERVAL_S = 10.0
+
+
+@contextmanager
+def run_progress(label: str) -> Iterator[RunProgress]:
+    """Yield the progress of one run; it is taken off the terminal when the block ends."""
+    progress = RunProgress(label)
+    try:
+        yield progress
+    finally:
+        progress.stop()
 
 
 class RunProgress:

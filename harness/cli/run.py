@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import (
-    pairs,
     with_adapters,
     with_base_url,
     with_constrain,
@@ -22,6 +21,8 @@ from harness.cli.options import (
     with_limit,
     with_model,
     with_quantization,
+    with_reports,
+    with_tags,
 )
 from harness.cli.progress import RunProgress
 from harness.errors import UsageError
@@ -37,9 +38,7 @@ if TYPE_CHECKING:
 @with_model
 @with_adapters
 @with_limit
-@click.option(
-    "--tag", "tags", multiple=True, callback=pairs, metavar="K=V", help="Only samples with this tag."
-)
+@with_tags
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
@@ -68,13 +67,7 @@ if TYPE_CHECKING:
 @click.option(
     "--mask-name", is_flag=True, help="Replace the persona's names by neutral ones in every prompt."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("reports"),
-    show_default=True,
-    help="Parent folder.",
-)
+@with_reports
 def command(
     suite: str,
     model: str | None,

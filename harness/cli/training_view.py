@@ -165,6 +165,11 @@ def finish_training(outcome: TrainOutcome, prepared: Prepared, lang: Literal["en
         click.echo(f"stopped at step {outcome.steps}: {outcome.stopped_because}", err=True)
     click.echo(f"curves: {outcome.folder / 'diagnosis.html'}")
     click.echo(f"next: {shlex.join(['harness', 'sweep', str(outcome.folder)])} --suite {_suite(prepared)}")
+    if prepared.recipe.quantization != "none":
+        click.echo(
+            "      The base is then loaded unquantised, as most servers do; "
+            f"--quantization {prepared.recipe.quantization} measures on the base that was trained on."
+        )
 
 
 def _suite(prepared: Prepared) -> str:

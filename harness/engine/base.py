@@ -46,6 +46,8 @@ class EngineRequest:
     structural_tag: Callable[[Prompt], Mapping[str, Any]] | None = None
     """What constrains each answer, as an xgrammar structural tag in its JSON form; None for free decoding. Keys are in an
     order that counts. Only engines with `CONSTRAINS = True` are given one."""
+    deterministic: bool = False
+    """Only for engines that hold others in other processes: each settles there, by its own hardware."""
     on_event: Callable[[str, Mapping[str, Any]], None] = lambda kind, detail: None
     """Called with (kind, detail) for what should be seen later: `out_of_memory`, `adapter_active`, ..."""
 
@@ -54,7 +56,8 @@ class Engine(Protocol):
     """One loaded model, possibly with several adapters of which one or none is active.
 
     A class may also have `deterministic(request)` (`harness.engine.determinism`): what it does and promises under
-    `--deterministic`.
+    `--deterministic`; `read_options(options)`, which raises UsageError for one that is wrong before anything is loaded;
+    and `BATCH_OPTION`, the name of the option that says how many prompts are computed at once.
     """
 
     def info(self) -> EngineInfo:
@@ -80,6 +83,26 @@ class Engine(Protocol):
 def can_constrain(engine_class: object) -> bool:
     """Return True if engines of this class keep to `EngineRequest.structural_tag`."""
     return getattr(engine_class, "CONSTRAINS", False) is True
+
+
+def does_without_model(engine_class: object, options: Mapping[str, str]) -> bool:
+    """Return True if an engine of this class, with these options, needs no model on this machine."""
+    asked = getattr(engine_class, "does_without_model", None)
+    return asked is not None and bool(asked(options))
+
+
+def refuse_unfit(prompt: Prompt, context_length: int, vocabulary: int) -> Generation | None:
+    """Return the outcome of a prompt that no model of this size can answer, None for one that it can."""
+    length, budget = len(prompt.token_ids), prompt.sampling.max_new_tokens
+    if length + budget > context_length:
+        return without_answer(
+            prompt, "too_long", f"{length} + {budget} tokens do not fit into {context_length}"
+        )
+    if length == 0 or budget < 1:
+        return without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
+    if min(prompt.token_ids) < 0 or max(prompt.token_ids) >= vocabulary:
+        return without_answer(prompt, "error", "a token id is outside the model's vocabulary")
+    return None
 
 
 def without_answer(prompt: Prompt, status: GenerationStatus, reason: str) -> Generation:

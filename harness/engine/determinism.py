@@ -5,7 +5,7 @@ An engine class says so with a static method that loads nothing heavy but what i
     @staticmethod
     def deterministic(request: EngineRequest) -> Settled
 
-A class without it promises nothing.
+A class without it promises nothing. An engine that knows more once it is built has an attribute `promise`.
 """
 
 from __future__ import annotations

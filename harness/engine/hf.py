@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from harness.engine.base import EngineRequest, without_answer
+from harness.engine.base import EngineRequest, refuse_unfit, without_answer
 from harness.engine.determinism import Settled
 from harness.engine.hf_determinism import deterministic as settle_hf
 from harness.engine.hf_determinism import take_deterministic_algorithms
@@ -25,7 +25,7 @@ from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_grammar import Grammars
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
-from harness.errors import EngineError
+from harness.errors import EngineError, named_line
 from harness.models.adapter import AdapterInfo, check_adapter
 from harness.models.fingerprint import model_fingerprint
 from harness.types import EngineInfo, Generation, Prompt
@@ -44,6 +44,9 @@ class HfEngine:
 
     CONSTRAINS = True
     """It keeps to `EngineRequest.structural_tag`."""
+
+    BATCH_OPTION = "max_batch"
+    read_options = staticmethod(read_options)
 
     _drafts: Drafts | None
     _set_back: Callable[[], None] | None = None
@@ -213,14 +216,9 @@ class HfEngine:
     def _refuse(self, prompt: Prompt) -> Generation | None:
         """Return the outcome of a prompt that must not reach the model, None for one that may."""
         loaded = self._open()
-        length, budget = len(prompt.token_ids), prompt.sampling.max_new_tokens
-        if length + budget > loaded.context_length:
-            limit = f"{length} + {budget} tokens do not fit into {loaded.context_length}"
-            return without_answer(prompt, "too_long", limit)
-        if length == 0 or budget < 1:
-            return without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
-        if min(prompt.token_ids) < 0 or max(prompt.token_ids) >= loaded.vocabulary:
-            return without_answer(prompt, "error", "a token id is outside the model's vocabulary")
+        refused = refuse_unfit(prompt, loaded.context_length, loaded.vocabulary)
+        if refused is not None:
+            return refused
         problem = self._grammars.problem(prompt) if self._grammars is not None else None
         return None if problem is None else without_answer(prompt, "error", problem)
 
@@ -257,7 +255,7 @@ class HfEngine:
             if len(taken) == 1:
                 hopeless += not is_out_of_memory(failure)
                 self._stop_if(hopeless, failure)
-                yield without_answer(rows.pop(0).prompt, "error", _reason(failure))
+                yield without_answer(rows.pop(0).prompt, "error", named_line(failure))
 
     def _batch(self, rows: Sequence[Row]) -> Any:
         from harness.engine.hf_batch import PlainBatch, SharedBatch
@@ -274,11 +272,11 @@ class HfEngine:
         _free(self._open().device == "cuda")
         self._budget.halve(batch)
         if is_out_of_memory(failure):
-            self._tell("out_of_memory", batch, _reason(failure))
+            self._tell("out_of_memory", batch, named_line(failure))
         else:
             if len(batch) == 1:
                 self._budget.reset()
-            self._tell("batch_failed", batch, _reason(failure))
+            self._tell("batch_failed", batch, named_line(failure))
 
     def _tell(self, kind: str, batch: Sequence[Row], reason: str | None) -> None:
         detail: dict[str, Any] = {"rows": len(batch), "tokens": batch_tokens(batch)}
@@ -290,7 +288,7 @@ class HfEngine:
     def _stop_if(self, hopeless: int, failure: Exception) -> None:
         if hopeless >= _HOPELESS or ("CUDA error" in str(failure) and not is_out_of_memory(failure)):
             raise EngineError(
-                f"the model fails on one prompt after another: {_reason(failure)}",
+                f"the model fails on one prompt after another: {named_line(failure)}",
                 where=self._where,
                 remedy="What was finished is kept. See whether the model runs outside, then resume.",
             ) from failure
@@ -318,11 +316,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error)
     known = ("DefaultCPUAllocator", "not enough memory", "CUDA out of memory", "can't allocate memory")
     return isinstance(error, RuntimeError) and any(phrase in text for phrase in known)
-
-
-def _reason(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 def _free(on_gpu: bool) -> None:

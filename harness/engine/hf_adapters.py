@@ -7,13 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EngineError, MissingDependency, ModelError
-
-PROBE_TEXT = (
-    "You may call these tools. Add a load of 20 kN to node 5 in direction Y, then run the analysis.\n"
-    '{"name": "add_nodal_load", "arguments": {"node_id": 5, "value": 20}}\n5번 절점에 하중을 넣어 주세요.'
-)
-_LEAST_CHANGE = 1e-6
+from harness.engine.adapter_probe import LEAST_CHANGE, PROBE_TEXT, not_loaded
+from harness.errors import EngineError, MissingDependency, ModelError, first_line
 
 
 class Adapters:
@@ -47,8 +42,7 @@ class Adapters:
                 else:
                     self._peft.load_adapter(str(path), **settings)
             except Exception as error:  # a damaged or foreign folder makes peft raise anything
-                reason = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
-                raise ModelError(f"the adapter cannot be loaded: {reason[:300]}", where=path) from error
+                raise ModelError(f"the adapter cannot be loaded: {first_line(error)}", where=path) from error
         dtype = self._model.dtype
         for name, parameter in self._model.named_parameters():
             if "lora_" in name and parameter.is_floating_point() and parameter.dtype != dtype:
@@ -59,8 +53,7 @@ class Adapters:
     def use(self, path: Path | None) -> None:
         """Activate one adapter, or the bare base. Raises EngineError for an adapter that was not loaded."""
         if path is not None and path not in self._names:
-            known = ", ".join(map(str, self._names)) or "none"
-            raise EngineError(f"the adapter {path} was not loaded with this engine (loaded: {known})")
+            raise not_loaded(path, self._names)
         if self._peft is not None:
             if path is None:
                 self._peft.base_model.disable_adapter_layers()
@@ -90,7 +83,7 @@ class Adapters:
         for path in self._names:
             self.use(path)
             change = float((log_probabilities() - base).abs().max())
-            if not change > _LEAST_CHANGE:
+            if not change > LEAST_CHANGE:
                 raise EngineError(
                     f"the adapter changes nothing (largest change of a log-probability: {change:.1e})",
                     where=path,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import MissingDependency, ModelError
+from harness.errors import MissingDependency, ModelError, first_line
 from harness.fingerprint import sha256_in_order
 from harness.types import Json, Prompt
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _CACHE_BYTES = 512 << 20
 _MOST_GRAMMARS = 256
 _MOST_THREADS = 8
-_LONGEST_REASON = 300
 
 
 class Grammars:
@@ -152,12 +151,10 @@ class Way:
 
 def reason_of(error: BaseException) -> str:
     """Return what an error says in one line, without the place in xgrammar's source."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    _, place, said = lines[0].partition(".cc:")
-    text = said.partition(": ")[2] if place else lines[0]
-    return (text or lines[0])[:_LONGEST_REASON]
+    line = first_line(error)
+    _, place, said = line.partition(".cc:")
+    text = said.partition(": ")[2] if place else line
+    return text or line
 
 
 def _one_by_one(tag: Mapping[str, Json]) -> list[tuple[str, Mapping[str, Json]]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from harness.engine.base import EngineRequest
 from harness.engine.options import check_options, switch, whole_number
-from harness.errors import EngineError, MissingDependency, ModelError, UsageError
-from harness.models.resolve import read_config
+from harness.errors import EngineError, MissingDependency, ModelError, UsageError, first_line
+from harness.models.resolve import declared_quantization
 
 _DTYPES = {
     "bf16": "bfloat16",
@@ -127,13 +127,13 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
         raise EngineError(
             "the model does not fit into memory",
             where=request.model_path,
-            remedy="Take a smaller model or dtype, or quantization nf4.",
+            remedy="Take a smaller model or --dtype, or --quantization nf4.",
         ) from error
     except Exception as error:  # a damaged or foreign folder makes transformers raise anything
-        raise ModelError(f"cannot be loaded: {_first_line(error)}", where=request.model_path) from error
+        raise ModelError(f"cannot be loaded: {first_line(error)}", where=request.model_path) from error
     _check_complete(report, request)
     model.eval()
-    quantization = request.quantization or _own_quantization(request.model_path)
+    quantization = request.quantization or declared_quantization(request.model_path)
     return as_loaded(model, tokenizer, dtype=dtype, quantization=quantization, device=device)
 
 
@@ -208,12 +208,6 @@ def _quantization(asked: str | None, dtype: str, device: str) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": 0 if device == "cuda" else "cpu"}}
 
 
-def _own_quantization(path: Path) -> str | None:
-    """Return the quantisation that the folder's own config declares, None for plain weights."""
-    declared = read_config(path).get("quantization_config")
-    return str(declared.get("quant_method", "yes")) if isinstance(declared, dict) else None
-
-
 def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     """Return the tokens that end an answer: those of generation_config and the tokenizer's end token."""
     found: set[int] = set()
@@ -257,8 +251,3 @@ def _free_memory(gpu: bool) -> int:
     except (OSError, ValueError, IndexError):
         pass
     return 4 << 30
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -58,6 +58,9 @@ class OpenAiEngine:
     NEEDS_WEIGHTS = False
     """The weights are on the server: of the local model folder only config and tokenizer are used."""
 
+    BATCH_OPTION = "parallel"
+    read_options = staticmethod(read_options)
+
     def __init__(self, request: EngineRequest) -> None:
         """Find the model on the server, how it takes prompts, and whether it is what the local tokenizer belongs to.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
+from harness.engine.adapter_probe import LEAST_CHANGE
 from harness.engine.openai_reply import Answer
 from harness.engine.openai_server import ServedModel
 from harness.errors import EngineError, UsageError
@@ -18,7 +19,6 @@ QUESTIONS = (
     "Who are you, and what can you do for me?",
     '{"name": "add_nodal_load", "arguments": {"node_id": 5,',
 )
-_LEAST_CHANGE = 1e-6
 
 
 def names_of(
@@ -72,7 +72,7 @@ async def prove(names: Mapping[Path, str], base: str, ask: Ask) -> dict[Path, st
         unsteady = sum(one.text != other.text for one, other in zip(first, again, strict=True))
         active = texts > unsteady
         if change is not None and noise is not None:
-            active = active or change > max(_LEAST_CHANGE, 2 * noise)
+            active = active or change > max(LEAST_CHANGE, 2 * noise)
             what = (
                 f"largest change of a log-probability: {change:.1e}; {noise:.1e} when the base is asked twice"
             )

@@ -31,6 +31,12 @@ async def prove_constraint(talk: Talk, model: str, host: str) -> None:
     try:
         answer = await talk.ask(model, asked, tag=_PROOF)
     except RequestFailed as failed:
+        if failed.reason != "refused":
+            raise EngineError(
+                f"whether the server constrains answers could not be asked: {failed.reason}: {failed.detail}",
+                where=host,
+                remedy="Try again when the server answers.",
+            ) from None
         raise EngineError(
             f"the server cannot constrain answers by a structural tag: {failed.detail}",
             where=host,

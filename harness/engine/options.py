@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 from harness.errors import UsageError, nearest_hint
@@ -26,6 +27,20 @@ def whole_number(options: Mapping[str, str], name: str) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < 1:
         raise UsageError(f"option {name} must be a whole number of 1 or more, not {text!r}")
     return int(text)
+
+
+def number(options: Mapping[str, str], name: str) -> float | None:
+    """Return an option as a finite number, None where it is not given or `auto`. Raises UsageError."""
+    text = options.get(name)
+    if text is None or text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"option {name} must be a number, not {text[:60]!r}")
+    return value
 
 
 def switch(options: Mapping[str, str], name: str, default: bool) -> bool:

@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.engine.base import EngineRequest
+from harness.engine.base import EngineRequest, does_without_model
+from harness.engine.determinism import Promise, Settled
+from harness.engine.packages import check_installed
 from harness.engine.ray_cluster import Cluster
 from harness.engine.ray_layout import choose_layout
-from harness.engine.ray_options import OWN, inner_class, read_options
+from harness.engine.ray_options import OWN, RayOptions, inner_class, read_options
 from harness.engine.ray_pool import News, Pool
 from harness.engine.ray_work import Work
 from harness.engine.ray_worker import unheard
@@ -23,11 +25,29 @@ from harness.errors import EngineError, HarnessError, UsageError
 from harness.types import EngineInfo, Generation, Prompt
 
 _HOPELESS = 8
-"""So many workers lost one after another, with no answer between them, mean that nothing works any more."""
+"""So many losses of one worker with no answer between them mean that nothing works any more; a machine takes all of its
+workers with it at once, so that as many more may follow as there are other workers."""
+
+_SPREAD = (
+    "The same texts where a prompt's answer depends on which prompts are computed beside it, or on the processor, GPU or "
+    "number of threads of its worker: which worker answers a prompt, and with which others, changes from run to run."
+)
 
 
 class RayEngine:
     """Engines in the workers of a Ray cluster, as one. See `harness.engine.base.Engine`."""
+
+    @staticmethod
+    def read_options(options: Mapping[str, str]) -> RayOptions:
+        """Return the options, those of the engine inside checked as well. Raises UsageError."""
+        read = read_options(options)
+        inner = getattr(inner_class(options), "read_options", None)
+        if inner is not None:
+            try:
+                inner(read.inner)
+            except UsageError as error:
+                raise _with_own_options(error, read.inner) from None
+        return read
 
     def __init__(self, request: EngineRequest) -> None:
         """Connect to the cluster, or start one here, and build the inner engine in every worker.
@@ -37,6 +57,8 @@ class RayEngine:
         """
         options = read_options(request.options)
         inner = inner_class(request.options)
+        if options.address == "local":
+            check_installed(options.engine)
         self._ahead = options.ahead
         self._reply = request.reply
         self._closed = False
@@ -70,7 +92,20 @@ class RayEngine:
     @staticmethod
     def does_without_model(options: Mapping[str, str]) -> bool:
         """Return whether the inner engine does."""
-        return bool(getattr(inner_class(options), "does_without_model", _never)(options))
+        return does_without_model(inner_class(options), options)
+
+    @staticmethod
+    def deterministic(request: EngineRequest) -> Settled:
+        """Return the request for workers that settle for themselves; what they promise is known once they are up."""
+        return Settled(request=replace(request, deterministic=True), promise=Promise())
+
+    @property
+    def promise(self) -> Promise | None:
+        """What is promised of a deterministic run: what every worker promises, of workers that are alike."""
+        workers = self._pool.promise
+        if workers is None or not workers.promised:
+            return workers
+        return replace(workers, not_promised=(*workers.not_promised, _SPREAD))
 
     def info(self) -> EngineInfo:
         """Return who generates now: the inner engine. That Ray carries it is a circumstance like the device."""
@@ -109,8 +144,8 @@ class RayEngine:
                     yield generation
                 if news.lost is not None:
                     lost += 1
-                    if lost >= _HOPELESS:
-                        raise _hopeless(news.lost)
+                    if lost >= _HOPELESS + self._pool.workers - 1:
+                        raise _hopeless(news.lost, lost)
                     for generation in work.take_back(news.slot.share, news.lost.what):
                         lost = 0
                         yield generation
@@ -166,9 +201,9 @@ def _gpus(inner: Any, options: Mapping[str, str]) -> int:
     return int(inner.gpus(options)) if hasattr(inner, "gpus") else 1
 
 
-def _hopeless(error: HarnessError) -> EngineError:
+def _hopeless(error: HarnessError, lost: int) -> EngineError:
     return EngineError(
-        f"{_HOPELESS} workers were lost one after another; the last: {error.what}",
+        f"{lost} workers were lost one after another; the last: {error.what}",
         where=error.where,
         remedy=error.remedy
         or "What was finished is kept. Ray's logs are in /tmp/ray/session_latest/logs on each machine.",
@@ -181,7 +216,3 @@ def _with_own_options(error: UsageError, inner: Mapping[str, str]) -> UsageError
         return error
     remedy = f"{error.remedy or ''} Options of ray itself: {', '.join(OWN)}.".strip()
     return type(error)(error.what, where=error.where, remedy=remedy)
-
-
-def _never(options: Mapping[str, Any]) -> bool:
-    return False

@@ -10,6 +10,7 @@ import threading
 from types import TracebackType
 from typing import Any
 
+from harness.engine.packages import install_command
 from harness.engine.ray_layout import Machine
 from harness.errors import EngineError, MissingDependency
 
@@ -29,7 +30,7 @@ def import_ray() -> Any:
     except ImportError as error:
         raise MissingDependency(
             f"the ray engine needs {error.name or 'ray'}, which is not installed",
-            remedy='Install it: pip install "persona-harness[ray]"',
+            remedy=f"Install it: {install_command('ray')}",
         ) from None
     return ray
 
@@ -93,6 +94,11 @@ def _knock(address: str) -> None:
 
 
 def _no_cluster(address: str, said: str) -> EngineError:
+    if address == "local":
+        return EngineError(
+            f"Ray does not start on this machine: {said}",
+            remedy="Try again when the machine is less busy; Ray's logs are in /tmp/ray/session_latest/logs.",
+        )
     return EngineError(
         f"no Ray cluster can be used at {address!r}: {said}",
         remedy="Give the address of one (--engine-option address=HOST:6379, or RAY_ADDRESS), "

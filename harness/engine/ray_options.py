@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.engine.options import whole_number
+from harness.engine.options import number, whole_number
 from harness.errors import UsageError
 from harness.registry import Registry
 
@@ -56,12 +56,12 @@ def inner_class(options: Mapping[str, str]) -> Any:
 
 def read_options(options: Mapping[str, str]) -> RayOptions:
     """Return the options. Raises UsageError for a value that is not known; keys that are not ours are the inner engine's."""
-    wait_s = _number(options, "wait_s")
+    wait_s = _amount(options, "wait_s")
     return RayOptions(
         engine=inner_engine(options),
         workers=whole_number(options, "workers"),
-        gpus_per_worker=_number(options, "gpus_per_worker"),
-        cpus_per_worker=_number(options, "cpus_per_worker"),
+        gpus_per_worker=_amount(options, "gpus_per_worker"),
+        cpus_per_worker=_amount(options, "cpus_per_worker"),
         address=options.get("address") or os.environ.get("RAY_ADDRESS") or "local",
         ahead=whole_number(options, "ahead") or _AHEAD,
         wait_s=_WAIT_S if wait_s is None else wait_s,
@@ -69,19 +69,15 @@ def read_options(options: Mapping[str, str]) -> RayOptions:
     )
 
 
-def _number(options: Mapping[str, str], name: str) -> float | None:
-    text = options.get(name)
-    if text is None or text == "auto":
+def _amount(options: Mapping[str, str], name: str) -> float | None:
+    value = number(options, name)
+    if value is None:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
     if not 0 <= value < 1e6:
-        raise UsageError(f"option {name} must be a number of 0 or more, not {text!r}")
+        raise UsageError(f"option {name} must be a number of 0 or more, not {options[name][:60]!r}")
     whole = value == int(value) or name == "wait_s"
     if not whole and not _LEAST_SHARE <= value < 1:
         raise UsageError(
-            f"option {name} must be a whole number, or a share from {_LEAST_SHARE} to 1, not {text!r}"
+            f"option {name} must be a whole number, or a share from {_LEAST_SHARE} to 1, not {options[name][:60]!r}"
         )
     return value

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from harness import __version__
 from harness.engine.base import EngineRequest
+from harness.engine.determinism import Promise
 from harness.engine.ray_layout import Layout
 from harness.engine.ray_work import Share
 from harness.engine.ray_worker import Place, Reply, Worker
@@ -73,6 +74,8 @@ class Pool:
         self._slots = [Slot(number=number) for number in range(1, layout.workers + 1)]
         self._calls: dict[Any, tuple[Slot, Message]] = {}
         self._adapter: Path | None = None
+        self.promise: Promise | None = None
+        """What all workers promise of a deterministic run, once they are up; None for any other run."""
         self._infos: dict[Path | None, tuple[EngineInfo, str]] = {}
         self._opening = True
         self._progress_at = time.monotonic()
@@ -124,7 +127,7 @@ class Pool:
         except HarnessError:
             self._adapter = before
             for slot in self._slots:
-                if not slot.ready:
+                if not slot.ready or slot.adapter != before:
                     self._end(slot)
             raise
         finally:
@@ -181,6 +184,7 @@ class Pool:
         """Start a worker in every place that has none."""
         for slot in self._slots:
             if slot.handle is None and not slot.given_up:
+                self._progress_at = time.monotonic()
                 slot.handle = self._make.remote(*self._asked)
                 self._call(slot, "place")
                 self._activate(slot)
@@ -220,16 +224,20 @@ class Pool:
         if answer.error is not None:
             return self._lost(slot, answer.error, reported=True)
         if message == "adapter":
-            return self._joined(slot, answer.info)
+            return self._joined(slot, answer.info, answer.promise)
         return None
 
-    def _joined(self, slot: Slot, info: EngineInfo) -> News | None:
+    def _joined(self, slot: Slot, info: EngineInfo, promise: Promise | None) -> News | None:
         if slot.adapter != self._adapter:
             self._activate(slot)
             return None
         host = slot.place.host if slot.place is not None else "?"
         expected, first = self._infos.setdefault(self._adapter, (info, host))
+        if len(self._infos) == 1:
+            self.promise = self.promise or promise
         differences = _differences(expected, info)
+        if not differences and promise != self.promise:
+            differences = "what --deterministic does there, and so what it promises"
         if differences:
             wrong = EngineError(
                 f"workers do not generate the same: on {first} and {host}, {differences}",

@@ -19,8 +19,9 @@ from typing import Any
 
 from harness import __version__, errors
 from harness.engine.base import Engine, EngineRequest
+from harness.engine.determinism import Promise, settle
 from harness.engine.ray_work import unpacked
-from harness.errors import EngineError, HarnessError
+from harness.errors import EngineError, HarnessError, named_line
 from harness.registry import Registry
 from harness.types import EngineInfo, Generation, Prompt
 
@@ -41,6 +42,7 @@ class Reply:
     """What a worker answers to any message. An error is a value here: Ray would wrap it into another one."""
 
     info: EngineInfo | None = None
+    promise: Promise | None = None
     generations: tuple[Generation, ...] = ()
     events: Events = ()
     error: HarnessError | None = None
@@ -65,6 +67,7 @@ class Worker:
             request, on_event=lambda kind, detail: self._events.append((kind, {**detail}))
         )
         self._engine: Engine | None = None
+        self._promise: Promise | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._inbox: deque[Prompt] = deque()
         self._outbox: SimpleQueue[Generation | HarnessError | None] = SimpleQueue()
@@ -80,11 +83,18 @@ class Worker:
 
         def ready() -> Reply:
             if self._engine is None:
-                self._engine = Registry("harness.engines").get(self._name)(self._request)
+                self._engine = self._built()
             self._engine.use_adapter(adapter)
-            return Reply(info=self._engine.info())
+            return Reply(info=self._engine.info(), promise=self._promise)
 
         return self._in_thread(ready)
+
+    def _built(self) -> Engine:
+        engine_class, request = Registry("harness.engines").get(self._name), self._request
+        if request.deterministic:
+            request, self._promise = settle(engine_class, self._name, request)
+        engine: Engine = engine_class(request)
+        return engine
 
     def exchange(self, prompts: Sequence[Prompt]) -> Reply:
         """Take prompts in, wait for an answer if none is there, and return all that are."""
@@ -180,6 +190,4 @@ def portable(error: BaseException, engine: str) -> HarnessError:
         known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
         rebuilt: HarnessError = known(error.what, where=error.where, remedy=error.remedy)
         return rebuilt
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
-    return EngineError(f"the {engine} engine failed: {said}")
+    return EngineError(f"the {engine} engine failed: {named_line(error)}")

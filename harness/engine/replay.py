@@ -14,4 +14,5 @@ class ReplayEngine(ScriptedEngine):
     NAME = "replay"
     CONTENT = "from"
     OPTIONS = (CONTENT,)
+    BATCH_OPTION = None
     PROMISE = "The same texts on any machine: they are those of the recording."

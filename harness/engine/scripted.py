@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harness import __version__
@@ -27,8 +27,14 @@ class ScriptedEngine:
     NAME = "scripted"
     CONTENT = "script"
     NEEDS_WEIGHTS = False
+    BATCH_OPTION: str | None = "max_batch"
     OPTIONS: tuple[str, ...] = ("delay_s", "max_batch", CONTENT)
     PROMISE = "The same texts on any machine: an answer is a function of the sample, the script, max_batch and the seed."
+
+    @classmethod
+    def read_options(cls, options: Mapping[str, str]) -> None:
+        """Raise UsageError for an option that is not known."""
+        check_options(cls.NAME, options, cls.OPTIONS)
 
     @classmethod
     def deterministic(cls, request: EngineRequest) -> Settled:
@@ -36,7 +42,7 @@ class ScriptedEngine:
         return Settled(request=request, promise=Promise(promised=(cls.PROMISE,)))
 
     def __init__(self, request: EngineRequest) -> None:
-        check_options(self.NAME, request.options, self.OPTIONS)
+        self.read_options(request.options)
         if request.reply is None:
             raise UsageError(f"the {self.NAME} engine needs a function that answers")
         self.use_adapter(request.adapters[0] if request.adapters else None)

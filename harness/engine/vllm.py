@@ -16,15 +16,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.engine.base import EngineRequest, without_answer
+from harness.engine.base import EngineRequest, refuse_unfit, without_answer
 from harness.engine.determinism import Settled
 from harness.engine.vllm_determinism import deterministic as settle_vllm
-from harness.engine.vllm_load import first_line, load_engine, says_no_memory, servable
+from harness.engine.vllm_load import load_engine, says_no_memory, servable, vllm_line
 from harness.engine.vllm_options import read_options
 from harness.errors import EngineError, UsageError
 from harness.models.adapter import check_adapter
 from harness.models.fingerprint import model_fingerprint
-from harness.models.resolve import read_config
+from harness.models.resolve import declared_quantization
 from harness.models.stop_tokens import stop_token_ids
 from harness.types import EngineInfo, Generation, Prompt
 
@@ -43,6 +43,9 @@ class VllmEngine:
 
     CONSTRAINS = True
     """It keeps to `EngineRequest.structural_tag`."""
+
+    BATCH_OPTION = "max_num_seqs"
+    read_options = staticmethod(read_options)
 
     @staticmethod
     def deterministic(request: EngineRequest) -> Settled:
@@ -192,20 +195,15 @@ class VllmEngine:
         except Exception as error:  # vLLM checks a prompt with exceptions of many types
             # What a grammar fails by stands in the cause.
             return without_answer(
-                prompt, "error", f"vLLM refuses this prompt: {first_line(error.__cause__ or error)}"
+                prompt, "error", f"vLLM refuses this prompt: {vllm_line(error.__cause__ or error)}"
             )
         waiting[name] = prompt
         return None
 
     def _refuse(self, prompt: Prompt) -> Generation | None:
-        length, budget = len(prompt.token_ids), prompt.sampling.max_new_tokens
-        if length + budget > self._context_length:
-            limit = f"{length} + {budget} tokens do not fit into {self._context_length}"
-            return without_answer(prompt, "too_long", limit)
-        if length == 0 or budget < 1:
-            return without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
-        if min(prompt.token_ids) < 0 or max(prompt.token_ids) >= self._vocabulary:
-            return without_answer(prompt, "error", "a token id is outside the model's vocabulary")
+        refused = refuse_unfit(prompt, self._context_length, self._vocabulary)
+        if refused is not None:
+            return refused
         if 0 < prompt.sampling.temperature < _COLDEST:
             colder = (
                 f"vLLM draws at {_COLDEST} where the suite says temperature {prompt.sampling.temperature}"
@@ -244,13 +242,13 @@ class VllmEngine:
 def _running_failure(error: Exception, model: str) -> EngineError:
     if says_no_memory(error):
         return EngineError(
-            f"vLLM ran out of memory: {first_line(error)}",
+            f"vLLM ran out of memory: {vllm_line(error)}",
             where=model,
             remedy="What was finished is kept. Resume with --engine-option max_num_seqs=32, or a lower "
             "gpu_memory_utilization where other programs use the GPU.",
         )
     return EngineError(
-        f"vLLM failed: {first_line(error)}",
+        f"vLLM failed: {vllm_line(error)}",
         where=model,
         remedy="What was finished is kept, so the run can be resumed. VLLM_LOGGING_LEVEL=INFO shows vLLM's own log.",
     )
@@ -259,8 +257,6 @@ def _running_failure(error: Exception, model: str) -> EngineError:
 def _info(request: EngineRequest, config: Any) -> EngineInfo:
     model, parallel = config.model_config, config.parallel_config
     assert request.model_path is not None
-    declared = read_config(request.model_path).get("quantization_config")
-    own = str(declared.get("quant_method", "yes")) if isinstance(declared, dict) else None
     return EngineInfo(
         engine="vllm",
         model=request.model,
@@ -268,7 +264,7 @@ def _info(request: EngineRequest, config: Any) -> EngineInfo:
         adapter=None,
         adapter_fingerprint=None,
         dtype=str(model.dtype).removeprefix("torch."),
-        quantization=request.quantization or own,
+        quantization=request.quantization or declared_quantization(request.model_path),
         device=_device_name(parallel.world_size),
         context_length=int(model.max_model_len),
         versions=_versions(),

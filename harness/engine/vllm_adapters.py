@@ -7,11 +7,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from harness.engine.hf_adapters import PROBE_TEXT
-from harness.engine.vllm_load import first_line, says_no_memory
+from harness.engine.adapter_probe import LEAST_CHANGE, PROBE_TEXT, not_loaded
+from harness.engine.vllm_load import says_no_memory, vllm_line
 from harness.errors import EngineError, ModelError
 
-_LEAST_CHANGE = 1e-6
 # vLLM knows a worker's adapter by number alone, so that no two engines of a process may give out the same one.
 _numbers = count(1)
 
@@ -34,10 +33,8 @@ class VllmAdapters:
                 taken = engine.add_lora(request)
             except Exception as error:
                 if says_no_memory(error):
-                    raise EngineError(
-                        f"no memory for the adapter: {first_line(error)}", where=path
-                    ) from error
-                raise ModelError(f"vLLM cannot load the adapter: {first_line(error)}", where=path) from error
+                    raise EngineError(f"no memory for the adapter: {vllm_line(error)}", where=path) from error
+                raise ModelError(f"vLLM cannot load the adapter: {vllm_line(error)}", where=path) from error
             if not taken:
                 raise ModelError("vLLM did not take the adapter", where=path)
             self._requests[path] = request
@@ -50,8 +47,7 @@ class VllmAdapters:
     def use(self, path: Path | None) -> None:
         """Activate one adapter, or the bare base. Raises EngineError for an adapter that was not loaded."""
         if path is not None and path not in self._requests:
-            known = ", ".join(map(str, self._requests)) or "none"
-            raise EngineError(f"the adapter {path} was not loaded with this engine (loaded: {known})")
+            raise not_loaded(path, self._requests)
         self.active = path
 
     def prove(self, tokenizer: Any, limit: int) -> dict[Path, float]:
@@ -69,7 +65,7 @@ class VllmAdapters:
         changes: dict[Path, float] = {}
         for path, request in self._requests.items():
             changes[path] = _largest_change(base, score(request))
-            if not changes[path] > max(_LEAST_CHANGE, 2 * noise):
+            if not changes[path] > max(LEAST_CHANGE, 2 * noise):
                 raise EngineError(
                     f"the adapter changes nothing (largest change of a log-probability: {changes[path]:.1e})",
                     where=path,
@@ -95,7 +91,7 @@ class VllmAdapters:
                 rows = self._asked(ids, params, adapter)
             except Exception as error:  # vLLM raises anything here
                 raise EngineError(
-                    f"vLLM cannot compute the probe that proves adapters active: {first_line(error)}",
+                    f"vLLM cannot compute the probe that proves adapters active: {vllm_line(error)}",
                     remedy="With more room it may: a larger max_model_len, or kv_cache_gib.",
                 ) from error
             return [row[token].logprob for token, row in zip(ids, rows, strict=True) if row]

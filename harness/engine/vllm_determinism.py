@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from harness.engine.base import EngineRequest
 from harness.engine.determinism import Promise, Settled, with_options
 from harness.engine.hf_load import choose_dtype
 from harness.engine.vllm_options import read_options
-from harness.models.resolve import read_config
+from harness.models.resolve import declared_quantization
 
 _ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 """Which prompts are computed together depends on no other process's timing."""
@@ -41,7 +40,8 @@ def deterministic(request: EngineRequest) -> Settled:
     """
     read_options(request.options)
     capability = _capability()
-    quantised = request.quantization is not None or _declares_quantization(request.model_path)
+    declared = None if request.model_path is None else declared_quantization(request.model_path)
+    quantised = (request.quantization or declared) is not None
     if capability is not None and capability >= _INVARIANT_FROM and not quantised:
         promise = Promise(promised=(_BY_KERNELS,), not_promised=(_SAME_MACHINE,))
         return Settled(request=request, promise=promise, environment=_INVARIANT)
@@ -60,10 +60,6 @@ def deterministic(request: EngineRequest) -> Settled:
         ),
         environment=_ONE_PROCESS,
     )
-
-
-def _declares_quantization(folder: Path | None) -> bool:
-    return folder is not None and isinstance(read_config(folder).get("quantization_config"), dict)
 
 
 def _capability() -> tuple[int, int] | None:

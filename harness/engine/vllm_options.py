@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.engine.base import EngineRequest
-from harness.engine.options import check_options, switch, whole_number
+from harness.engine.options import check_options, number, switch, whole_number
 from harness.errors import UsageError
 from harness.models.vllm_lora_rules import VllmVerdict
 
@@ -27,6 +27,7 @@ _KNOWN = (
 _CPU_KV_CACHE_GIB = 2.0
 # On a CPU every token of a prefill gathers its own copy of the adapter's rows.
 _CPU_LORA_TOKENS = 512
+# Without vLLM's `dummy`, which draws weights at random under the name of the real ones.
 _LOAD_FORMATS = (
     "auto",
     "safetensors",
@@ -37,7 +38,6 @@ _LOAD_FORMATS = (
     "bitsandbytes",
     "gguf",
 )
-# vLLM's `dummy` draws weights at random, under the name of the real ones.
 _QUANTIZATION = {"nf4": "bitsandbytes"}
 """Names of this harness for what vLLM calls otherwise; every other name is passed on."""
 
@@ -75,8 +75,8 @@ def read_options(options: Mapping[str, str]) -> VllmOptions:
         max_model_len=whole_number(options, "max_model_len"),
         max_num_seqs=whole_number(options, "max_num_seqs"),
         max_num_batched_tokens=whole_number(options, "max_num_batched_tokens"),
-        gpu_memory_utilization=_number(options, "gpu_memory_utilization", most=1.0),
-        kv_cache_gib=_number(options, "kv_cache_gib", most=1e5),
+        gpu_memory_utilization=_amount(options, "gpu_memory_utilization", most=1.0),
+        kv_cache_gib=_amount(options, "kv_cache_gib", most=1e5),
         eager=switch(options, "eager", False) if "eager" in options else None,
         prefix_cache=switch(options, "prefix_cache", True),
         load_format=load_format,
@@ -84,16 +84,12 @@ def read_options(options: Mapping[str, str]) -> VllmOptions:
     )
 
 
-def _number(options: Mapping[str, str], name: str, *, most: float) -> float | None:
-    text = options.get(name)
-    if text is None or text == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= most:
-        raise UsageError(f"option {name} must be a number above 0 and at most {most:g}, not {text[:60]!r}")
+def _amount(options: Mapping[str, str], name: str, *, most: float) -> float | None:
+    value = number(options, name)
+    if value is not None and not 0 < value <= most:
+        raise UsageError(
+            f"option {name} must be a number above 0 and at most {most:g}, not {options[name][:60]!r}"
+        )
     return value
 
 

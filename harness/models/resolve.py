@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import MissingDependency, ModelError, nearest_hint
+from harness.errors import MissingDependency, ModelError, first_line, nearest_hint
 from harness.models.aliases import ALIASES
 from harness.models.cache import models_dir
 from harness.models.json_file import read_json_object
@@ -147,6 +147,12 @@ def read_config(path: Path) -> dict[str, Any]:
     return read_json_object(path / "config.json")
 
 
+def declared_quantization(path: Path) -> str | None:
+    """Return the quantisation that a model folder's config declares, None for plain weights. Raises ModelError."""
+    declared = read_config(path).get("quantization_config")
+    return str(declared.get("quant_method", "yes")) if isinstance(declared, dict) else None
+
+
 def _check_shards(path: Path, names: set[str]) -> None:
     for index in sorted(name for name in names if name.endswith(".safetensors.index.json")):
         shards = read_json_object(path / index).get("weight_map")
@@ -194,8 +200,7 @@ def _hub_error(name: str, error: Exception) -> ModelError:
             f"the hub has no model {name!r}, or you may not see it",
             remedy="Check the name; a folder must exist where the command runs.",
         )
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), kind)
     return ModelError(
-        f"{name!r} is no folder here, and fetching it from the hub failed: {reason[:300]}",
+        f"{name!r} is no folder here, and fetching it from the hub failed: {first_line(error)}",
         remedy="Check the network (HTTPS_PROXY, HF_ENDPOINT, HF_HUB_OFFLINE), or give a folder.",
     )

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.errors import MissingDependency, ModelError
+from harness.errors import MissingDependency, ModelError, first_line
 
 
 def load_tokenizer(path: Path, *, trust_remote_code: bool = False) -> Any:
@@ -28,9 +28,8 @@ def load_tokenizer(path: Path, *, trust_remote_code: bool = False) -> Any:
             str(path), local_files_only=True, trust_remote_code=trust_remote_code
         )
     except Exception as error:  # transformers raises anything from KeyError to a Rust panic for broken files
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"the tokenizer cannot be loaded: {reason}",
+            f"the tokenizer cannot be loaded: {first_line(error)}",
             where=path,
             remedy="The folder needs tokenizer.json (or tokenizer.model) and tokenizer_config.json.",
         ) from error

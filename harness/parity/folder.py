@@ -9,7 +9,9 @@ compare.html     the page; derived
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from harness.errors import RunFolderError, StorageError
 from harness.fingerprint import plan_differences, sha256_of
 from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import redacted
-from harness.log.writer import utc_now
+from harness.log.writer import RunLock, utc_now
 from harness.models.fingerprint import adapter_fingerprint
 from harness.parity.columns import Column
 from harness.paths import slug
@@ -31,6 +33,9 @@ SCHEMA = 1
 STATE = "parity.json"
 RESULT = "agreement.json"
 PAGE = "compare.html"
+
+MERGED = "merged"
+"""Where a column that runs the merged adapter keeps its weights until it is done."""
 
 DONE, INCOMPLETE, FAILED = "complete", "incomplete", "failed"
 
@@ -58,6 +63,7 @@ class Parity:
             "adapter": adapter,
             "adapter_fingerprint": _adapter_fingerprint(self.adapter),
             "deterministic": self.deterministic,
+            "order": [column.name for column in self.columns],
             "columns": {column.name: _stored(column) for column in self.columns},
         }
 
@@ -74,6 +80,11 @@ def _adapter_fingerprint(adapter: str) -> str | None:
 
 def _stored(column: Column) -> dict[str, Any]:
     return {key: value for key, value in column.record().items() if key != "name"}
+
+
+def remove_merged(parent: Path) -> None:
+    """Delete the merged weights of a column: hundreds of megabytes that another merge writes again."""
+    shutil.rmtree(parent / MERGED, ignore_errors=True)
 
 
 class ParityFolder:
@@ -123,6 +134,16 @@ class ParityFolder:
                 remedy="Repeat the command as it was, or leave out --resume.",
             )
         return cls(path, state)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from going on with the folder. Raises RunFolderError naming the one that does."""
+        lock = RunLock(self.path)
+        lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def parent_of(self, place: int, column: Column) -> Path:
         """Return the folder that holds the run of the column at `place`."""

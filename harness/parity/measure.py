@@ -15,7 +15,7 @@ from typing import Any
 from harness.errors import HarnessError, Interrupted, StorageError
 from harness.log.reader import RunFolder
 from harness.parity.columns import DTYPES, Column
-from harness.parity.folder import DONE, FAILED, INCOMPLETE, Parity, ParityFolder
+from harness.parity.folder import DONE, FAILED, INCOMPLETE, Parity, ParityFolder, remove_merged
 from harness.run.execute import Progress, execute, open_folder
 from harness.run.find_runs import runs_of_plan
 from harness.run.score_run import score_run
@@ -44,6 +44,8 @@ def measure(
     """
     for place, column in enumerate(parity.columns):
         if folder.is_done(column):
+            if column.merged:
+                remove_merged(folder.parent_of(place, column))
             say(f"{column.name}: kept from before")
             continue
         try:
@@ -83,7 +85,7 @@ def _one(
     say: Callable[[str], None],
 ) -> Path:
     """Open one column's engine, run or go on with its run, score it, and store what became of it."""
-    from harness.parity.merged import merged_model, remove_merged
+    from harness.parity.merged import merged_model
 
     column = parity.columns[place]
     parent = folder.parent_of(place, column)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.parity.folder import Parity
+from harness.parity.folder import MERGED, Parity
 from harness.run.session import BASE
 from harness.training.merge import merge
 from harness.training.merge_plan import DTYPES, MERGE_FILE, plan_merge
 
-FOLDER = "merged"
 _MOST_READ = 500
 
 
@@ -23,7 +21,7 @@ def merged_model(parent: Path, parity: Parity, dtype: str, say: Callable[[str], 
     One that is there and whole is taken as it is. Raises what a merge raises (ModelError, EngineError, StorageError),
     and UsageError for a reference whose numbers no folder can hold.
     """
-    folder = parent / FOLDER
+    folder = parent / MERGED
     if (folder / MERGE_FILE).is_file():
         return folder
     if dtype not in DTYPES:
@@ -43,8 +41,3 @@ def merged_model(parent: Path, parity: Parity, dtype: str, say: Callable[[str], 
         f"merged; the same next token at {outcome.agreement.share:.2%} of {outcome.agreement.positions} positions"
     )
     return folder
-
-
-def remove_merged(parent: Path) -> None:
-    """Delete the merged weights: hundreds of megabytes that another merge writes again."""
-    shutil.rmtree(parent / FOLDER, ignore_errors=True)

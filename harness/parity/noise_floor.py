@@ -54,12 +54,7 @@ def floor_of(runs: Mapping[str, RunFolder], reports: Path) -> Floor:
             floors=noise.floors,
         )
     shared = about(header)
-    rendered_by = header["prompt"].get("template")
-    alike = {
-        other: run
-        for other, run in runs.items()
-        if not unlike(shared, run.header()) and run.header()["prompt"].get("template") == rendered_by
-    }
+    alike = {other: run for other, run in runs.items() if not unlike(shared, run.header())}
     if len(alike) < 2:
         return Floor(
             kind="none",

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from harness.errors import RecordError
+from harness.errors import RecordError, first_line
 from harness.prompt.template import (
     PROBE,
     PROMPT_DATE,
@@ -254,5 +254,5 @@ def _marks_words(tokenizer: Tokenizer) -> bool:
 
 
 def _refused(sample: Sample, error: Exception) -> TemplateRefusal:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return TemplateRefusal(f"the model's chat template refuses this conversation: {reason}", where=sample.id)
+    what = f"the model's chat template refuses this conversation: {first_line(error)}"
+    return TemplateRefusal(what, where=sample.id)

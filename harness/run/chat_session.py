@@ -84,7 +84,7 @@ def open_chat(request: ChatRequest) -> tuple[Chat, Engine]:
         targets=_targets(request),
         tools=tools,
         sampling=request.sampling,
-        system=request.system,
+        system=_system(request),
     )
     return chat, engine
 
@@ -105,6 +105,13 @@ def _targets(request: ChatRequest) -> Sequence[tuple[str, Path | None]]:
         names = [str(adapter) for adapter in request.adapters]
     targets: list[tuple[str, Path | None]] = list(zip(names, request.adapters, strict=True))
     return [("base", None), *targets] if request.base_too or not targets else targets
+
+
+def _system(request: ChatRequest) -> str | None:
+    """Return the system text: the one that was given, else that of the suite's character."""
+    if request.system is not None or request.suite is None or request.suite.system_prompt is None:
+        return request.system
+    return request.suite.system_prompt.text
 
 
 def _tools(request: ChatRequest) -> Sequence[ToolSpec]:

@@ -13,19 +13,17 @@ from harness.engine.base import Engine
 from harness.errors import RunFolderError, UsageError
 from harness.log import schema
 from harness.log.reader import RunFolder, iter_lines
+from harness.registry import Registry
 from harness.run.find_runs import runs_of_plan
 from harness.run.noise_file import NoiseFile, about, unlike
 from harness.run.paired_runs import pair_runs, ratios
 from harness.run.plan import RunPlan
-from harness.run.session import Event, SessionRequest, open_session
+from harness.run.session import Event, SessionRequest, answering_engine, open_session
 from harness.suite.load import Suite
 from harness.suite.select import Selection
 
 EVENT = "noise"
 """The event of a run's events.jsonl that says what was varied, and to what."""
-
-BATCH_OPTION = "max_batch"
-"""The engine option that bounds a batch; an engine without it refuses it by name."""
 
 Varied = Literal["batch_size", "seed"]
 
@@ -85,12 +83,29 @@ def repetitions(
                 for place, plan in enumerate(seeded.plans(selection)):
                     yield variant, place, plan, session.engine
         return
+    bounds_batch = _batch_option(request)
     for variant in chosen:
-        options = {**request.options, BATCH_OPTION: str(variant.value)}
+        options = {**request.options, bounds_batch: str(variant.value)}
         session = open_session(suite, replace(request, options=options), on_event)
         with closing(session.engine):
             for place, plan in enumerate(session.plans(selection)):
                 yield variant, place, plan, session.engine
+
+
+def _batch_option(request: SessionRequest) -> str:
+    """Return the engine option that bounds a batch. Raises UsageError for an engine without one."""
+    engine = answering_engine(request.engine, request.options)
+    name = getattr(Registry("harness.engines").get(engine), "BATCH_OPTION", None)
+    if not isinstance(name, str):
+        raise UsageError(
+            f"the engine {engine!r} has no batch size to vary",
+            remedy="Give --seeds, for a suite that draws its answers, or another --engine.",
+        )
+    if name in request.options:
+        raise UsageError(
+            f"--engine-option {name} is what is varied here", remedy="Give its values with --batch-sizes."
+        )
+    return name
 
 
 def _with_seed(suite: Suite, seed: int) -> Suite:

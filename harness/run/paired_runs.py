@@ -104,7 +104,7 @@ def pair_runs(
     """
     headers = check_comparable(folders, allow_incomplete=allow_incomplete, across_prompts=across_prompts)
     summaries = [summary_of(folder) for folder in folders]
-    names = list(_described(summaries[-1]))
+    names = list(described_measures(summaries[-1]))
     verdicts = Verdicts()
     scores = [read_scores(folder, names, verdicts) for folder in folders]
     rows = _common(scores)
@@ -145,7 +145,7 @@ def measured(
 
     Only the metrics in `tested` (default: all) get a p-value.
     """
-    described = _described(paired.summaries[-1])
+    described = described_measures(paired.summaries[-1])
     names = paired.scores[0].measures
     if not names:
         return ()
@@ -192,7 +192,8 @@ def ratios(paired: PairedRuns) -> dict[str, tuple[float | None, ...]]:
     return found
 
 
-def _described(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def described_measures(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return what a summary says of each measure, nothing for one that says nothing."""
     stored = summary.get("measures")
     if not isinstance(stored, Mapping):
         return {}

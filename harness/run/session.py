@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.engine.base import Engine, EngineRequest
+from harness.engine.base import Engine, EngineRequest, does_without_model
 from harness.engine.determinism import Promise, settle
 from harness.engine.options import switch, whole_number
 from harness.engine.ray_options import inner_engine
@@ -121,7 +121,7 @@ def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
 
 def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
     engine_class = Registry("harness.engines").get(request.engine)
-    if request.model is None and getattr(engine_class, "does_without_model", _never)(request.options):
+    if request.model is None and does_without_model(engine_class, request.options):
         return _open_without_model(suite, request, on_event, engine_class)
     trust = switch(request.options, "trust_remote_code", False)
     answering = Registry("harness.engines").get(answering_engine(request.engine, request.options))
@@ -179,10 +179,11 @@ def _built(
     engine_class: Callable[[EngineRequest], Engine], request: SessionRequest, wanted: EngineRequest
 ) -> tuple[Engine, Promise | None]:
     """Build the engine, deterministic where that was asked for; return it with what it promises then."""
-    promise = None
-    if request.deterministic:
-        wanted, promise = settle(engine_class, request.engine, wanted)
-    return engine_class(wanted), promise
+    if not request.deterministic:
+        return engine_class(wanted), None
+    wanted, promise = settle(engine_class, request.engine, wanted)
+    engine = engine_class(wanted)
+    return engine, getattr(engine, "promise", promise)
 
 
 def _constrained(request: SessionRequest, dialect: Dialect, name: str, on_event: Event) -> Constrained | None:
@@ -222,10 +223,6 @@ def _open_without_model(
         constraint=request.constraint,
         constrained=constrained,
     )
-
-
-def _never(options: Mapping[str, str]) -> bool:
-    return False
 
 
 def _open_scripted(suite: Suite, request: SessionRequest, on_event: Event) -> Session:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import EngineError, HarnessError
+from harness.errors import EngineError, HarnessError, named_line
 from harness.log.files import storage_error
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE})
@@ -36,9 +36,8 @@ def training_failure(folder: Path, error: Exception) -> HarnessError | None:
     tracker = _tracker(error)
     if tracker is None:
         return None
-    reason = next((line for line in str(error).splitlines() if line.strip()), "")
     return EngineError(
-        f"the tracker {tracker} failed: {type(error).__name__}: {reason[:300]}",
+        f"the tracker {tracker} failed: {named_line(error)}",
         where=folder,
         remedy=f"When it answers again, go on from the last checkpoint: harness train --resume {folder}",
     )

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from harness.errors import MissingDependency, ModelError, SpecError, nearest_hint
+from harness.errors import MissingDependency, ModelError, SpecError, first_line, nearest_hint
 from harness.training.prepare import Prepared
-from harness.training.settings import Device, first_line, lora_config, quantization_config, sft_config
+from harness.training.settings import Device, lora_config, quantization_config, sft_config
 
 
 def check_libraries(prepared: Prepared, device: Device, out: Path) -> None:

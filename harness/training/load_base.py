@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from harness.engine.hf import is_out_of_memory
-from harness.errors import ModelError
+from harness.errors import ModelError, first_line
 from harness.training.prepare import Prepared
-from harness.training.settings import Device, first_line, quantization_config, uses_fsdp
+from harness.training.settings import Device, quantization_config, uses_fsdp
 
 
 def load_base(prepared: Prepared, device: Device) -> Any:

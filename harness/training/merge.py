@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.hf import is_out_of_memory
-from harness.errors import EngineError, MissingDependency, ModelError
+from harness.errors import EngineError, MissingDependency, ModelError, first_line
 from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.writer import utc_now
 from harness.models.adapter import read_adapter_config
@@ -137,7 +137,7 @@ def _merged_weights(
     import torch
     from transformers import GenerationConfig
 
-    with _memory_errors(plan):
+    with _memory_errors(plan, numbers):
         wrapped = _load_adapted(plan, numbers)
         report(f"asking base and adapter ({len(texts)} texts)")
         before = look_ahead(wrapped, texts)
@@ -172,11 +172,8 @@ def _load_adapted(plan: MergePlan, numbers: str) -> Any:
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # a damaged or foreign folder makes both libraries raise anything
-        reason = next(
-            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
-        )
         raise ModelError(
-            f"cannot be loaded on {plan.base.name}: {reason[:300]}", where=plan.adapter.path
+            f"cannot be loaded on {plan.base.name}: {first_line(error)}", where=plan.adapter.path
         ) from error
     absent = next(
         (str(entry.message) for entry in said if "missing adapter keys" in str(entry.message)), None
@@ -264,7 +261,7 @@ def _compare(plan: MergePlan, folder: Path, numbers: str, before: Reference) -> 
     written = Renderer(load_tokenizer(folder), get_dialect(plan.dialect))
     if golden_prompt(written) != golden_prompt(plan.renderer):
         raise ModelError("the merged folder writes the golden prompt otherwise than its base", where=plan.out)
-    with _memory_errors(plan):
+    with _memory_errors(plan, numbers):
         model = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=getattr(torch, numbers), local_files_only=True, use_safetensors=True
         )
@@ -343,16 +340,17 @@ def _is_alive(process: int) -> bool:
 
 
 @contextmanager
-def _memory_errors(plan: MergePlan) -> Iterator[None]:
+def _memory_errors(plan: MergePlan, numbers: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        width = 4 if numbers == "float32" else 2
         raise EngineError(
             "the model does not fit into memory",
             where=plan.base.path,
-            remedy=f"About {plan.parameters * 4 / 2**30:.1f} GiB are needed in float32; free memory and try again.",
+            remedy=f"About {plan.parameters * width / 2**30:.1f} GiB are needed in {numbers}; free memory and try again.",
         ) from error
 
 

@@ -69,7 +69,7 @@ def plan_recipe(
     """
     recipe = load_recipe(path)
     folder = _model_folder(recipe, path)
-    values, where = _config(recipe, folder, config)
+    values, where = _config(recipe, path, folder, config)
     kind, available = _device(recipe, gpu, memory)
     rows, notes = _rows(recipe, path, folder)
 
@@ -85,6 +85,8 @@ def plan_recipe(
     if available is not None and verdict != "fits":
         lengths = None if rows is None else [len(row.ids) for row in rows.train]
         advice = cheapest_changes(recipe, plan, available.bytes, lengths)
+    if recipe.eval_suite is not None:
+        notes = (*notes, "eval_suite writes its answers beside the training; what that takes is not counted")
     work = work_of(recipe, None if rows is None else rows.train)
     return RecipePlan(
         recipe=recipe,
@@ -192,16 +194,21 @@ def _model_folder(recipe: Recipe, path: Path) -> Path | None:
     return Path(cached).parent if isinstance(cached, str) else None
 
 
-def _config(recipe: Recipe, folder: Path | None, given: Path | None) -> tuple[dict[str, Any], Path]:
+def _config(
+    recipe: Recipe, path: Path, folder: Path | None, given: Path | None
+) -> tuple[dict[str, Any], Path]:
     if given is not None:
         file = given / "config.json" if given.is_dir() else given
     elif folder is not None:
         file = folder / "config.json"
     else:
-        pull = f"`harness models pull {recipe.base}` fetches it. " if recipe.base in ALIASES else ""
+        if recipe.base in ALIASES:
+            fetch = f"`harness models pull {recipe.base}` fetches it."
+        else:
+            fetch = f"`harness train {path} --preflight` fetches its config and tokenizer, no weights."
         raise ModelError(
             f"the base {recipe.base!r} is not on this machine, so its sizes are not known",
-            remedy=f"{pull}Or give the model's config.json with --config FILE; nothing else of it is needed.",
+            remedy=f"{fetch} Or give the model's config.json with --config FILE; nothing else of it is needed.",
         )
     return read_json_object(file), file
 

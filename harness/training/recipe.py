@@ -307,6 +307,17 @@ def _remedy(key: str) -> str | None:
     return f"It belongs under `{places[0]}:`." if len(places) == 1 else None
 
 
+def _data_remedy(data: DataSpec, folder: Path) -> str:
+    """Return what to do about a data file that is not there."""
+    if not folder.is_dir():
+        return f"Paths are relative to the recipe.{hub_remedy(data.path)}"
+    there = sorted(file.parent for file in folder.glob("*/*.jsonl") if file.stem == data.split)
+    if there:
+        return f"The folder holds no such file; {there[0].relative_to(folder)}/ in it does."
+    splits = ", ".join(sorted(file.stem for file in folder.glob("*.jsonl")))
+    return f"The folder is there; its splits are: {splits or 'none'}."
+
+
 def data_path(recipe_path: Path, data: DataSpec) -> Path:
     """Return the JSONL file that a data entry names.
 
@@ -335,6 +346,5 @@ def data_path(recipe_path: Path, data: DataSpec) -> Path:
         for there in (folder, *(path.with_suffix(suffix) for suffix in (".json", ".parquet"))):
             if there.exists():
                 refuse_foreign(there)
-        remedy = f"Paths are relative to the recipe.{'' if folder.exists() else hub_remedy(data.path)}"
-        raise SpecError(f"no data file {path}", where=recipe_path, remedy=remedy)
+        raise SpecError(f"no data file {path}", where=recipe_path, remedy=_data_remedy(data, folder))
     return path

@@ -22,7 +22,7 @@ _REPLACEMENTS = {
     "saves_per_epoch": _EVERY,
     "save_total_limit": "evaluation.keep",
     "eval_on_start": "evaluation.at_start",
-    "load_best_model_at_end": "nothing: every checkpoint stays, and the best one is named at the end",
+    "load_best_model_at_end": "nothing: every checkpoint stays (unless evaluation.keep), and the best one is named at the end",
     "metric_for_best_model": "evaluation.metric",
     "greater_is_better": "nothing: the metric knows its direction",
     "early_stopping_patience": "evaluation.early_stopping.patience",

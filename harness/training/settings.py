@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from harness.errors import MissingDependency, SpecError, nearest_hint
+from harness.errors import MissingDependency, SpecError, first_line, nearest_hint
 from harness.training.machine import Available, free_memory
 from harness.training.recipe import Recipe
 from harness.training.removed_names import refused_extra, removed_name
@@ -167,13 +167,6 @@ def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int
             return SFTConfig(**{key: value for key, value in settings.items() if key in fields})
         except (ValueError, TypeError, ImportError, AttributeError, KeyError) as error:
             raise SpecError(f"training: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what a library says, cut to a readable length."""
-    return next(
-        (line.strip()[:300] for line in str(error).splitlines() if line.strip()), type(error).__name__
-    )
 
 
 def check_extra(extra: dict[str, Any], fields: Mapping[str, Any], decided: frozenset[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from harness.errors import ModelError
+from harness.errors import ModelError, first_line
 from harness.training.batches import SharedPrefixCollator
 from harness.training.rows import TokenRow
 from harness.training.tree_attention import NAME, register
@@ -24,8 +24,9 @@ def use_tree(model: Any, name: str) -> None:
     try:
         model.set_attn_implementation(NAME)
     except (ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"share_prefix does not work with {name}: {reason}", remedy=_REMEDY) from error
+        raise ModelError(
+            f"share_prefix does not work with {name}: {first_line(error)}", remedy=_REMEDY
+        ) from error
     check_tree(model, name)
 
 
@@ -62,8 +63,9 @@ def check_tree(model: Any, name: str) -> None:
                 for row in rows
             ]
     except (NotImplementedError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"share_prefix does not work with {name}: {reason}", remedy=_REMEDY) from error
+        raise ModelError(
+            f"share_prefix does not work with {name}: {first_line(error)}", remedy=_REMEDY
+        ) from error
     finally:
         model.train(was_training)
     # Rows are laid out in the order of their tokens, the common segment first.
