@@ -194,11 +194,14 @@ def _gate(found: Agreement, texts: float | None, verdicts: float | None) -> bool
     """Print every share below its bound; return whether there is none."""
     passed = True
     if texts is not None or verdicts is not None:
-        there = found.reference.measured.unscored if found.reference.measured else 0
+        there = found.reference.measured.answered if found.reference.measured else 0
         for one in found.columns[1:]:
-            if one.measured is not None and (one.against is None or one.measured.unscored != there):
+            both = one.against.texts.n if one.against is not None else 0
+            if one.measured is not None and both + one.measured.errors + one.measured.missing < there:
                 passed = False
-                _say(f"FAILED: {one.name} did not answer the prompts that {found.reference.name} answered")
+                _say(
+                    f"FAILED: {one.name} answered only {both} of the {there} prompts that {found.reference.name} answered"
+                )
     for one, against in found.compared:
         for share, least, what in ((against.texts, texts, "texts"), (against.verdicts, verdicts, "verdicts")):
             if least is not None and share.value < least:

@@ -85,6 +85,8 @@ class Measured:
     seconds: float
     opened_s: float | None
     promise: Mapping[str, Any] | None
+    answered: int
+    """Prompts with an answer that was scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,12 +164,16 @@ def agreement(
 
 def _too_long(results: Sequence[ColumnResult]) -> Iterator[str]:
     """Yield a sentence for each column that could not answer as many prompts as the reference."""
-    there = results[0].measured.unscored if results[0].measured else 0
+    first = results[0]
+    there = first.measured.unscored if first.measured else 0
     for one in results[1:]:
-        if one.measured is not None and one.measured.unscored != there:
+        if one.measured is None:
+            continue
+        both = one.against.texts.n if one.against is not None else 0
+        if one.measured.unscored != there or (there and both < one.measured.answered):
             yield (
-                f"{one.name} left {one.measured.unscored} prompts unanswered as too long, {results[0].name} {there}: "
-                "they are in no share."
+                f"Prompts left unanswered as too long: {one.measured.unscored} by {one.name}, {there} by {first.name}. "
+                "They are in no share."
             )
 
 
@@ -209,6 +215,7 @@ def _result(
         seconds=float(header.get("generation_s") or 0.0),
         opened_s=folder.opened_s(column),
         promise=header.get("deterministic"),
+        answered=int(counts["scored"]),
     )
     against: Against | None = None
     failure: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -13,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from harness.engine import packages
 from harness.log.reader import RunFolder, iter_lines
-from harness.run.planted import fault_of, load_script
+from harness.log.writer import RunLock
+from harness.run.planted import Script, fault_of, load_script
 from harness.suite.load import load_suite
 from harness.suite.select import Selection, select
+from harness.types import Sample
 from tests.conftest import ROOT, harness_command
 
 SMOKE = ROOT / "suites" / "_smoke"
@@ -164,18 +168,49 @@ def test_without_the_reference_nothing_is_compared(in_process: Callable[..., Any
     assert answers(tmp_path / "r") == {}
 
 
-def test_failed_answers_make_it_incomplete_and_are_asked_again(
-    in_process: Callable[..., Any], tmp_path: Path
-) -> None:
+def flaky_column(tmp_path: Path) -> tuple[str | Path, ...]:
     script = tmp_path / "flaky.yaml"
-    script.write_text("{name: flaky, seed: 1, faults: {engine_error: 0.4}}", encoding="utf-8")
-    words = ("parity", SMOKE, "--engines", f"scripted,scripted:script={script}", "--out", tmp_path / "r")
+    script.write_text("{name: flaky}", encoding="utf-8")
+    return ("parity", SMOKE, "--engines", f"scripted,scripted:script={script}", "--out", tmp_path / "r")
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The samples at which the script `flaky` fails now: its hash, and so the plan, stays."""
+    samples = {"smoke-2", "smoke-5", "smoke-6"}
+
+    def fault(script: Script, sample: Sample) -> str | None:
+        return "engine_error" if script.name == "flaky" and sample.id in samples else None
+
+    monkeypatch.setattr("harness.run.planted.fault_of", fault)
+    return samples
+
+
+def test_failed_answers_make_it_incomplete_and_are_asked_again(
+    in_process: Callable[..., Any], tmp_path: Path, failing: set[str]
+) -> None:
+    words = flaky_column(tmp_path)
     done = in_process(*words)
     assert done.exit_code == 6
     assert "some of its answers failed" in done.err
-    column = result_in(done)["engines"][1]
-    assert 0 < column["errors"] < 8
-    assert column["texts"]["n"] == column["texts"]["equal"] == 8 - column["errors"], "an error is no text"
+    found = result_in(done)
+    column = found["engines"][1]
+    assert column["errors"] == 3
+    assert column["texts"]["n"] == column["texts"]["equal"] == 5, "an error is no text"
+
+    failing -= {"smoke-2", "smoke-5"}
+    fewer = in_process(*words, "--resume", found["folder"])
+    assert (fewer.exit_code, result_in(fewer)["engines"][1]["errors"]) == (6, 1)
+    failing.clear()
+    again = in_process(*words, "--resume", found["folder"])
+
+    assert again.exit_code == 0, again.err
+    column = result_in(again)["engines"][1]
+    assert (column["errors"], column["texts"]["n"], column["texts"]["equal"]) == (0, 8, 8)
+    (second,) = found["folder"].glob("2-scripted/*/generations.jsonl")
+    asked = [line.record["sample_id"] for line in iter_lines(second)]
+    assert sorted(asked[:8]) == [f"smoke-{at}" for at in range(1, 9)]
+    assert (sorted(asked[8:11]), asked[11:]) == (["smoke-2", "smoke-5", "smoke-6"], ["smoke-6"])
 
 
 def test_killed_and_resumed_it_is_what_it_would_have_been(
@@ -233,6 +268,82 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     (folder,) = (tmp_path / "r").iterdir()
     assert process.returncode == 2
     assert err.rstrip().endswith(f"--resume {folder}"), "the whole, not the run within it"
+
+
+def test_the_order_of_columns_is_part_of_what_was_asked(
+    in_process: Callable[..., Any], tmp_path: Path, odd: Path
+) -> None:
+    words = ("parity", SMOKE, "--out", tmp_path / "r")
+    done = in_process(*words, "--engines", f"scripted,scripted:script={odd}")
+    assert done.exit_code == 0, done.err
+    folder = result_in(done)["folder"]
+    stored = (folder / "agreement.json").read_bytes()
+    swapped = in_process(*words, "--engines", f"scripted:script={odd},scripted", "--resume", folder)
+    assert swapped.exit_code == 4
+    assert (
+        f"order: ['scripted', 'scripted:script={odd}'] -> ['scripted:script={odd}', 'scripted']"
+        in swapped.err
+    )
+    assert (folder / "agreement.json").read_bytes() == stored
+
+
+LATER = [
+    ("scripted,scripted:nonsense=1", "scripted:nonsense=1: ", "has no option 'nonsense'"),
+    ("scripted,scripted,hf", "the hf engine needs torch, ", 'pip install "persona-harness[hf]"'),
+]
+
+
+@pytest.mark.parametrize(("engines", "place", "message"), LATER, ids=[case[0] for case in LATER])
+def test_a_later_column_that_cannot_run_is_refused_before_the_first_answers(
+    in_process: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engines: str,
+    place: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr("harness.engine.packages.find_spec", lambda name: None)
+    no_model = ("--model", tmp_path / "no_model")
+    done = in_process("parity", SMOKE, "--engines", engines, *no_model, "--out", tmp_path / "r")
+    assert done.exit_code == 4, done.err
+    assert place in done.err
+    assert message in done.err
+    assert not (tmp_path / "r").exists()
+
+
+def test_what_a_column_needs_is_asked_only_until_it_is_done(
+    in_process: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: set[str]
+) -> None:
+    words = flaky_column(tmp_path)
+    resume = ("--resume", result_in(in_process(*words))["folder"])
+    failing.clear()
+    with monkeypatch.context() as patch:
+        patch.setitem(packages._NEEDS, "scripted", ("not_installed_here",))
+        refused = in_process(*words, *resume)
+    assert refused.exit_code == 4
+    assert "the scripted engine needs not_installed_here" in refused.err
+    assert in_process(*words, *resume).exit_code == 0
+    monkeypatch.setitem(packages._NEEDS, "scripted", ("not_installed_here",))
+    done = in_process(*words, *resume)
+    assert done.exit_code == 0, done.err
+
+
+def test_a_folder_that_another_process_goes_on_with_is_refused(
+    in_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ("parity", SMOKE, "--engines", "scripted,scripted", "--out", tmp_path / "r")
+    folder = result_in(in_process(*words))["folder"]
+    (folder / "agreement.json").unlink()
+    lock = RunLock(folder)
+    lock.acquire()
+    try:
+        refused = in_process(*words, "--resume", folder)
+    finally:
+        lock.release()
+    assert refused.exit_code == 4
+    assert f"another process is writing this run (process {os.getpid()} on " in refused.err
+    assert not (folder / "agreement.json").exists()
+    assert in_process(*words, "--resume", folder).exit_code == 0
 
 
 def test_what_is_promised_is_printed_and_stored(in_process: Callable[..., Any], tmp_path: Path) -> None:

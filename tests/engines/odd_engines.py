@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import harness.errors
 from harness.engine.base import EngineRequest, without_answer
+from harness.engine.determinism import Promise, Settled
 from harness.engine.scripted import ScriptedEngine
 from harness.types import EngineInfo, Generation, Prompt
 
 ENTRY_POINTS = "[harness.engines]\nodd = odd_engines:OddEngine\n"
+TOO_LATE = "nobody took the answers before this one"
+_PATIENCE_S = 30
+_LATE_S = 1
 
 
 def install(folder: Path) -> None:
@@ -26,15 +31,25 @@ def install(folder: Path) -> None:
 
 class OddEngine(ScriptedEngine):
     """A scripted engine. `fault` happens at the samples in `samples` (comma separated), or when it is built:
-    `dies_loading`, or `refuses` with the class of harness.errors in `samples`; `disagrees` is in its info."""
+    `dies_loading`, or `refuses` with the class of harness.errors in `samples`; `disagrees` is in its info, and
+    `promises_otherwise` in what it promises of a deterministic run. `waits` until the file that `samples` names after
+    the sample is there, and `refuses_adapter` in the one process that makes the file `samples`. Answers name the adapter.
+    """
 
     NAME = "odd"
     OPTIONS = (*ScriptedEngine.OPTIONS, "fault", "samples")
 
+    @classmethod
+    def deterministic(cls, request: EngineRequest) -> Settled:
+        settled = super().deterministic(request)
+        if request.options.get("fault") != "promises_otherwise":
+            return settled
+        return replace(settled, promise=Promise(promised=(f"Only in process {os.getpid()}.",)))
+
     def __init__(self, request: EngineRequest) -> None:
-        super().__init__(request)
         self._fault = request.options.get("fault", "")
         self._samples = request.options.get("samples", "").split(",")
+        super().__init__(request)
         self._on_event = request.on_event
         if self._fault == "dies_loading":
             os._exit(1)
@@ -44,15 +59,21 @@ class OddEngine(ScriptedEngine):
 
     def info(self) -> EngineInfo:
         dtype = str(os.getpid()) if self._fault == "disagrees" else "none"
-        return replace(super().info(), dtype=dtype)
+        named = None if self._adapter is None else str(self._adapter)
+        return replace(super().info(), dtype=dtype, adapter=named, adapter_fingerprint=named)
 
     def use_adapter(self, adapter: Path | None) -> None:
+        if adapter is not None and self._fault == "refuses_adapter" and _made(Path(self._samples[0])):
+            time.sleep(_LATE_S)  # until the others have it
+            raise harness.errors.UsageError("a planted refusal")
         self._adapter = adapter
 
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
         prompts = iter(prompts)
         for prompt in prompts:
             (answer,) = super().generate([prompt])
+            if self._adapter is not None:
+                answer = replace(answer, text=self._adapter.name)
             if prompt.sample.id not in self._samples:
                 yield answer
             elif self._fault == "kills":
@@ -66,8 +87,25 @@ class OddEngine(ScriptedEngine):
                 raise harness.errors.EngineError("a planted bug")
             elif self._fault == "refuses_key":
                 raise harness.errors.UsageError("the server refuses the key")
+            elif self._fault == "waits":
+                yield answer if _comes(Path(self._samples[1])) else replace(answer, text=TOO_LATE)
             elif self._fault == "other_key":
                 yield replace(answer, key="somebody else's")
             elif self._fault != "skips":
                 raise AssertionError(self._fault)
         self._on_event("odd_ended", {})
+
+
+def _made(file: Path) -> bool:
+    try:
+        file.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _comes(file: Path) -> bool:
+    until = time.monotonic() + _PATIENCE_S
+    while not file.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    return file.exists()

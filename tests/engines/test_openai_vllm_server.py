@@ -102,7 +102,7 @@ def test_base_and_adapter_answer_as_hf_does(server: str, model: Path, adapter: P
     assert told["server"]["prompt"] == "token ids", told["server"]
 
 
-def test_another_template_is_refused(server: str, model: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_with_other_tokens_is_refused(server: str, model: Path, tmp_path: Path) -> None:
     for file in model.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     tokenizer = tmp_path / "tokenizer.json"

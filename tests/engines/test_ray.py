@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,12 @@ from harness import errors, registry
 from harness.engine.base import EngineRequest
 from harness.engine.ray import RayEngine
 from harness.engine.ray_cluster import Cluster, import_ray
+from harness.engine.scripted import ScriptedEngine
 from harness.errors import EngineError, HarnessError, MissingDependency, UsageError
 from harness.parse.hermes import Hermes
 from harness.run.planted import PlantedModel, Script
+from harness.run.session import SessionRequest, open_session
+from harness.suite.load import load_suite
 from harness.testing.engine_contract import contract_prompts
 from harness.types import Generation, Prompt
 from tests.engines import odd_engines
@@ -54,7 +58,7 @@ def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     registry._points.cache_clear()
 
 
-def _engine(events: Events | None = None, **options: str) -> RayEngine:
+def _engine(events: Events | None = None, *, deterministic: bool = False, **options: str) -> RayEngine:
     told: Events = [] if events is None else events
     settings = {"engine": "scripted", "workers": "2", **options}
     return RayEngine(
@@ -63,6 +67,7 @@ def _engine(events: Events | None = None, **options: str) -> RayEngine:
             model_path=None,
             options=settings,
             reply=PlantedModel(Script(), Hermes()),
+            deterministic=deterministic,
             on_event=lambda kind, detail: told.append((kind, detail)),
         )
     )
@@ -92,12 +97,33 @@ def test_a_worker_that_is_killed_costs_nothing() -> None:
     assert lost["prompts"] > 0
 
 
-def test_answers_come_while_others_are_still_made() -> None:
+def test_answers_come_while_others_are_still_made(tmp_path: Path) -> None:
+    prompts = contract_prompts(60)
+    read = 0
+
+    def counted() -> Iterator[Prompt]:
+        nonlocal read
+        for prompt in prompts:
+            read += 1
+            yield prompt
+
+    taken = tmp_path / "taken"
+    waiting = {"fault": "waits", "samples": f"contract-5,{taken}"}
+    with closing(_engine(engine="odd", workers="1", ahead="8", **waiting)) as engine:
+        stream = engine.generate(counted())
+        first = next(stream)
+        assert read <= 16, "twice `ahead`"
+        taken.touch()
+        answers = [first, *stream]
+    _once(prompts, answers)
+    assert odd_engines.TOO_LATE not in {answer.text for answer in answers}
+
+
+def test_what_is_under_way_when_nobody_asks_any_more_is_dropped() -> None:
     with closing(_engine(delay_s="0.05")) as engine:
         stream = engine.generate(iter(contract_prompts(1000)))
         next(stream)
         stream.close()
-        # What was under way is dropped, and nothing of it turns up among the next answers.
         again = contract_prompts(6)
         _once(again, list(engine.generate(iter(again))))
 
@@ -194,6 +220,70 @@ def test_engines_that_cannot_be_opened_say_why(
 ) -> None:
     with pytest.raises(kind, match=said):
         _engine(**options)
+
+
+def test_a_deterministic_run_promises_what_its_workers_promise_and_only_of_workers_that_are_alike() -> None:
+    session = open_session(
+        load_suite(str(Path(__file__).resolve().parents[2] / "suites" / "_smoke")),
+        SessionRequest(engine="ray", options={"engine": "scripted", "workers": "2"}, deterministic=True),
+        lambda kind, detail: None,
+    )
+    with closing(session.engine):
+        promise = session.promise
+    assert promise is not None
+    assert promise.promised == (ScriptedEngine.PROMISE,)
+    assert [line for line in promise.not_promised if "which worker answers a prompt" in line]
+
+
+def test_a_run_that_is_not_deterministic_promises_nothing_by_ray() -> None:
+    with closing(_engine(workers="1")) as engine:
+        assert engine.promise is None
+
+
+def test_workers_that_promise_different_things_do_not_work_together() -> None:
+    with pytest.raises(EngineError, match="what --deterministic does there"):
+        _engine(engine="odd", fault="promises_otherwise", deterministic=True)
+
+
+def _texts(engine: RayEngine) -> set[str]:
+    prompts = contract_prompts(30)
+    answers = list(engine.generate(iter(prompts)))
+    _once(prompts, answers)
+    return {answer.text for answer in answers}
+
+
+def test_an_adapter_is_active_in_every_worker() -> None:
+    events: Events = []
+    with closing(_engine(events, engine="odd")) as engine:
+        for name in (None, "kind", "curt", None):
+            engine.use_adapter(None if name is None else Path(name))
+            assert engine.info().adapter == name
+            events.clear()
+            assert _texts(engine) == {name or "."}
+            assert {detail["worker"] for kind, detail in events if kind == "odd_ended"} == {1, 2}
+
+
+def test_a_worker_that_is_killed_comes_back_with_its_adapter() -> None:
+    events: Events = []
+    with closing(_engine(events, engine="odd", workers="1")) as engine:
+        engine.use_adapter(Path("kind"))
+        assert _texts(engine) == {"kind"}
+        os.kill(_processes(events)[0], signal.SIGKILL)
+        assert _texts(engine) == {"kind"}
+    assert [detail["worker"] for kind, detail in events if kind == "worker_lost"] == [1]
+
+
+def test_an_adapter_that_one_worker_refuses_is_active_in_none(tmp_path: Path) -> None:
+    refused = {"fault": "refuses_adapter", "samples": str(tmp_path / "refused")}
+    with closing(_engine(engine="odd", **refused)) as engine:
+        with pytest.raises(UsageError, match="a planted refusal"):
+            engine.use_adapter(Path("kind"))
+        assert engine.info().adapter is None
+        assert _texts(engine) == {"."}
+        engine.use_adapter(None)
+        assert _texts(engine) == {"."}
+        engine.use_adapter(Path("kind"))
+        assert _texts(engine) == {"kind"}
 
 
 def test_one_worker_too_many_does_not_hold_up_the_others() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,94 @@ def test_a_column_that_failed_is_named_and_the_others_are_compared(tmp_path: Pat
     assert [one.failure for one in found.columns] == [None, "no such server", None]
     assert [one.name for one, _ in found.compared] == ["scripted #3"]
     assert "scripted #2: FAILED. no such server" in shown(found)
+
+
+def too_long(*names: str) -> list[Planted]:
+    return [Planted(name, status="unscored") for name in names]
+
+
+def test_prompts_that_only_one_column_has_room_for_are_in_no_share_and_are_said(tmp_path: Path) -> None:
+    texts = ["a", "b", "c"]
+    shorter = [*replies(texts[:2]), *too_long("s2")]
+    found = found_in(tmp_path, replies(texts), shorter, replies(texts))
+    assert found.notes == (
+        "Prompts left unanswered as too long: 1 by scripted #2, 0 by scripted. They are in no share.",
+    )
+    assert [(against.texts.n, against.verdicts.n) for _, against in found.compared] == [(2, 2), (3, 3)]
+
+
+def test_prompts_that_no_column_has_room_for_are_no_difference(tmp_path: Path) -> None:
+    samples = [*replies(["a", "b"]), *too_long("s2")]
+    found = found_in(tmp_path, samples, samples)
+    assert found.notes == ()
+    assert [against.texts.n for _, against in found.compared] == [2]
+
+
+def test_prompts_that_are_too_long_for_one_column_each_are_said_too(
+    in_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    here = [*replies(["a", "b"]), *too_long("s2")]
+    there = [*too_long("s0"), *replies(["x", "b", "c"])[1:]]
+    assert found_in(tmp_path / "said", here, there).notes == (
+        "Prompts left unanswered as too long: 1 by scripted #2, 1 by scripted. They are in no share.",
+    )
+    _, folder = parity_of(tmp_path / "gated", here, there)
+    done = in_process(
+        "parity",
+        SUITE.folder,
+        "--engines",
+        "scripted,scripted",
+        "--resume",
+        folder.path,
+        "--fail-under-texts",
+        "0",
+    )
+    assert done.exit_code == 1
+    assert "answered only 1 of the 2 prompts that scripted answered" in done.err
+
+
+UNANSWERED = [
+    (1, (), 0, ""),
+    (
+        1,
+        ("--fail-under-texts", "0"),
+        1,
+        "FAILED: scripted #2 answered only 2 of the 3 prompts that scripted answered",
+    ),
+    (
+        1,
+        ("--fail-under-verdicts", "0"),
+        1,
+        "FAILED: scripted #2 answered only 2 of the 3 prompts that scripted answered",
+    ),
+    (3, (), 6, "scripted #2: It shares no answered sample with the reference."),
+    (3, ("--fail-under-texts", "0"), 1, "also not fully measured: scripted #2"),
+    (0, ("--fail-under-texts", "0"), 0, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("many", "bounds", "code", "message"),
+    UNANSWERED,
+    ids=[f"{case[0]} too long {' '.join(case[1])}" for case in UNANSWERED],
+)
+def test_a_column_that_has_no_room_for_prompts_of_the_reference_holds_no_bound(
+    in_process: Callable[..., Any],
+    tmp_path: Path,
+    many: int,
+    bounds: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    texts = ["a", "b", "c"]
+    shorter = [*replies(texts[: 3 - many]), *too_long(*(f"s{at}" for at in range(3 - many, 3)))]
+    _, folder = parity_of(tmp_path, replies(texts), shorter)
+    done = in_process(
+        "parity", SUITE.folder, "--engines", "scripted,scripted", "--resume", folder.path, *bounds
+    )
+    assert done.exit_code == code, done.err
+    assert message in done.err
+    assert ("FAILED" in done.err) == (code == 1)
 
 
 def test_a_column_without_a_common_answer(tmp_path: Path) -> None:

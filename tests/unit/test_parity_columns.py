@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import UsageError
-from harness.parity.columns import Column, default_columns, read_columns, with_merged
+from harness.errors import MissingDependency, UsageError
+from harness.parity.columns import Column, check_columns, default_columns, read_columns, with_merged
 
 GOOD = [
     ("hf,hf", [("hf", {}), ("hf #2", {})], "a column may be repeated: is it the same again?"),
@@ -106,11 +106,27 @@ def test_the_merged_model_comes_after_the_reference_in_its_settings() -> None:
 
 
 def test_the_default_names_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.engine.packages.find_spec", lambda name: object())
+    assert [one.name for one in default_columns()[0]][3:] == ["vllm"]
+    assert default_columns()[1] == ()
+    monkeypatch.setattr("harness.engine.packages.find_spec", lambda name: None)
     columns, remarks = default_columns()
     assert [one.name for one in columns] == ["hf", "hf:max_batch=1", "hf:share_prefix=off"]
     assert len(remarks) == 1
     assert 'pip install "persona-harness[vllm]"' in remarks[0]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_every_column_is_checked_and_named(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    engines = ["scripted"] * 3
+    check_columns(read_columns(",".join(engines)))
+    engines[place] = "scripted:nonsense=1"
+    with pytest.raises(UsageError, match=r"--engines: scripted:nonsense=1: .* has no option 'nonsense'"):
+        check_columns(read_columns(",".join(engines)))
+    engines[place] = "hf"
+    monkeypatch.setattr("harness.engine.packages.find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match=r'(?s)the hf engine needs torch, .*"persona-harness\[hf\]"'):
+        check_columns(read_columns(",".join(engines)))
 
 
 def test_no_secret_is_stored_or_shown() -> None:
