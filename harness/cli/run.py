@@ -198,7 +198,7 @@ def one_run(
     """Generate and score one target, and show it unless `finish` does otherwise; return the counts and the folder."""
     from harness.cli.present import finish_run
     from harness.log.reader import Generations, RunFolder
-    from harness.run.execute import execute, open_folder
+    from harness.run.execute import execute_with_events, open_folder
 
     label = plan.engine.model + (f" + {Path(plan.engine.adapter).name}" if plan.engine.adapter else "")
     progress = RunProgress(label)
@@ -206,12 +206,9 @@ def one_run(
         click.echo(f"run folder: {writer.folder}", err=True)
         reused = Generations(RunFolder(reuse).path) if reuse else None
         try:
-            counts = execute(plan, engine, writer, progress, reused)
+            counts = execute_with_events(plan, engine, writer, progress, events, reused)
         finally:
             progress.stop()
-            for kind, detail in events:
-                writer.event(kind, detail)
-            events.clear()
             if reused is not None:
                 reused.close()
         folder = writer.folder

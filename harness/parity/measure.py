@@ -16,7 +16,7 @@ from harness.errors import HarnessError, Interrupted, StorageError
 from harness.log.reader import RunFolder
 from harness.parity.columns import DTYPES, Column
 from harness.parity.folder import DONE, FAILED, INCOMPLETE, Parity, ParityFolder, remove_merged
-from harness.run.execute import Progress, execute, open_folder
+from harness.run.execute import Progress, execute_with_events, open_folder
 from harness.run.find_runs import runs_of_plan
 from harness.run.score_run import score_run
 from harness.run.session import BASE, WITHOUT_MODEL, SessionRequest, answering_engine, open_session
@@ -104,12 +104,8 @@ def _one(
             run = str(writer.folder.relative_to(folder.path))
             folder.set(column, INCOMPLETE, run=run, opened_s=opened_s)
             writer.event(EVENT, {"column": column.name, "opened_s": opened_s})
-            try:
-                with watched_by(column.name) as watcher:
-                    counts = execute(plan, session.engine, writer, watcher)
-            finally:
-                for kind, detail in events:
-                    writer.event(kind, detail)
+            with watched_by(column.name) as watcher:
+                counts = execute_with_events(plan, session.engine, writer, watcher, events)
     score_run(writer.folder, parity.suite)
     folder.set(column, INCOMPLETE if counts.errors else DONE, run=run, opened_s=opened_s)
     if merged is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +98,23 @@ def execute(
     if counts.errors:
         writer.event("errors", {"n": counts.errors})
     return counts
+
+
+def execute_with_events(
+    plan: RunPlan,
+    engine: Engine,
+    writer: RunWriter,
+    progress: Progress,
+    events: list[tuple[str, Mapping[str, Any]]],
+    reuse: Generations | None = None,
+) -> Counts:
+    """Do what `execute` does, and write what the engine told into the run's events however that ends; empties `events`."""
+    try:
+        return execute(plan, engine, writer, progress, reuse)
+    finally:
+        for kind, detail in events:
+            writer.event(kind, detail)
+        events.clear()
 
 
 def _generate(

@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.log import schema
 from harness.log.files import read_json
 from harness.log.reader import Generations
-from harness.run.execute import execute, open_folder
+from harness.run.execute import execute_with_events, open_folder
 from harness.run.find_runs import runs_of_plan
 from harness.run.metrics import metrics_of
 from harness.run.plan import RunPlan
@@ -52,10 +52,8 @@ def obtain_run(suite: Suite, request: SessionRequest, parent: Path, argv: list[s
         reused = Generations(earlier) if earlier is not None else None
         with open_folder(plan, None, parent, argv) as writer:
             try:
-                execute(plan, session.engine, writer, Silent(), reused)
+                execute_with_events(plan, session.engine, writer, Silent(), events, reused)
             finally:
-                for kind, detail in events:
-                    writer.event(kind, detail)
                 if reused is not None:
                     reused.close()
             score_run(writer.folder, suite)

@@ -27,7 +27,7 @@ from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import Generations, RunFolder
 from harness.log.writer import RunLock
 from harness.parse.structural_tag import CONSTRAINTS, Constraint
-from harness.run.execute import Progress, execute, open_folder
+from harness.run.execute import Progress, execute_with_events, open_folder
 from harness.run.marked_measures import marked_measures
 from harness.run.metrics import metrics_of
 from harness.run.plan import RunPlan
@@ -223,11 +223,8 @@ class _Scorer:
         with open_folder(plan, resume, self._folder, self._argv) as writer:
             earlier = Generations(like) if like is not None else None
             try:
-                execute(plan, session.engine, writer, progress, earlier)
+                execute_with_events(plan, session.engine, writer, progress, self._events, earlier)
             finally:
-                for kind, detail in self._events:
-                    writer.event(kind, detail)
-                self._events.clear()
                 if earlier is not None:
                     earlier.close()
             return writer.folder

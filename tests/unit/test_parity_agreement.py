@@ -209,6 +209,15 @@ def test_a_column_without_a_common_answer(tmp_path: Path) -> None:
     assert "shares no answered sample" in str(found.columns[1].failure)
 
 
+def test_texts_that_a_tokenizer_does_not_tell_apart_part_by_their_characters() -> None:
+    class Lower(Characters):
+        def split(self, text: str) -> Sequence[int]:
+            return super().split(text.lower())
+
+    found = first_difference(Lower(), "aBc", "abc")
+    assert (found.position, found.reference.text, found.other.text) == (1, "B", "b")
+
+
 PARTS = [
     ("abc", "abd", 2, "ab", ("c", "d"), "the last character"),
     ("abc", "Xbc", 0, "", ("a", "X"), "the first"),
