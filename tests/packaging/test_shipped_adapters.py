@@ -13,6 +13,7 @@ import yaml
 
 from harness.fingerprint import sha256_of, sha256_of_file
 from harness.gate.baseline import read_baseline
+from harness.models.fingerprint import adapter_fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,7 +73,17 @@ SHIPPED = [
     ),
 ]
 
-pytestmark = pytest.mark.parametrize("adapter", SHIPPED, ids=lambda one: one.name)
+FIRST_STAGE = Shipped(
+    name="structural-smollm2-135m-first",
+    recipe="structural_smollm2_first.yaml",
+    suite="",
+    metrics=(),
+    measured=lambda metric: None,
+)
+"""Ships because a recipe starts from it; no suite measures it."""
+
+each_shipped = pytest.mark.parametrize("adapter", SHIPPED, ids=lambda one: one.name)
+each_trained = pytest.mark.parametrize("adapter", [*SHIPPED, FIRST_STAGE], ids=lambda one: one.name)
 
 
 def differences(recorded: Any, now: Any, at: str = "") -> list[str]:
@@ -86,6 +97,7 @@ def differences(recorded: Any, now: Any, at: str = "") -> list[str]:
     return [] if recorded == now else [f"{at}: {recorded!r} then, {now!r} now"]
 
 
+@each_trained
 def test_it_was_trained_by_the_recipe_that_is_there(adapter: Shipped) -> None:
     from harness.training.recipe import load_recipe
 
@@ -93,6 +105,7 @@ def test_it_was_trained_by_the_recipe_that_is_there(adapter: Shipped) -> None:
     assert differences(adapter.origin["recipe"], recipe.model_dump(mode="json", by_alias=True)) == []
 
 
+@each_trained
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_it_was_trained_on_the_records_that_are_there(adapter: Shipped, split: str) -> None:
     recipe = yaml.safe_load((ROOT / "train" / adapter.recipe).read_text(encoding="utf-8"))
@@ -107,6 +120,7 @@ def test_it_was_trained_on_the_records_that_are_there(adapter: Shipped, split: s
     assert adapter.origin["data"][split]["sha256"] == sha256_of([*files, *told])
 
 
+@each_shipped
 def test_the_suite_names_it(adapter: Shipped) -> None:
     suite = ROOT / "suites" / adapter.suite
     spec = yaml.safe_load((suite / "suite.yaml").read_text(encoding="utf-8"))
@@ -114,6 +128,7 @@ def test_the_suite_names_it(adapter: Shipped) -> None:
     assert [(suite / path).resolve() for path in spec["models"]["adapters"]] == [adapter.folder]
 
 
+@each_shipped
 def test_its_readme_holds_the_measured_numbers(adapter: Shipped) -> None:
     readme = (adapter.folder / "README.md").read_text(encoding="utf-8")
 
@@ -121,3 +136,8 @@ def test_its_readme_holds_the_measured_numbers(adapter: Shipped) -> None:
         value = adapter.measured(metric)
         assert value is not None
         assert f"{value:.1%}".replace("%", " %") in readme, metric
+
+
+def test_the_second_stage_started_from_the_first() -> None:
+    (second,) = (one for one in SHIPPED if one.name == "structural-smollm2-135m")
+    assert second.origin["notes"]["start_from"] == adapter_fingerprint(FIRST_STAGE.folder)
