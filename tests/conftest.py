@@ -46,7 +46,7 @@ def harness(tmp_path: Path):
             env=env,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=1700,
             check=False,
         )
         return Finished(done.returncode, done.stdout, done.stderr)

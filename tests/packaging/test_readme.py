@@ -92,7 +92,7 @@ def with_short_replies(workspace: Path) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_harness_line_runs(harness: Callable[..., Any], tmp_path: Path) -> None:
     from harness.models.resolve import resolve_model
     from harness.testing.tiny_model import make_tiny_adapter
@@ -167,7 +167,7 @@ def test_every_deciding_line_runs(harness: Callable[..., Any], tmp_path: Path) -
 
 
 @pytest.mark.model
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_training_line_runs(harness: Callable[..., Any], tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     assert harness("init", workspace).exit_code == 0
