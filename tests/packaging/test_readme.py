@@ -132,7 +132,8 @@ def test_the_line_with_a_server_runs(harness: Callable[..., Any], tmp_path: Path
     assert harness("init", workspace).exit_code == 0
     tokenizer = load_tokenizer(resolve_model("smollm2-135m").path)
     with serving(tokenizer, adapters={"structural-smollm2-135m": "tuned"}) as server:
-        done = harness(*words_of(line.replace("http://HOST:8000/v1", server.url)), cwd=workspace)
+        command = line.replace("http://HOST:8000/v1", server.url).replace("MODEL", "smollm2-135m")
+        done = harness(*words_of(command), cwd=workspace)
 
     assert done.exit_code == 0, done.err
     assert "1 planned, 1 scored" in done.out
