@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--test/--no-test", default=None, help="Score the chosen one and the base on the test split.")
 @click.option("--resume", is_flag=True, help="Go on with the last sweep of RUN, options as they were.")
 @click.option("--model", "-m", help="Where the base is now. Default: where training found it.")
-@click.option("--engine", help="hf, vllm, ray, or a plug-in's name.  [default: hf]")
+@click.option("--engine", help="hf, vllm, openai, ray, or a plug-in's name.  [default: hf]")
 @with_engine_options
 @click.option("--dtype", type=DTYPES, help="[default: auto]")
 @with_quantization

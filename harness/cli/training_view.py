@@ -167,7 +167,7 @@ def finish_training(outcome: TrainOutcome, prepared: Prepared, lang: Literal["en
     click.echo(f"next: {shlex.join(['harness', 'sweep', str(outcome.folder)])} --suite {_suite(prepared)}")
     if prepared.recipe.quantization != "none":
         click.echo(
-            "      The base is then loaded unquantised, as most servers do; "
+            "      The base is then loaded unquantised; "
             f"--quantization {prepared.recipe.quantization} measures on the base that was trained on."
         )
 

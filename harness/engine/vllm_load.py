@@ -19,6 +19,7 @@ from harness.errors import EngineError, HarnessError, MissingDependency, ModelEr
 from harness.models.resolve import declared_quantization
 from harness.models.vllm_lora_rules import VllmVerdict, check_for_vllm
 
+_INSTALL = f"Install it: {install_command('vllm')}."
 _PLUGINS = {"bitsandbytes": "vllm-bnb-plugin", "gguf": "vllm-gguf-plugin"}
 """Quantisations that left vLLM's core in 0.28, and who brings them back."""
 _MEMORY = (
@@ -69,9 +70,9 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
     except ImportError as error:
         package = (error.name or "").split(".")[0]
         if package in ("vllm", "torch"):
-            raise MissingDependency(f"{package} is not installed", remedy=_install()) from None
+            raise MissingDependency(f"{package} is not installed", remedy=_INSTALL) from None
         raise MissingDependency(
-            f"vLLM is installed but cannot be imported: {vllm_line(error)}", remedy=_install()
+            f"vLLM is installed but cannot be imported: {vllm_line(error)}", remedy=_INSTALL
         ) from error
     if request.model_path is None:
         raise UsageError("the vllm engine needs a model", remedy="Give one with --model.")
@@ -90,10 +91,6 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
         with contextlib.suppress(Exception):  # groups that are half made would be in the next engine's way
             cleanup_dist_env_and_memory()
         raise loading_failure(error, request.model_path) from error
-
-
-def _install() -> str:
-    return f"Install it: {install_command('vllm')}."
 
 
 def _quieten() -> None:

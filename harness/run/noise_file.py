@@ -50,13 +50,11 @@ def about(header: Mapping[str, Any]) -> dict[str, Any]:
             "dtype",
             "quantization",
         ),
-        "prompt": ("tools_by", "template_sha256", "dialect"),
+        "prompt": ("tools_by", "template_sha256", "dialect", "template"),
     }
     shared = {part: {key: header[part].get(key) for key in keys} for part, keys in parts.items()}
     of_persona = ("system_prompt", "system_prompt_sha256", "names_masked")
     shared["prompt"] |= {key: header["prompt"][key] for key in of_persona if key in header["prompt"]}
-    if (template := header["prompt"].get("template")) is not None:
-        shared["prompt"]["template"] = template
     if (constraint := header.get("sampling", {}).get("constraint")) is not None:
         shared["sampling"] = {"constraint": constraint}
     return shared

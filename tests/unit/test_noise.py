@@ -157,6 +157,11 @@ def test_what_a_measurement_counts_for(changes: dict[str, Any], differs: list[st
     assert unlike(MEASURED.about, header("a", **changes)) == differs
 
 
+def test_prompts_that_a_server_renders_are_others_whichever_was_measured() -> None:
+    ours, theirs = header("a"), header("a", prompt__template="server")
+    assert unlike(about(ours), theirs) == unlike(about(theirs), ours) == ["prompt.template"]
+
+
 def _stored(**changes: Any) -> str:
     about_ = {name: dict(values) for name, values in MEASURED.about.items()}
     whole = {"schema": 1, "about": about_, "varied": "seed", "values": [0, 1], "runs": ["a"], "samples": 1, "replies_changed": 0, "outcomes_changed": 0, "floors": {"right": 0.1}}  # fmt: skip

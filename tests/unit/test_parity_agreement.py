@@ -216,6 +216,7 @@ def test_texts_that_a_tokenizer_does_not_tell_apart_part_by_their_characters() -
 
     found = first_difference(Lower(), "aBc", "abc")
     assert (found.position, found.reference.text, found.other.text) == (1, "B", "b")
+    assert first_difference(Lower(), "ab", "ab").position == 2, "texts that do not part"
 
 
 PARTS = [

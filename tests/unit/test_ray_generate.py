@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -61,11 +60,11 @@ class _Pool:
 
 
 def _engine(workers: int, story: Sequence[int], *, replaced: bool = True) -> RayEngine:
-    engine: Any = RayEngine.__new__(RayEngine)
+    engine = RayEngine.__new__(RayEngine)
     engine._closed = False
     engine._ahead = 1024
     engine._pool = _Pool(workers, story, replaced=replaced)
-    return engine  # type: ignore[no-any-return]
+    return engine
 
 
 def _answered_once(engine: RayEngine) -> None:
