@@ -12,9 +12,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+from harness.suite.load import load_suite
 from harness.testing.tiny_model import make_tiny_adapter, make_tiny_model
 from tests.conftest import harness_command
 
+ROOT = Path(__file__).resolve().parents[2]
 TOOLS = [
     {
         "type": "function",
@@ -70,6 +72,19 @@ def test_base_and_adapters_answer(place: Path):
     assert not any(ord(letter) < 32 and letter not in "\n\t" for letter in out)
     record = json.loads((place / "asked.jsonl").read_text(encoding="utf-8"))
     assert (record["expect"], record["messages"][0]["content"]) == ("ask", "하중을 넣어줘")
+
+
+def test_a_suite_with_a_character_is_asked_under_its_prompt(place: Path):
+    suite = ROOT / "suites" / "persona" / "founder_en"
+    told = load_suite(str(suite)).system_prompt
+    assert told is not None
+    model = ("--model", "model", "--max-new-tokens", "2")
+    done = chat(place, b"/system\n", "--suite", suite, *model)
+    assert done.returncode == 0, done.stderr
+    assert told.text.split("\n")[0][:60] in done.stdout.decode()
+    own = chat(place, b"/system\n", "--suite", suite, "--system", "You are a lamp.", *model)
+    assert "You are a lamp." in own.stdout.decode()
+    assert told.text[:60] not in own.stdout.decode()
 
 
 def test_an_adapter_of_another_base(place: Path, tmp_path: Path):

@@ -130,6 +130,8 @@ BAD = [
     (("--seeds", "1,2"), 4, "a seed changes nothing"),
     (("--batch-sizes", "1,8", "--seeds", "1,2"), 4, "two different noises"),
     (("--engine-option", "nonsense=1"), 4, "nonsense"),
+    (("--engine-option", "max_batch=4"), 4, "--engine-option max_batch is what is varied here"),
+    (("--engine", "replay"), 4, "the engine 'replay' has no batch size to vary"),
 ]
 
 

@@ -92,6 +92,19 @@ def test_a_server_that_was_not_shown_to_constrain_is_refused(
     assert "--engine hf" in raised.value.one_message()
 
 
+def test_a_server_that_fails_when_asked_for_it_is_not_called_unable(tiny: Path, tokenizer: Any) -> None:
+    def fails(request: Request) -> Reaction | None:
+        told = request.method == "POST" and "structured_outputs" in (request.body or {})
+        return error(500, "out of order") if told else None
+
+    with (
+        serving(tokenizer, fails) as server,
+        pytest.raises(EngineError, match="could not be asked") as raised,
+    ):
+        opened(server, tiny, attempts="1")
+    assert raised.value.remedy == "Try again when the server answers."
+
+
 def test_chats_are_refused(tiny: Path, tokenizer: Any) -> None:
     """A server that renders may write calls otherwise than the dialect, and the grammar would force it."""
     with serving(tokenizer, obeys) as server, pytest.raises(UsageError, match="our own prompt alone"):

@@ -156,8 +156,30 @@ def test_a_tokenizer_without_a_template(recipe, tiny_model: Path, tmp_path: Path
     assert "no chat template" in refused(recipe(base=str(bare))).what
 
 
-def test_a_missing_split_and_a_folder_without_one(recipe):
-    assert "no data file" in refused(recipe(train={"path": "data", "split": "trian"})).what
+@pytest.mark.parametrize(
+    ("train", "remedy"),
+    [
+        ({"path": "data", "split": "trian"}, "The folder is there; its splits are: train, validation."),
+        ({"path": ".", "split": "train"}, "The folder holds no such file; data/ in it does."),
+        ({"path": "dat", "split": "train"}, "Paths are relative to the recipe."),
+    ],
+    ids=["another split", "a folder too high", "no such folder"],
+)
+def test_a_missing_split_is_answered_with_what_is_there(recipe, train: dict[str, str], remedy: str):
+    error = refused(recipe(train=train))
+    assert "no data file" in error.what
+    assert (error.remedy or "").startswith(remedy)
+
+
+def test_all_mistakes_of_a_recipe_are_named_at_once(recipe):
+    path = recipe(lora__r=0, training__learning_rate=0)
+    error = refused(path)
+    (line,) = (n for n, text in enumerate(path.read_text().splitlines(), 1) if "learning_rate" in text)
+    assert "rank must be 1 or more" in error.what
+    assert error.remedy == f"(1 more after this one: training.learning_rate (line {line}))"
+
+
+def test_a_folder_without_a_split(recipe):
     assert "split must be named" in refused(recipe(train={"path": "data"})).what
 
 
