@@ -80,7 +80,10 @@ class TrainingFolder:
     def set_status(self, status: str, because: str | None = None) -> None:
         """Say in the header how the run stands."""
         ended = None if status == "running" else utc_now()
-        self.write_header({**self.header(), "status": status, "stopped_because": because, "ended": ended})
+        header = self.header()
+        if status == "running":
+            header.pop("bases", None)  # measured at the end of an earlier attempt
+        self.write_header({**header, "status": status, "stopped_because": because, "ended": ended})
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Add one log entry; numbers that JSON lacks (NaN, infinities) are kept as Python writes them."""

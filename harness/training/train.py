@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 
 from harness.allocator import keep_freed_memory, release_unused_memory
 from harness.engine.hf import is_out_of_memory
-from harness.errors import EngineError, HarnessError, Interrupted, StorageError
+from harness.errors import EngineError, HarnessError, Interrupted, StorageError, first_line
 from harness.log.files import read_json, write_json_atomically
 from harness.log.writer import utc_now
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
@@ -32,6 +32,7 @@ from harness.training.run_header import run_header, run_origin
 from harness.training.settings import Device, choose_device, lora_config, sft_config, shards_parameters
 from harness.training.start_adapter import load_start
 from harness.training.trainer import EntryCallback, Rows, RowTrainer, TaskMetrics
+from harness.training.unquantised_base import losses_by_base
 
 Watch = Callable[[list[dict[str, Any]]], str | None]
 """log history -> why training should stop, or None."""
@@ -121,7 +122,6 @@ def train(
                 folder.set_status("failed", what[:300])
             raise
         if outcome is not None:
-            folder.set_status("stopped" if outcome.stopped_because else "done", outcome.stopped_because)
             return outcome
         _let_go()
         _smaller(attempt, folder, report)
@@ -239,14 +239,37 @@ class _Run:
         start = time.monotonic()
         self._started = start
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        (self.folder.path / "README.md").unlink(missing_ok=True)
-        return TrainOutcome(
+        outcome = TrainOutcome(
             folder=self.folder.path,
             steps=trainer.state.global_step,
             stopped_because=entries.stopped_because or _early(trainer),
             seconds=time.monotonic() - start,
             data_wait_s=trainer.data_wait_s,
         )
+        (self.folder.path / "README.md").unlink(missing_ok=True)
+        self.folder.set_status("stopped" if outcome.stopped_because else "done", outcome.stopped_because)
+        if entries.stopped_because is None:
+            self._compare_bases(trainer)
+        return outcome
+
+    def _compare_bases(self, trainer: RowTrainer) -> None:
+        """Measure the held-out loss over the unquantised base, too. The run is done: what prevents it is said, no more."""
+        validation = self._prepared.validation
+        if self._prepared.recipe.quantization == "none" or validation is None or not validation.rows:
+            return
+        if trainer.accelerator.num_processes > 1:
+            return
+        self._report("note", {"text": "reading held-out rows over the unquantised base, too"})
+        try:
+            found = losses_by_base(trainer, validation.rows, self._prepared.model.path)
+        except KeyboardInterrupt:
+            self._report("note", {"text": "not measured over the unquantised base: interrupted"})
+        except Exception as error:  # the libraries that load the base raise anything
+            self._report("note", {"text": f"not measured over the unquantised base: {first_line(error)}"})
+        else:
+            bases = {"step": trainer.state.global_step, **asdict(found)}
+            self.folder.write_header({**self.folder.header(), "bases": bases})
+            self._report("note", {"text": str(found)})
 
     def _entry(self, entry: dict[str, Any]) -> str | None:
         self.folder.append(entry)

@@ -197,6 +197,16 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
             predictions=None, label_ids=None, metrics=metrics, num_samples=len(self._row_sets.validation)
         )
 
+    def loss_of(self, rows: Sequence[TokenRow]) -> float:
+        """Return the loss of rows with the adapter as it is now, in nats a token, as an evaluation computes it."""
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        was_training = model.training
+        model.eval()
+        try:
+            return self._losses(model, rows)["loss"]
+        finally:
+            model.train(was_training)
+
     def _losses(self, model: Any, rows: Sequence[TokenRow]) -> dict[str, float]:
         """Return the token-weighted loss and the share of tokens that are the model's first choice."""
         sums = torch.zeros(3, dtype=torch.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def in_example(metric: str) -> float | None:
 SHIPPED = [
     Shipped(
         name="structural-smollm2-135m",
-        recipe="structural_smollm2.yaml",
+        recipe="structural_smollm2_served.yaml",
         suite="tool_calling",
         metrics=(
             "tool_name_accuracy",
@@ -73,17 +74,17 @@ SHIPPED = [
     ),
 ]
 
-FIRST_STAGE = Shipped(
-    name="structural-smollm2-135m-first",
-    recipe="structural_smollm2_first.yaml",
-    suite="",
-    metrics=(),
-    measured=lambda metric: None,
-)
-"""Ships because a recipe starts from it; no suite measures it."""
+EARLIER_STAGES = [
+    Shipped(name=name, recipe=recipe, suite="", metrics=(), measured=lambda metric: None)
+    for name, recipe in (
+        ("structural-smollm2-135m-first", "structural_smollm2_first.yaml"),
+        ("structural-smollm2-135m-qlora", "structural_smollm2.yaml"),
+    )
+]
+"""In order; they ship because a recipe starts from each, and no suite measures them."""
 
 each_shipped = pytest.mark.parametrize("adapter", SHIPPED, ids=lambda one: one.name)
-each_trained = pytest.mark.parametrize("adapter", [*SHIPPED, FIRST_STAGE], ids=lambda one: one.name)
+each_trained = pytest.mark.parametrize("adapter", [*SHIPPED, *EARLIER_STAGES], ids=lambda one: one.name)
 
 
 def differences(recorded: Any, now: Any, at: str = "") -> list[str]:
@@ -138,6 +139,7 @@ def test_its_readme_holds_the_measured_numbers(adapter: Shipped) -> None:
         assert f"{value:.1%}".replace("%", " %") in readme, metric
 
 
-def test_the_second_stage_started_from_the_first() -> None:
-    (second,) = (one for one in SHIPPED if one.name == "structural-smollm2-135m")
-    assert second.origin["notes"]["start_from"] == adapter_fingerprint(FIRST_STAGE.folder)
+def test_each_stage_started_from_the_one_before() -> None:
+    last = next(one for one in SHIPPED if one.name == "structural-smollm2-135m")
+    for before, after in pairwise([*EARLIER_STAGES, last]):
+        assert after.origin["notes"]["start_from"] == adapter_fingerprint(before.folder)

@@ -43,6 +43,12 @@ SHOWN: list[tuple[Code, Log, RunFacts, str]] = [
     ("few_supervised_tokens", GOOD, facts(supervised_share=0.01), "1 %"),
     ("no_end_of_turn", GOOD, facts(end_of_turn_supervised=False), "never learns to stop"),
     ("leaked_rows", GOOD, facts(leaked_rows=3), "the preflight counted copies"),
+    (
+        "worse_unquantised",
+        GOOD,
+        facts(quantised_loss=0.056, unquantised_loss=0.106, compared_rows=64),
+        "nearly twice the loss where it will be served",
+    ),
     ("few_rows", GOOD, facts(train_rows=40), "40 rows"),
     ("small_validation", GOOD, facts(validation_rows=5), "5 rows"),
     ("nonfinite_loss", train([2.0, 1.8, NAN, NAN]), facts(), "a NaN loss"),

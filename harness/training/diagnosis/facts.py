@@ -31,7 +31,7 @@ def facts_of_header(header: Mapping[str, Any], facts: RunFacts | None = None) ->
     max_steps = _count(training.get("max_steps"))
     metric = _mapping(recipe.get("evaluation")).get("metric")
     directions, preflight = _mapping(header.get("metrics")), _mapping(header.get("preflight"))
-    ends = preflight.get("end_of_turn_supervised")
+    ends, bases = preflight.get("end_of_turn_supervised"), _mapping(header.get("bases"))
     return replace(
         facts,
         source="harness",
@@ -49,6 +49,10 @@ def facts_of_header(header: Mapping[str, Any], facts: RunFacts | None = None) ->
         supervised_share=supervised / tokens if tokens and supervised is not None else None,
         end_of_turn_supervised=ends if isinstance(ends, bool) else None,
         leaked_rows=_count(preflight.get("leaked_rows")),
+        quantised_loss=_positive(bases.get("quantised")),
+        unquantised_loss=_positive(bases.get("unquantised")),
+        compared_rows=_count(bases.get("rows")),
+        compared_at=_count(bases.get("step")),
         vocab_size=_count(preflight.get("vocab_size")) or None,
         metric=logged_key(metric) if isinstance(metric, str) and metric else "eval_loss",
         lower_is_better=tuple(logged_key(name) for name, higher in directions.items() if higher is False),

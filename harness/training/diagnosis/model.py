@@ -69,6 +69,7 @@ Code = Literal[
     "final_not_best",
     "best_not_saved",
     "val_below_train",
+    "worse_unquantised",
     # what training loss alone can show
     "epoch_staircase",
     "near_zero_train",
@@ -106,6 +107,7 @@ Setting = Literal[
     "keep",
     "logging_steps",
     "batch_size",
+    "quantization",
     "train",
 ]
 """A thing to change, whatever a trainer calls it; `words.SETTINGS` has the names."""
@@ -152,6 +154,8 @@ class RunFacts:
     the steps of the checkpoints that exist, None where nobody looked. `metric` is the evaluation key that the run
     selects by; `lower_is_better` and `higher_is_better` are keys whose direction the run recorded. `task_samples` is
     the number of samples that each task metric is a share of. `supervised_share` is supervised tokens over all tokens.
+    `quantised_loss` and `unquantised_loss` are those of the same `compared_rows` held-out rows over the 4-bit base that
+    was trained on, and over the base's own weights, at step `compared_at`.
     """
 
     source: Source = "transformers"
@@ -170,6 +174,10 @@ class RunFacts:
     supervised_share: float | None = None
     end_of_turn_supervised: bool | None = None
     leaked_rows: int | None = None
+    quantised_loss: float | None = None
+    unquantised_loss: float | None = None
+    compared_rows: int | None = None
+    compared_at: int | None = None
     checkpoints: tuple[int, ...] | None = None
     metric: str = "eval_loss"
     lower_is_better: tuple[str, ...] = ()

@@ -21,6 +21,8 @@ NOISY = 0.10
 TREND_P = 0.05
 TASK_ERRORS, TASK_FALL = 2.0, 0.03
 EASY_RATIO = 0.8
+UNQUANTISED_RISE, UNQUANTISED_NATS = 0.05, 0.005
+"""The same rows are read both times, so that chance plays no part; what is smaller than this does not matter."""
 
 
 def evaluations(reading: Reading) -> Iterator[Finding]:
@@ -277,3 +279,26 @@ def leakage(reading: Reading) -> Iterator[Finding]:
             at=held_out.x[0],
             changes=(Change(advice="split_again"), Change(advice="compare_splits", setting="validation")),
         )
+
+
+def unquantised(reading: Reading) -> Iterator[Finding]:
+    """Whether the adapter predicts held-out rows worse over the unquantised base than over the one it was trained on."""
+    facts = reading.facts
+    before, after, step = facts.quantised_loss, facts.unquantised_loss, facts.compared_at
+    if before is None or after is None or after - before < max(UNQUANTISED_NATS, UNQUANTISED_RISE * before):
+        return
+    yield Finding(
+        code="worse_unquantised",
+        severity="warning",
+        evidence={
+            "quantised": before,
+            "unquantised": after,
+            "rise": after / before - 1,
+            "rows": facts.compared_rows or 0,
+        },
+        at=step if step is not None and reading.curves.axis == "step" else None,
+        changes=(
+            Change(advice="serve_quantised"),
+            Change(advice="last_stage", setting="quantization", value="none"),
+        ),
+    )

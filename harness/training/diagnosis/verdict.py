@@ -40,6 +40,7 @@ RULES: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     rules_heldout.evaluations,
     rules_heldout.generalisation,
     rules_heldout.leakage,
+    rules_heldout.unquantised,
     rules_stability.too_high,
     rules_stability.spikes,
     rules_learning.few_logs,

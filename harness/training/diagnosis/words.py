@@ -162,6 +162,14 @@ ADVICE: dict[str, Both] = {
         "Check that weights, tokenizer and chat template come from the same model.",
         "가중치, 토크나이저, 챗 템플릿이 같은 모델의 것인지 확인하세요.",
     ),
+    "serve_quantised": Both(
+        "Serve it on the 4-bit base, and measure it there: `harness sweep RUN --suite SUITE --quantization nf4`.",
+        "4비트 베이스로 서빙하고 평가도 그 위에서 하세요: `harness sweep RUN --suite SUITE --quantization nf4`.",
+    ),
+    "last_stage": Both(
+        "Or go on from this adapter on the base that will be served: a recipe with `start_from` and {setting}: {value}.",
+        "또는 실제로 서빙할 베이스에서 이 어댑터를 이어서 학습하세요. 레시피에 `start_from`과 {setting}: {value} 값을 씁니다.",
+    ),
     "check_frozen": Both(
         "Check that the adapter's weights are trainable and reached (target modules, frozen parameters).",
         "어댑터 가중치가 학습 가능한 상태인지 확인하세요(대상 모듈, 동결된 파라미터).",
@@ -220,6 +228,7 @@ SETTINGS: dict[Setting, tuple[str, str, str]] = {
         "per_device_train_batch_size",
         "per_device_train_batch_size",
     ),
+    "quantization": ("quantization", "quantization_config", "quantization_bit"),
     "train": ("train", "train_dataset", "dataset"),
 }
 """What each setting is called in our recipes, in Hugging Face's trainers, and in LLaMA-Factory."""

@@ -300,6 +300,13 @@ FINDINGS: dict[Code, Words] = {
             "평가 {n}번 모두 검증 손실이 학습 표본 손실의 {highest}배 이하입니다(중앙값 {ratio}배). 검증 행도 똑같이 어려워야 합니다. 복사된 행이나 치우친 분할이 있는지 보세요.",
         ),
     ),
+    "worse_unquantised": Words(
+        Both("Worse over the unquantised base", "양자화하지 않은 베이스에서는 더 나쁨"),
+        Both(
+            "{rows} held-out rows have a loss of {quantised} over the 4-bit base, and of {unquantised} ({rise}) over the base's own weights: the adapter also learnt to mend what quantisation broke. `harness merge` takes the own weights; servers and `harness sweep` do unless told otherwise.",
+            "검증 행 {rows}개의 손실이 4비트 베이스에서는 {quantised}, 원래 가중치의 베이스에서는 {unquantised}입니다({rise}). 어댑터가 양자화로 생긴 오차까지 함께 배웠기 때문입니다. `harness merge`는 원래 가중치를 쓰고, 서버와 `harness sweep`도 따로 지정하지 않으면 그렇습니다.",
+        ),
+    ),
     "epoch_staircase": Words(
         Both("The loss falls in steps at epoch boundaries", "손실이 에폭 경계에서 계단처럼 떨어짐"),
         Both(
