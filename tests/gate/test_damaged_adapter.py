@@ -41,7 +41,7 @@ def workspace(root: Path) -> Path:
     (data / "test.jsonl").write_text("".join(called[:SAMPLES]), encoding="utf-8")
     shutil.copy(ROOT / "datasets/structural/tools.json", data)
     spec = yaml.safe_load((ROOT / "suites/tool_calling/suite.yaml").read_text(encoding="utf-8"))
-    spec["generation"]["max_new_tokens"] = 48
+    spec["generation"]["max_new_tokens"] = 72
     (suite / "suite.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
     content = {
         "schema": 1,
