@@ -65,7 +65,7 @@ def stored_weights(model: Any, base: Path) -> Iterator[None]:
 
     The files are mapped, not read, and one matrix at a time goes to the device and into the numbers of the product.
     """
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
     from transformers import AutoModelForCausalLM
 
     if declared_quantization(base) is not None:
@@ -74,7 +74,7 @@ def stored_weights(model: Any, base: Path) -> Iterator[None]:
     plain = AutoModelForCausalLM.from_pretrained(
         str(base), dtype="auto", local_files_only=True, use_safetensors=True
     )
-    pairs = [
+    pairs: list[tuple[Any, Any]] = [
         (layer, plain.get_submodule(_name_without_adapter(name)))
         for name, layer in model.named_modules()
         if isinstance(layer, Linear4bit)
