@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,34 +177,38 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
         **options: Any,
     ) -> EvalLoopOutput:
         """Return losses of validation and train probe, and the task metrics; the data loader is not used."""
-        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        was_training = model.training
-        model.eval()
         metrics: dict[str, float] = {}
-        for prefix, rows in (("", self._row_sets.validation), ("train_probe_", self._row_sets.probe)):
-            if rows:
-                metrics |= {
-                    f"{metric_key_prefix}_{prefix}{name}": value
-                    for name, value in self._losses(model, rows).items()
-                }
-        if self._task_metrics is not None:
-            with widened_inputs(model):
-                # Each process asks for itself; all have to decide by one answer.
-                (found,) = broadcast_object_list([dict(self._task_metrics(model, self.state.global_step))])
-            metrics |= {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
-        if was_training:
-            model.train()
+        with self._evaluated() as model:
+            for prefix, rows in (("", self._row_sets.validation), ("train_probe_", self._row_sets.probe)):
+                if rows:
+                    metrics |= {
+                        f"{metric_key_prefix}_{prefix}{name}": value
+                        for name, value in self._losses(model, rows).items()
+                    }
+            if self._task_metrics is not None:
+                with widened_inputs(model):
+                    # Each process asks for itself; all have to decide by one answer.
+                    (found,) = broadcast_object_list(
+                        [dict(self._task_metrics(model, self.state.global_step))]
+                    )
+                metrics |= {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         return EvalLoopOutput(
             predictions=None, label_ids=None, metrics=metrics, num_samples=len(self._row_sets.validation)
         )
 
     def loss_of(self, rows: Sequence[TokenRow]) -> float:
         """Return the loss of rows with the adapter as it is now, in nats a token, as an evaluation computes it."""
+        with self._evaluated() as model:
+            return self._losses(model, rows)["loss"]
+
+    @contextmanager
+    def _evaluated(self) -> Iterator[Any]:
+        """Give the bare model in eval mode, and put it back as it was."""
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         was_training = model.training
         model.eval()
         try:
-            return self._losses(model, rows)["loss"]
+            yield model
         finally:
             model.train(was_training)
 

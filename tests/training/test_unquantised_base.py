@@ -222,8 +222,10 @@ def test_a_loss_that_is_no_number_is_not_written(base: Path) -> None:
         def loss_of(self, rows: Any) -> float:
             return float("nan")
 
+    broken: Any = Broken()
+    rows: Any = [object()]
     with pytest.raises(EngineError, match="the loss is nan"):
-        losses_by_base(Broken(), [object()], base)  # type: ignore[arg-type]
+        losses_by_base(broken, rows, base)
 
 
 def test_a_run_that_goes_on_forgets_what_it_measured_before(tmp_path: Path) -> None:

@@ -161,30 +161,6 @@ def test_preflights_numbers_are_findings(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("bases", "found"),
-    [
-        ({"rows": 64, "quantised": 0.0559, "unquantised": 0.1059, "step": 20}, True),
-        ({"rows": 64, "quantised": 0.500, "unquantised": 0.524}, False),
-        ({"rows": 64, "quantised": 0.010, "unquantised": 0.014}, False),
-        ({"rows": 64, "quantised": 0.1059, "unquantised": 0.0559}, False),
-        ({"rows": 64, "quantised": "0.05", "unquantised": math.nan}, False),
-        (None, False),
-    ],
-)
-def test_a_gap_between_the_bases_is_a_finding_from_5_percent_on(tmp_path: Path, bases: Any, found: bool):
-    folder = _run_folder(tmp_path)
-    header = json.loads((folder / "train.json").read_text(encoding="utf-8"))
-    header["bases"] = bases
-    (folder / "train.json").write_text(json.dumps(header), encoding="utf-8")
-    read = read_training_log(folder)
-    findings = {finding.code: finding for finding in diagnose(read.entries, read.facts).findings}
-    assert ("worse_unquantised" in findings) == found
-    if found:
-        assert findings["worse_unquantised"].at == 20
-        assert findings["worse_unquantised"].evidence["rise"] == pytest.approx(0.8945, abs=1e-4)
-
-
-@pytest.mark.parametrize(
     "preflight",
     [None, [], {"leaked_rows": -1, "vocab_size": 0}, {"leaked_rows": "3", "vocab_size": math.nan}],
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from harness.training.diagnosis import RunFacts, diagnose
+from harness.training.diagnosis.facts import facts_of_header
 from harness.training.diagnosis.model import Code
 from tests.unit.made_logs import GOOD, RISING_TASK, U_TURN, Log, codes, evals, facts, falling, train
 
@@ -350,3 +351,24 @@ def test_diagnosis_does_not_change_its_input():
     log = [dict(entry) for entry in GOOD]
     diagnose(GOOD)
     assert log == GOOD
+
+
+@pytest.mark.parametrize(
+    ("bases", "found"),
+    [
+        ({"rows": 64, "quantised": 0.0559, "unquantised": 0.1059, "step": 20}, True),
+        ({"rows": 64, "quantised": 0.500, "unquantised": 0.524}, False),
+        ({"rows": 64, "quantised": 0.010, "unquantised": 0.014}, False),
+        ({"rows": 64, "quantised": 0.1059, "unquantised": 0.0559}, False),
+        ({"rows": 64, "quantised": "0.05", "unquantised": math.nan}, False),
+        (None, False),
+    ],
+)
+def test_a_gap_between_the_bases_is_a_finding_from_5_percent_on(bases: Any, found: bool):
+    findings = {
+        finding.code: finding for finding in diagnose(GOOD, facts_of_header({"bases": bases})).findings
+    }
+    assert ("worse_unquantised" in findings) == found
+    if found:
+        assert findings["worse_unquantised"].at == 20
+        assert findings["worse_unquantised"].evidence["rise"] == pytest.approx(0.8945, abs=1e-4)
