@@ -98,8 +98,10 @@ one run; absolute times are the machine's.
 - **sweep / separate runs**: four checkpoints of a run of 24 steps, the same answers to the same samples; most of the time is
   generation, which both sides need. The sweep loads once, and checks the last target's answer before it writes one, which saves
   the more, the more alike the checkpoints answer.
-- **whole run with vLLM / `LLM.generate`, hf / vllm**: SmolLM2-135M, `suites/tool_calling`, the base; one vLLM engine behind both sides, its
-  prefix cache emptied before each, median and range of three rounds; the hf engine answers the same prompts once.
+- **whole run with vLLM / `LLM.generate`**: SmolLM2-135M, `suites/tool_calling`, the base; one vLLM engine behind both sides, its
+  prefix cache emptied before each, median and range of seven rounds.
+- **hf / vllm**: `suites/tool_calling` as it runs by default, base and shipped adapter, once each; time of all answers. The base writes on
+  to the limit of 128 tokens where the adapter stops.
 - **memory plan / peak**: planned bytes over the peak of the process's resident memory.
 - **persona replies**: Korean replies of two or three sentences, no two equal, speech levels by Kiwi; fitting the style score is not
   included and takes {results.get("bench_persona", {}).get("fit_s", "?")} s.
@@ -226,7 +228,8 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     figure = of(
         "bench_vllm",
         lambda r: (
-            f"{r['hf_speed_of_vllm']} × as fast ({r['identical_texts']} of {r['samples']} texts the same)"
+            f"{r['hf_speed_of_vllm']} × as fast (base {r['hf_speed_by_target'][0]}, adapter "
+            f"{r['hf_speed_by_target'][1]}; {r['identical_texts']} of {r['texts']} texts the same)"
         ),
     )
     device = results.get("bench_vllm", {}).get("device", "CPU, fp32")

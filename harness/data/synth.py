@@ -107,7 +107,7 @@ class _Builder:
         spec = self.plan.spec
         built: list[dict[str, Json]] = []
         for category, size in _sizes(spec.mix, spec.splits[self.split]).items():
-            per_language = _sizes(dict.fromkeys(spec.languages, 1 / len(spec.languages)), size)
+            per_language = _sizes(spec.language_shares(), size)
             for lang, count in per_language.items():
                 built += self.bucket(category, lang, count)
         random.Random(f"{spec.seed}|order|{self.split}").shuffle(built)

@@ -105,6 +105,8 @@ def _check_spec(spec: SynthSpec, path: Path) -> None:
         raise SpecError(f"splits must be {', '.join(SPLITS)}", where=path)
     if abs(sum(spec.mix.values()) - 1) > 1e-9 or set(spec.mix) != set(CATEGORIES):
         raise SpecError(f"mix must give shares of {', '.join(CATEGORIES)} that add up to 1", where=path)
+    if abs(sum(spec.language_shares().values()) - 1) > 1e-9:
+        raise SpecError("the shares of languages must add up to 1", where=path)
 
 
 def _check_said(tool_file: ToolFile, spec: SynthSpec, catalog: ToolCatalog, path: Path) -> None:

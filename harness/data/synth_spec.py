@@ -160,14 +160,17 @@ class SynthSpec(Spec):
     """The top file; the others are named here, relative to it.
 
     The templates in the files of `utterances` are divided among the splits; those of `train_only` occur in train alone,
-    and change nothing in the other splits. A split of 0 records is not written.
+    and change nothing in the other splits. A split of 0 records is not written. `languages` gives shares that add up to 1, or a
+    list of languages that share alike.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str
     seed: str
     splits: dict[str, Annotated[int, Field(ge=0)]]
-    languages: Annotated[list[Language], Field(min_length=1)]
+    languages: (
+        Annotated[list[Language], Field(min_length=1)] | dict[Language, Annotated[float, Field(gt=0, le=1)]]
+    )
     mix: dict[str, float]
     not_offered_share: float = Field(ge=0, le=1)
     tools: str
@@ -176,6 +179,12 @@ class SynthSpec(Spec):
     train_only: list[str] = Field(default_factory=list)
     tool_sets: dict[str, Annotated[list[str], Field(min_length=1)]]
     arguments: dict[str, dict[str, Any]]
+
+    def language_shares(self) -> dict[Language, float]:
+        """Return the share of the records of each language."""
+        if isinstance(self.languages, dict):
+            return self.languages
+        return dict.fromkeys(self.languages, 1 / len(self.languages))
 
 
 def read_parts(path: Path) -> tuple[SynthSpec, ToolFile, SlotFile, list[tuple[Path, UtteranceFile, bool]]]:

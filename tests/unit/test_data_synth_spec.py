@@ -65,6 +65,8 @@ def _first_of_nothing(value: Any) -> None:
     ("file", "change", "words"),
     [
         ("spec.yaml", lambda spec: spec.update(languages=[]), "languages"),
+        ("spec.yaml", lambda spec: spec.update(languages={"ko": 0.7, "en": 0.4}), "add up to 1"),
+        ("spec.yaml", lambda spec: spec.update(languages={"ko": 1, "en": 0}), "languages"),
         ("spec.yaml", lambda spec: spec["splits"].update(test=-1), "splits"),
         ("spec.yaml", _first_of_nothing, "no part 'end'"),
         ("spec/tools.yaml", _without("titles", "ko", "add_node"), "titles lacks 'add_node' in 'ko'"),
