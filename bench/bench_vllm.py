@@ -1,9 +1,10 @@
-"""The vllm engine against the same token ids through a bare `LLM.generate`, and against the hf engine; both in turn, in
-one process, on the real model: `python -m bench.bench_vllm [--samples 40]`.
+"""The vllm engine against the same token ids through a bare `LLM.generate`, in turn in one process, and against the hf
+engine, each in a process of its own, on the real model: `python -m bench.bench_vllm [--samples 40]`.
 
 The bare side and the harness share one vLLM engine, whose prefix cache is emptied before each measurement. The harness
 side is the whole run of the base: rendering, generating, writing, scoring, intervals and scorecard. The hf engine is held
-against it on what the suite measures by default, base and shipped adapter.
+against it on what the suite measures by default, base and shipped adapter; not in vLLM's process, for vLLM changes torch's
+settings there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import io
 import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,13 +28,7 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 
-import torch
-from vllm import LLM, SamplingParams
-
 from harness.cli.present import finish_run
-from harness.engine import vllm as vllm_engine
-from harness.engine.vllm_load import load_engine
-from harness.engine.vllm_options import engine_arguments, read_options
 from harness.run.execute import execute, open_folder
 from harness.run.obtain import Silent
 from harness.run.session import Session, SessionRequest, open_session
@@ -43,8 +40,15 @@ TARGETS = ("base", str(ROOT / "train" / "adapters" / "structural-smollm2-135m"))
 ROUNDS, WARM_UP = 7, 8
 
 
-def shared_engine(model: str) -> tuple[LLM, Any]:
+def shared_engine(model: str) -> tuple[Any, Session]:
     """Return vLLM's own front door and a session of the harness on the same engine behind it."""
+    import torch
+    from vllm import LLM
+
+    from harness.engine import vllm as vllm_engine
+    from harness.engine.vllm_load import load_engine
+    from harness.engine.vllm_options import engine_arguments, read_options
+
     held: list[LLM] = []
 
     def open_both(request: Any, options: Any, verdicts: Any) -> Any:
@@ -83,8 +87,23 @@ def answers(
     return seconds, texts
 
 
+def hf_answers(model: str, samples: int) -> tuple[list[float], dict[str, str]]:
+    """Return what `answers` returns, of the hf engine in this process."""
+    suite = load_suite(str(ROOT / "suites" / "tool_calling"))
+    session = open_session(suite, SessionRequest(model=model, adapters=TARGETS), lambda kind, detail: None)
+    try:
+        return answers(session, Selection(limit=samples, tags={}, strata=suite.spec.slices), lambda: None)
+    finally:
+        session.engine.close()
+
+
 def measure(model: str, samples: int) -> dict[str, Any]:
     """Return the ratios, harness / bare vLLM (median and range over rounds) and hf / vllm engine."""
+    from vllm import SamplingParams
+
+    command = [sys.executable, "-P", __file__, "--model", model, "--samples", str(samples), "--hf"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    hf_s, hf_texts = json.loads(done.stdout)
     llm, session = shared_engine(model)
     suite = session.suite
     selection = Selection(limit=samples, tags={}, strata=suite.spec.slices)
@@ -124,9 +143,6 @@ def measure(model: str, samples: int) -> dict[str, Any]:
         bare_s.append(seconds[bare])
     info = session.engine.info()
     session.engine.close()
-    hf = open_session(suite, SessionRequest(model=model, adapters=TARGETS), lambda kind, detail: None)
-    hf_s, hf_texts = answers(hf, selection, lambda: None)
-    hf.engine.close()
     tokens = sum(len(prompt.token_ids) for prompt in prompts)
     return {
         "samples": len(prompts),
@@ -150,8 +166,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--samples", type=int, default=40)
+    parser.add_argument("--hf", action="store_true", help="only the hf engine: seconds and answers")
     given = parser.parse_args()
-    print(json.dumps(measure(given.model, given.samples), indent=1))
+    if given.hf:
+        print(json.dumps(hf_answers(given.model, given.samples)))
+    else:
+        print(json.dumps(measure(given.model, given.samples), indent=1))
 
 
 if __name__ == "__main__":
