@@ -49,6 +49,7 @@ def preflight(prepared: Prepared, out: Path) -> list[PreflightFinding]:
     """Return every finding about data, tokens, disk and trackers, the critical ones first. Loads no weights."""
     found = [
         *_sizes(prepared),
+        *_imports(prepared),
         *_lost(prepared.train, "train"),
         *(_lost(prepared.validation, "validation") if prepared.validation else ()),
         *_supervision(prepared.train),
@@ -92,6 +93,20 @@ def _sizes(prepared: Prepared) -> Iterator[PreflightFinding]:
             code="many_epochs",
             severity="info",
             message=f"each row is seen {repeats:.1f} times; beyond about four the rows tend to be learnt by heart",
+        )
+
+
+def _imports(prepared: Prepared) -> Iterator[PreflightFinding]:
+    for data, split in ((prepared.train, "train"), (prepared.validation, "validation")):
+        if data is None or data.imported is None:
+            continue
+        result = data.imported.result
+        dropped = f", {result.dropped:,} wrong ones left out" if result.dropped else ""
+        yield PreflightFinding(
+            code="imported",
+            severity="warning" if result.dropped > _DROPPED_WARNING * result.read else "info",
+            message=f"{split}: {result.read:,} rows of {result.format} data read from {data.imported.source}{dropped}; "
+            f"what was changed: {result.out / 'DATASHEET.md'}",
         )
 
 

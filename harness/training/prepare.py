@@ -19,8 +19,8 @@ from harness.persona.card import load_card
 from harness.persona.system_prompt import SystemPrompt, system_prompt_of
 from harness.prompt.render import Renderer, TemplateRefusal
 from harness.registry import Registry
-from harness.training.foreign_data import refuse_foreign
-from harness.training.recipe import DataSpec, Recipe, data_path, load_recipe
+from harness.training.import_data import ImportedData
+from harness.training.recipe import DataFile, DataSpec, Recipe, data_file, load_recipe
 from harness.training.rows import TokenRow, token_rows, truncated
 from harness.training.start_adapter import start_adapter
 from harness.types import Sample
@@ -53,6 +53,8 @@ class PreparedData:
     samples: tuple[Sample, ...]
     dropped: tuple[Dropped, ...]
     cut: tuple[Dropped, ...]
+    imported: ImportedData | None = None
+    """How the records were made, where the recipe names data of another format."""
 
     @property
     def tokens(self) -> int:
@@ -96,7 +98,7 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
     """
     recipe = load_recipe(recipe_path)
     prompt = _system_prompt(recipe, recipe_path)
-    paths = [data_path(recipe_path, data) for data in (recipe.train, recipe.validation) if data]
+    files = [data_file(recipe_path, data) for data in (recipe.train, recipe.validation) if data]
     model = resolve_model(_base(recipe, recipe_path), weights=weights)
     tokenizer = load_tokenizer(model.path)
     if not tokenizer.chat_template:
@@ -112,8 +114,8 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
     renderer = Renderer(tokenizer, Registry("harness.dialects").get(dialect)())
     stop_ids = stop_token_ids(model.path, tokenizer)
     splits = [
-        _split(recipe, data, path, renderer, stop_ids, prompt)
-        for data, path in zip((recipe.train, recipe.validation), paths, strict=False)
+        _split(recipe, data, file, renderer, stop_ids, prompt)
+        for data, file in zip((recipe.train, recipe.validation), files, strict=False)
         if data is not None
     ]
     return Prepared(
@@ -161,12 +163,12 @@ def _system_prompt(recipe: Recipe, recipe_path: Path) -> SystemPrompt | None:
 def _split(
     recipe: Recipe,
     data: DataSpec,
-    path: Path,
+    file: DataFile,
     renderer: Renderer,
     stop_ids: frozenset[int],
     prompt: SystemPrompt | None,
 ) -> PreparedData:
-    spec = recipe.tokens
+    spec, path = recipe.tokens, file.path
     samples: list[Sample] = []
     rows: list[TokenRow] = []
     dropped: list[Dropped] = []
@@ -227,6 +229,7 @@ def _split(
         samples=tuple(samples),
         dropped=tuple(dropped),
         cut=tuple(cut),
+        imported=file.imported,
     )
 
 
@@ -234,13 +237,9 @@ def _records(path: Path, limit: int | None) -> Iterator[LocatedSample]:
     """Yield the records, or `limit` of them spread evenly over the file."""
     tools_path = path.parent / "tools.json"
     tools = load_tools(tools_path) if tools_path.is_file() else {}
-    try:
-        if limit is None:
-            yield from iter_samples(path, tools)
-            return
-        located = list(iter_samples(path, tools))
-    except RecordError:
-        refuse_foreign(path)
-        raise
+    if limit is None:
+        yield from iter_samples(path, tools)
+        return
+    located = list(iter_samples(path, tools))
     count = min(limit, len(located))
     yield from (located[index * len(located) // count] for index in range(count))

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from harness.data.importing.context import SystemAs
+from harness.data.importing.request import Format
 from harness.errors import SpecError
 from harness.fingerprint import sha256_of
-from harness.training.foreign_data import hub_remedy, refuse_foreign
+from harness.training.import_data import ImportedData, foreign_source, import_data, is_hub_id
 from harness.training.removed_names import refused_extra, removed_name
 from harness.yaml_spec import Spec, read_yaml_spec
 
@@ -44,13 +47,35 @@ class _Keys(Spec):
     model_config = ConfigDict(allow_inf_nan=False)
 
 
+class ImportSpec(_Keys):
+    """How data of another trainer's format becomes records: the options of `harness data import`, by their names.
+
+    `split` divides the source by shares that add up to 1, and the data entry's `split` says which part is read.
+    """
+
+    format: Format = "auto"
+    split: dict[Literal["train", "validation", "test"], Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=dict
+    )
+    seed: int = 0
+    name: str | None = None
+    skip_bad: bool = False
+    system_as: SystemAs = "system"
+    every_turn: bool = False
+    drop_nulls: bool = False
+    subset: str | None = None
+    source_split: str | None = None
+
+
 class DataSpec(_Keys):
-    """One data-set split. `path` is relative to the recipe: a data-set folder (with `split`) or one JSONL file."""
+    """One data-set split. `path` is relative to the recipe: a data-set folder (with `split`), one JSONL file, or what
+    `harness data import` reads; a hub id needs `import`."""
 
     path: str
     split: str | None = None
     limit: Positive | None = None
     """At most so many records, spread evenly over the file."""
+    import_: ImportSpec | None = Field(None, alias="import")
 
 
 class LoraSpec(_Keys):
@@ -310,7 +335,12 @@ def _remedy(key: str) -> str | None:
 def _data_remedy(data: DataSpec, folder: Path) -> str:
     """Return what to do about a data file that is not there."""
     if not folder.is_dir():
-        return f"Paths are relative to the recipe.{hub_remedy(data.path)}"
+        hub = (
+            " A data set on the hub is read with `import: {}` beside its path."
+            if is_hub_id(data.path)
+            else ""
+        )
+        return f"Paths are relative to the recipe.{hub}"
     there = sorted(file.parent for file in folder.glob("*/*.jsonl") if file.stem == data.split)
     if there:
         return f"The folder holds no such file; {there[0].relative_to(folder)}/ in it does."
@@ -318,15 +348,31 @@ def _data_remedy(data: DataSpec, folder: Path) -> str:
     return f"The folder is there; its splits are: {splits or 'none'}."
 
 
-def data_path(recipe_path: Path, data: DataSpec) -> Path:
-    """Return the JSONL file that a data entry names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """The JSONL file of records that a data entry names; `imported` says how it was made, where it was."""
 
-    Raises SpecError if it is not there, RecordError if what is there has another trainer's format.
+    path: Path
+    imported: ImportedData | None = None
+
+
+def data_file(recipe_path: Path, data: DataSpec) -> DataFile:
+    """Return the file of records that a data entry names, importing it first if it has another trainer's format.
+
+    Raises SpecError if it is not there, and what import_data raises.
     """
     path = (recipe_path.parent / data.path).resolve()
+    if data.import_ is not None:
+        if not path.exists() and not is_hub_id(data.path):
+            raise SpecError(
+                f"no data at {path}", where=recipe_path, remedy="Paths are relative to the recipe."
+            )
+        return _imported(recipe_path, data, str(path) if path.exists() else data.path, data.split)
     folder = path
     if path.is_file() and data.split is not None:
-        refuse_foreign(path)
+        source = foreign_source(path)
+        if source is not None:
+            return _imported(recipe_path, data, str(source), data.split)
         raise SpecError(
             f"{data.path} is a file, and a split is one of a folder",
             where=recipe_path,
@@ -334,8 +380,14 @@ def data_path(recipe_path: Path, data: DataSpec) -> Path:
         )
     if data.split is not None:
         path = path / f"{data.split}.jsonl"
-    elif path.is_dir():
-        refuse_foreign(path)
+    # A folder's own file of a split is all of that split; a whole folder or file may be divided.
+    places = [path] if path.exists() else [*(path.with_suffix(end) for end in (".json", ".parquet")), folder]
+    for place in places:
+        source = foreign_source(place) if place.exists() else None
+        if source is not None:
+            own = place != folder and data.split is not None
+            return _imported(recipe_path, data, str(source), None if own else data.split)
+    if data.split is None and path.is_dir():
         splits = ", ".join(sorted(file.stem for file in path.glob("*.jsonl"))) or "none"
         raise SpecError(
             f"{data.path} is a folder, so a split must be named (there: {splits})",
@@ -343,8 +395,26 @@ def data_path(recipe_path: Path, data: DataSpec) -> Path:
             remedy="Add `split: train`.",
         )
     if not path.is_file():
-        for there in (folder, *(path.with_suffix(suffix) for suffix in (".json", ".parquet"))):
-            if there.exists():
-                refuse_foreign(there)
         raise SpecError(f"no data file {path}", where=recipe_path, remedy=_data_remedy(data, folder))
-    return path
+    return DataFile(path=path)
+
+
+def _imported(recipe_path: Path, data: DataSpec, source: str, split: str | None) -> DataFile:
+    """Return the records that `source` becomes: those of `split`, or all."""
+    spec = data.import_ or ImportSpec()
+    there = list(spec.split) or ["train"]
+    if split is None and spec.split:
+        raise SpecError(
+            f"the import of {data.path} is divided, so a split must be named (there: {', '.join(there)})",
+            where=recipe_path,
+            remedy=f"Add `split: {there[0]}`.",
+        )
+    if split is not None and split not in there:
+        raise SpecError(
+            f"{data.path} is imported as {', '.join(there)}, and has no split {split!r}",
+            where=recipe_path,
+            remedy="Divide it, in train and in validation alike: "
+            "`import: {split: {train: 0.9, validation: 0.1}}`. Or give the other split a file of its own.",
+        )
+    imported = import_data(source, spec.model_dump())
+    return DataFile(path=imported.result.out / f"{split or 'train'}.jsonl", imported=imported)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from harness.errors import RecordError
 from harness.training.memory_plan import preflight_memory
 from harness.training.preflight import preflight
 from harness.training.prepare import prepare
@@ -81,14 +80,20 @@ def test_what_a_base_is_called_from_anywhere(
     assert prepare(recipe(base="me/tiny"), weights=False).base_name == "me/tiny"
 
 
-@pytest.mark.parametrize("limit", [None, 1])
-def test_foreign_data_is_answered_with_its_import(recipe, tmp_path: Path, limit: int | None):
-    rows = [{"instruction": "Who are you?", "input": "", "output": "Mina."}]
-    for name, text in (("a.json", json.dumps(rows)), ("a.jsonl", json.dumps(rows[0]) + "\n")):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        with pytest.raises(RecordError, match="this is alpaca data") as caught:
-            prepare(recipe(train={"path": name, "limit": limit}))
-        assert f"harness data import {tmp_path / name} --out " in str(caught.value.remedy)
+@pytest.mark.parametrize(("limit", "rows"), [(None, 3), (1, 1)])
+def test_data_of_another_format_is_imported_and_said_to_be(
+    recipe, tmp_path: Path, monkeypatch, limit: int | None, rows: int
+):
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    source = [{"instruction": f"Who are you, {n}?", "input": "", "output": "Mina."} for n in range(3)]
+    (tmp_path / "a.json").write_text(json.dumps([*source, {"instruction": "x"}]), encoding="utf-8")
+    written = {"path": "a.json", "limit": limit, "import": {"skip_bad": True}}
+    prepared = prepare(recipe(train=written))
+    assert len(prepared.train.rows) == rows
+    (found,) = (one for one in preflight(prepared, tmp_path) if one.code == "imported")
+    assert found.severity == "warning"
+    assert f"4 rows of alpaca data read from {tmp_path / 'a.json'}, 1 wrong ones left out" in found.message
+    assert (prepared.train.path.parent / "DATASHEET.md").is_file()
 
 
 def _codes(path: Path, **changes: Any) -> dict[str, str]:

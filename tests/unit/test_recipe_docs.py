@@ -20,6 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="u
 PLACES = {
     "Recipe": "Top level",
     "DataSpec": "`train` and `validation`",
+    "ImportSpec": "`import`:",
     "LoraSpec": "`lora`",
     "TokensSpec": "`tokens`",
     "TrainingSpec": "`training`",
@@ -90,7 +91,7 @@ def test_the_table_has_every_key_with_its_default(name: str) -> None:
             assert float(said) == field.default, key
         elif isinstance(field.default, str):
             assert said == field.default, key
-        elif key == "extra":
+        elif key in ("extra", "split") and field.default_factory is not None:
             assert (said, field.get_default(call_default_factory=True)) == ("{}", {})
         elif field.default_factory is not None:
             assert said == "", f"{key} holds keys with defaults of their own"
