@@ -92,7 +92,7 @@ def command(
         raise UsageError("--resume goes on with a run and --reuse begins a new one: give one of them")
     from harness.log.reader import RunFolder
     from harness.run.execute import complain_about_errors
-    from harness.run.session import SessionRequest, open_session
+    from harness.run.session import ADAPTERS_LEFT_OUT, SessionRequest, open_session
     from harness.suite.load import load_suite
     from harness.suite.select import Selection
 
@@ -116,6 +116,12 @@ def command(
     events: list[tuple[str, Mapping[str, Any]]] = []
     session = open_session(loaded, request, lambda kind, detail: events.append((kind, detail)))
     with closing(session.engine):
+        for detail in (detail for kind, detail in events if kind == ADAPTERS_LEFT_OUT):
+            click.echo(
+                f"the base alone: the suite's adapters are of its default model, {detail['default_model']}; "
+                "name one with --adapter",
+                err=True,
+            )
         if reuse and session.promise is not None:
             _check_promised(reuse, session.promise)
         if session.promise is not None:

@@ -34,6 +34,9 @@ from harness.types import Generation, Prompt, Sampling
 BASE = "base"
 """What `--adapter base` means: the model without any adapter."""
 
+ADAPTERS_LEFT_OUT = "suite_adapters_left_out"
+"""The event of a run under another model than the suite's, whose adapters it therefore does without."""
+
 WITHOUT_MODEL = ("scripted", "replay")
 """Engines that answer without a model, and so without adapters."""
 
@@ -131,7 +134,7 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
         trust_remote_code=trust,
         weights=getattr(answering, "NEEDS_WEIGHTS", True),
     )
-    targets = _targets(suite, request.adapters)
+    targets = _targets(suite, request, on_event)
     tokenizer = load_tokenizer(model.path, trust_remote_code=trust)
     dialect_name = suite.spec.dialect
     if dialect_name == "auto":
@@ -194,7 +197,7 @@ def _open_without_model(
     suite: Suite, request: SessionRequest, on_event: Event, engine_class: Callable[[EngineRequest], Engine]
 ) -> Session:
     """Open an engine behind which somebody else renders: prompts rendered here only tell samples apart."""
-    targets = _targets(suite, request.adapters)
+    targets = _targets(suite, request, on_event)
     dialect_name = "hermes" if suite.spec.dialect == "auto" else suite.spec.dialect
     dialect = _dialect(dialect_name)
     constrained = _constrained(request, dialect, dialect_name, on_event)
@@ -315,11 +318,18 @@ def _open_answering(
     )
 
 
-def _targets(suite: Suite, named: tuple[str, ...]) -> tuple[Path | None, ...]:
-    """Return the adapters to run: those named, else the bare base and then the suite's own."""
+def _targets(suite: Suite, request: SessionRequest, on_event: Event) -> tuple[Path | None, ...]:
+    """Return the adapters to run: those named, else the bare base and then the suite's own.
+
+    The suite's own are adapters of its default model: with another one they are left out, as the event says.
+    """
+    named, own = request.adapters, suite.spec.models.adapters
     if not named:
-        own = (suite.folder / adapter for adapter in suite.spec.models.adapters)
-        return (None, *(path.resolve() for path in own))
+        if own and request.model not in (None, suite.spec.models.default):
+            detail = {"adapters": list(own), "default_model": suite.spec.models.default}
+            on_event(ADAPTERS_LEFT_OUT, detail)
+            return (None,)
+        return (None, *((suite.folder / adapter).resolve() for adapter in own))
     targets = tuple(None if name == BASE else Path(name).resolve() for name in named)
     if len(set(targets)) != len(targets):
         raise UsageError("an adapter is named twice", remedy="Name each --adapter once.")

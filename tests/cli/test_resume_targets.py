@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("torch")
 pytest.importorskip("peft")
@@ -69,3 +70,29 @@ def test_a_run_of_another_target_is_refused(tmp_path: Path, in_process: Any) -> 
 
     assert done.exit_code == 4
     assert "Name its one --adapter" in done.err
+
+
+def test_the_suites_adapters_are_of_its_own_model(tmp_path: Path, in_process: Any) -> None:
+    own, other = (
+        make_tiny_model(tmp_path / name, context=4096, seed=seed) for name, seed in (("own", 1), ("other", 2))
+    )
+    make_tiny_adapter(tmp_path / "tuned", own)
+    suite = tmp_path / "suite"
+    shutil.copytree(ROOT / "suites/_smoke", suite)
+    spec = yaml.safe_load((suite / "suite.yaml").read_text("utf-8"))
+    spec["dataset"]["path"] = str(ROOT / "datasets" / "smoke")
+    spec["models"] = {"default": str(own), "adapters": ["../tuned"]}
+    (suite / "suite.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    words = ["run", suite, "--limit", "1", "--out"]
+
+    for model in ((), ("--model", own)):
+        reports = tmp_path / f"reports-{len(model)}"
+        assert in_process(*words, reports, *model).exit_code == 0
+        assert set(adapters_of(reports)) == {"base", "tuned"}
+    done = in_process(*words, tmp_path / "reports", "--model", other)
+
+    assert done.exit_code == 0, done.err
+    assert set(adapters_of(tmp_path / "reports")) == {"base"}
+    assert f"of its default model, {own}; name one with --adapter" in done.err
+    (events,) = (tmp_path / "reports").glob("*/events.jsonl")
+    assert '"suite_adapters_left_out"' in events.read_text("utf-8")
