@@ -27,8 +27,10 @@ _CPU_PROCESS = 664 << 20
 """Resident after the first step: Python, torch, transformers, PEFT, TRL, bitsandbytes, and their libraries."""
 _ROW_TOKEN_BYTES = 20
 """A token of a row: 4 bytes in the row, 16 in the trainer's table of ids and labels."""
-_CPU_SLACK = 0.4
+_CPU_SLACK = 0.5
 """Of what is allocated within a step: glibc's heap is cut up by micro-batches of changing sizes, within a few steps."""
+_CPU_FP32_BUFFERS = 96 << 20
+"""What MKL keeps for its fp32 matrix products: the peak with and without MKL_DISABLE_FAST_MM differs by it."""
 _CUDA_CONTEXT = 0.6 * 2**30
 _CUDA_SLACK = 0.08
 
@@ -189,6 +191,7 @@ def _extra(
         return [
             ("evaluation, beyond a step", evaluation),
             ("allocator slack", _CPU_SLACK * (saved + step + evaluation)),
+            ("matrix product buffers", float(_CPU_FP32_BUFFERS if target.dtype == "float32" else 0)),
             ("data rows", float(_ROW_TOKEN_BYTES * shape.data_tokens)),
             ("Python process", float(_CPU_PROCESS)),
         ]
