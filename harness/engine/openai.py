@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.engine.base import EngineRequest, without_answer
 from harness.engine.determinism import Promise, Settled
@@ -27,7 +27,7 @@ from harness.engine.openai_verify import Found, check, make_probe, same_template
 from harness.errors import EngineError, UsageError
 from harness.http.address import sends_plainly
 from harness.http.client import HttpClient, Server, import_httpx
-from harness.http.failure import RequestFailed
+from harness.http.failure import FailureReason, RequestFailed
 from harness.http.secret import key_from
 from harness.models.adapter import read_adapter_config
 from harness.models.fingerprint import adapter_fingerprint
@@ -44,9 +44,21 @@ _AHEAD = 2
 _HOPELESS = 8
 """So many prompts failing one after another, with no answer between them, mean that nothing works any more."""
 
+_NO_ANSWER: frozenset[FailureReason] = frozenset(
+    ("timeout", "connection", "rate_limit", "server_error", "not_an_answer")
+)
+"""Failures that speak of the server. A refusal and an answer that is too large are of one prompt: the server is alive."""
+
 _NOT_IN_CHATS = "answers are constrained in our own prompt alone: what a server renders calls as is its own"
 _LARGEST_ANSWER = 16 << 20
 _WHOSE = "the openai engine's"
+
+
+class _Outcome(NamedTuple):
+    """What became of a prompt, and why its request failed; None where none was sent or an answer came."""
+
+    generation: Generation
+    failed: FailureReason | None = None
 
 
 class OpenAiEngine:
@@ -85,10 +97,11 @@ class OpenAiEngine:
         self._tag_of = request.structural_tag
         if self._tag_of is not None and options.mode == "chat":
             raise UsageError(_NOT_IN_CHATS, remedy="Leave out mode=chat, or --constrain.")
-        self._pace = Pace(options.parallel)
+        server = _server(options)
+        self._pace = Pace(options.parallel, server.host)
         self._loop: LoopThread | None = LoopThread("harness-openai")
         try:
-            self._client = HttpClient(_server(options), key, pace=self._pace)
+            self._client = HttpClient(server, key, pace=self._pace)
             self._served = self._loop.run(self._opened(options.served_model))
             self._names = names_of(
                 request.adapters, self._served, options.served_names, self._client.server.host
@@ -150,18 +163,20 @@ class OpenAiEngine:
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
         """Yield one generation per prompt, as they finish.
 
-        Raises EngineError when the server refuses the key, the address or the model, or answers nothing any more.
+        Raises EngineError when the server refuses the key, the address or the model, hangs, or answers nothing any more.
         """
         loop = self._open_loop()
+        self._pace.timeouts = 0
         failed = 0
         answers = as_they_finish(loop, prompts, self._one, _AHEAD * self._options.parallel)
         try:
             with closing(answers):
-                for generation in answers:
+                for generation, reason in answers:
                     yield generation
-                    if generation.status == "ok":
+                    if reason in _NO_ANSWER:
+                        failed += 1
+                    elif reason is not None or generation.status == "ok":
                         failed = 0
-                    failed += generation.status == "error"
                     if failed >= _HOPELESS:
                         raise EngineError(
                             f"the server fails on one prompt after another: {generation.error}",
@@ -264,24 +279,27 @@ class OpenAiEngine:
 
         return await prove(self._names, self._served.name, ask)
 
-    async def _one(self, prompt: Prompt) -> Generation:
+    async def _one(self, prompt: Prompt) -> _Outcome:
         length, budget = len(prompt.token_ids), prompt.sampling.max_new_tokens
         ours = self._talk.template is None
         if ours and self._context is not None and length + budget > self._context:
             limit = f"{length} + {budget} tokens do not fit into {self._context}"
-            return without_answer(prompt, "too_long", limit)
+            return _Outcome(without_answer(prompt, "too_long", limit))
         if budget < 1 or (ours and length == 0):
-            return without_answer(prompt, "error", "a prompt needs one token, and a budget of one, at least")
+            unfit = "a prompt needs one token, and a budget of one, at least"
+            return _Outcome(without_answer(prompt, "error", unfit))
         model = self._served.name if self._active is None else self._names[self._active]
         tag = None if self._tag_of is None else self._tag_of(prompt)
         try:
             answer = await self._talk.ask(model, prompt, tag=tag)
         except RequestFailed as failed:
             status: GenerationStatus = "too_long" if says_too_long(failed) else "error"
-            return without_answer(prompt, status, f"{failed.reason}: {failed.detail}")
+            return _Outcome(
+                without_answer(prompt, status, f"{failed.reason}: {failed.detail}"), failed.reason
+            )
         except ValueError as error:  # UnicodeEncodeError and numbers that are none
-            return without_answer(prompt, "error", f"the prompt cannot be sent: {error}"[:300])
-        return self._generation(prompt, answer)
+            return _Outcome(without_answer(prompt, "error", f"the prompt cannot be sent: {error}"[:300]))
+        return _Outcome(self._generation(prompt, answer))
 
     def _generation(self, prompt: Prompt, answer: Answer) -> Generation:
         text = answer.text

@@ -78,6 +78,10 @@ class Pace(Protocol):
 
     def end(self, begun: int, failed: FailureReason | None) -> None:
         """Take in how an attempt that began has ended; None for an answer."""
+        ...
+
+    def give_back(self, begun: int) -> None:
+        """Take back, in place of `end`, an attempt that was not made after all."""
 
 
 class HttpClient:
@@ -154,11 +158,16 @@ class HttpClient:
         server = self.server
         url = (server.base_url if below is None else below) + path
         most = server.attempts if attempts is None else attempts
-        first: float | None = None
+        first = 0.0
+        last: RequestFailed | None = None
         for attempt in range(1, most + 1):
             await self._open_again.wait()
             begun = await self._pace.begin()
-            first = time.monotonic() if first is None else first
+            if last is None:
+                first = time.monotonic()
+            elif self._is_late(first, last):
+                self._pace.give_back(begun)
+                break
             reason: FailureReason | None = None
             try:
                 return await self._attempt(url, payload, read, answers)
@@ -166,12 +175,15 @@ class HttpClient:
                 last, reason = failed, failed.reason
             finally:
                 self._pace.end(begun, reason)
-            if not last.again or attempt == most or not self._worth_waiting(last):
-                break
-            if server.deadline_s is not None and time.monotonic() - first >= server.deadline_s:
-                last.detail += f" (given up {server.deadline_s:g} s after the first attempt)"
+            if (
+                not last.again
+                or attempt == most
+                or not self._worth_waiting(last)
+                or self._is_late(first, last)
+            ):
                 break
             await self._wait(last.wait_s, attempt)
+        assert last is not None, "no attempt was allowed"
         last.detail = self.redacted(last.detail)
         raise last
 
@@ -181,6 +193,14 @@ class HttpClient:
             return True
         last.detail += f" (asked to wait {last.wait_s:.0f} s, which is more than {limit:.0f} s)"
         return False
+
+    def _is_late(self, first: float, last: RequestFailed) -> bool:
+        """Return whether a request whose first attempt began at `first` may have no other, and say so in its failure."""
+        limit = self.server.deadline_s
+        if limit is None or time.monotonic() - first < limit:
+            return False
+        last.detail += f" (given up {limit:g} s after the first attempt)"
+        return True
 
     async def _wait(self, asked_s: float | None, attempt: int) -> None:
         if asked_s is None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,10 +20,12 @@ pytest.importorskip("transformers")
 
 from harness.errors import EngineError
 from harness.http import client as http_client
+from harness.http.client import HttpClient, Server
+from harness.http.failure import FailureReason, RequestFailed
 from harness.models.tokenizer import load_tokenizer
 from harness.types import Generation, Prompt
 from tests.engines.openai_engines import Events, opened, prompt, prompts
-from tests.engines.stub_openai import answer_to, error, serving
+from tests.engines.stub_openai import StubOpenAi, answer_to, error, serving
 from tests.planted_server import Reaction, Request
 
 pytestmark = pytest.mark.network
@@ -162,6 +165,43 @@ def test_a_prompt_has_a_deadline_whatever_attempts_are_left(tiny: Path, tokenize
     assert calls < 40
 
 
+def test_a_request_that_waited_for_its_turn_past_the_deadline_is_not_made_again(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    ended: list[str | None] = []
+
+    class Queue:
+        """Every turn comes after a minute."""
+
+        async def begin(self) -> int:
+            nonlocal now
+            now += 60
+            return 0
+
+        def end(self, begun: int, failed: FailureReason | None) -> None:
+            ended.append(failed)
+
+        def give_back(self, begun: int) -> None:
+            ended.append("not made")
+
+    monkeypatch.setattr(http_client, "time", SimpleNamespace(monotonic=lambda: now))
+
+    async def asked(server: StubOpenAi) -> None:
+        words = dict.fromkeys(("whose", "key_remedy", "address_remedy", "quota_remedy", "extra"), "")
+        described = Server(base_url=server.url, deadline_s=100, attempts=9, **words)
+        async with HttpClient(described, None, pace=Queue()) as client:
+            await client.ask("/completions", b"{}", lambda reply: reply)
+
+    with (
+        serving(tokenizer, lambda request: error(500, "boom")) as server,
+        pytest.raises(RequestFailed) as raised,
+    ):
+        asyncio.run(asked(server))
+    assert ended == ["server_error", "server_error", "not made"]
+    assert raised.value.detail.endswith("(given up 100 s after the first attempt)")
+
+
 TOO_LONG = [
     "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
     "the request exceeds the available context size. try increasing the context size",
@@ -241,6 +281,59 @@ def test_a_dead_server_ends_the_run_after_a_handful_of_prompts(tiny: Path, token
     assert "resume" in raised.value.one_message()
     assert sum(one.status == "ok" for one in answers) >= 50
     assert sum(one.status == "error" for one in answers) == 8
+
+
+def test_a_server_that_hangs_ends_the_run_before_one_prompt_has_used_up_its_attempts(
+    tiny: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.engine.openai_pace._HANGS", 5)
+    planted = Planted(Reaction(raw=RIGHT.raw, delay_s=3), times=None)
+    answers: list[Generation] = []
+    with serving(tokenizer, planted) as server, opened(server, tiny, timeout_s="1") as engine:
+        before = server.calls
+        with pytest.raises(EngineError, match="the server hangs") as raised:
+            answers.extend(engine.generate(prompts(60)))
+        assert server.calls - before <= 6
+    assert answers == []
+    assert str(raised.value.where).startswith("127.0.0.1")
+    assert "resume" in raised.value.one_message()
+
+
+OF_ONE_PROMPT = [
+    (error(400, "temperature is not supported"), "refused"),
+    (Reaction(raw=b"x" * (2 << 20)), "too_large"),
+]
+
+
+@pytest.mark.parametrize(("reaction", "reason"), OF_ONE_PROMPT, ids=[reason for _, reason in OF_ONE_PROMPT])
+def test_what_is_wrong_with_prompts_never_ends_the_run(
+    reaction: Reaction, reason: str, tiny: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.engine.openai._LARGEST_ANSWER", 1 << 20)
+    with serving(tokenizer, Planted(reaction, times=None)) as server, opened(server, tiny) as engine:
+        answers = list(engine.generate(prompts(20)))
+    assert len(answers) == 20
+    assert all((one.error or "").startswith(f"{reason}: ") for one in answers)
+
+
+def test_prompts_that_cannot_be_sent_do_not_end_the_run(tiny: Path, tokenizer: Any) -> None:
+    broken = [replace(one, text="half a character: \ud800") for one in prompts(20)]
+    with serving(tokenizer, takes_ids=False, kind="me") as server, opened(server, tiny) as engine:
+        answers = list(engine.generate(broken))
+    assert [one.status for one in answers] == ["error"] * 20
+
+
+def test_a_refusal_between_failures_shows_that_the_server_lives(tiny: Path, tokenizer: Any) -> None:
+    refused = Planted(error(400, "no"), times=None, mark="question 7")
+    failing = Planted(error(500, "boom"), times=None)
+    answers: list[Generation] = []
+    with (
+        serving(tokenizer, lambda request: refused(request) or failing(request)) as server,
+        opened(server, tiny, parallel="1", attempts="1") as engine,
+        pytest.raises(EngineError, match="one prompt after another"),
+    ):
+        answers.extend(engine.generate(prompts(50)))
+    assert len(answers) == 7 + 1 + 8
 
 
 def test_prompts_are_read_a_bounded_number_ahead(tiny: Path, tokenizer: Any) -> None:

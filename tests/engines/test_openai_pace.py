@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from harness.engine.openai_pace import Pace
+from harness.errors import EngineError
 from harness.http.failure import FailureReason
 
 
@@ -21,7 +22,7 @@ async def rounds(pace: Pace, count: int, failed: FailureReason | None = None) ->
 
 def test_it_starts_small_doubles_and_stops_at_its_bound() -> None:
     async def limits() -> list[int]:
-        pace = Pace(20)
+        pace = Pace(20, "host")
         found = [pace.limit]
         for _ in range(4):
             await rounds(pace, 1)
@@ -36,7 +37,7 @@ def test_it_starts_small_doubles_and_stops_at_its_bound() -> None:
 
 def test_a_bound_below_the_start_holds() -> None:
     async def most() -> int:
-        pace = Pace(2)
+        pace = Pace(2, "host")
         await rounds(pace, 5)
         return pace.most
 
@@ -48,7 +49,7 @@ def test_a_bound_below_the_start_holds() -> None:
 )
 def test_requests_that_fail_together_lower_it_once(failed: FailureReason, left: int) -> None:
     async def after() -> tuple[int, int]:
-        pace = Pace(20)
+        pace = Pace(20, "host")
         await rounds(pace, 6)
         await rounds(pace, 1, failed)
         return pace.limit, pace.cuts
@@ -59,7 +60,7 @@ def test_requests_that_fail_together_lower_it_once(failed: FailureReason, left: 
 @pytest.mark.parametrize("failed", ["refused", "not_an_answer", "too_large"])
 def test_what_is_wrong_with_a_prompt_says_nothing_about_the_server(failed: FailureReason) -> None:
     async def after() -> int:
-        pace = Pace(20)
+        pace = Pace(20, "host")
         await rounds(pace, 6)
         await rounds(pace, 1, failed)
         return pace.limit
@@ -69,7 +70,7 @@ def test_what_is_wrong_with_a_prompt_says_nothing_about_the_server(failed: Failu
 
 def test_after_a_cut_it_grows_by_about_one_a_round() -> None:
     async def limits() -> list[int]:
-        pace = Pace(100)
+        pace = Pace(100, "host")
         await rounds(pace, 3)
         await rounds(pace, 1, "timeout")
         found = [pace.limit]
@@ -85,14 +86,14 @@ def test_after_a_cut_it_grows_by_about_one_a_round() -> None:
 
 def test_it_never_falls_below_one_and_everybody_gets_a_turn() -> None:
     async def turns() -> int:
-        pace = Pace(8)
+        pace = Pace(8, "host")
         done = 0
 
         async def work() -> None:
             nonlocal done
             begun = await pace.begin()
             await asyncio.sleep(0)
-            pace.end(begun, "timeout")
+            pace.end(begun, "server_error")
             done += 1
 
         await asyncio.wait_for(asyncio.gather(*(work() for _ in range(50))), 10)
@@ -104,7 +105,7 @@ def test_it_never_falls_below_one_and_everybody_gets_a_turn() -> None:
 
 def test_a_cancelled_waiter_passes_its_turn_on() -> None:
     async def turns() -> bool:
-        pace = Pace(1)
+        pace = Pace(1, "host")
         begun = await pace.begin()
         first, second = (asyncio.ensure_future(pace.begin()) for _ in range(2))
         await asyncio.sleep(0)
@@ -114,3 +115,73 @@ def test_a_cancelled_waiter_passes_its_turn_on() -> None:
         return second.done()
 
     assert asyncio.run(turns())
+
+
+def test_a_server_that_hangs_is_asked_a_handful_of_times_and_everybody_who_waits_is_told() -> None:
+    async def told() -> list[object]:
+        pace = Pace(8, "the-server")
+
+        async def work() -> None:
+            begun = await pace.begin()
+            await asyncio.sleep(0)
+            pace.end(begun, "timeout")
+
+        found = await asyncio.wait_for(
+            asyncio.gather(*(work() for _ in range(60)), return_exceptions=True), 10
+        )
+        assert pace.attempts == 8
+        return [one for one in found if one is not None]
+
+    errors = asyncio.run(told())
+    assert len(errors) == 52
+    for error in errors:
+        assert isinstance(error, EngineError)
+        assert error.where == "the-server"
+        assert "resume" in str(error.remedy)
+
+
+OTHER_ENDS: list[FailureReason | None] = [None, "refused", "server_error", "connection", "not_an_answer"]
+
+
+@pytest.mark.parametrize("other", OTHER_ENDS)
+def test_time_outs_count_in_a_row_only(other: FailureReason | None) -> None:
+    async def one(pace: Pace, failed: FailureReason | None) -> None:
+        pace.end(await pace.begin(), failed)
+
+    async def after() -> None:
+        pace = Pace(8, "host")
+        for failed in (*["timeout"] * 7, other, *["timeout"] * 8):
+            await one(pace, failed)  # type: ignore[arg-type]
+        with pytest.raises(EngineError, match="8 attempts in a row"):
+            await asyncio.wait_for(pace.begin(), 5)
+
+    asyncio.run(after())
+
+
+def test_many_that_time_out_together_are_asked_again_at_a_lower_pace() -> None:
+    async def after() -> None:
+        pace = Pace(20, "host")
+        await rounds(pace, 6)
+        await rounds(pace, 1, "timeout")
+        begun = [await asyncio.wait_for(pace.begin(), 5) for _ in range(10)]
+        pace.end(begun.pop(), "timeout")
+        with pytest.raises(EngineError, match="hangs"):
+            await asyncio.wait_for(pace.begin(), 5)
+
+    asyncio.run(after())
+
+
+def test_an_attempt_that_is_not_made_leaves_no_trace() -> None:
+    async def after() -> Pace:
+        pace = Pace(1, "host")
+        for _ in range(7):
+            pace.end(await pace.begin(), "timeout")
+        begun = await pace.begin()
+        waiting = asyncio.ensure_future(pace.begin())
+        await asyncio.sleep(0)
+        pace.give_back(begun)
+        await asyncio.wait_for(waiting, 5)
+        return pace
+
+    pace = asyncio.run(after())
+    assert (pace.attempts, pace.timeouts, dict(pace.failed)) == (8, 7, {"timeout": 7})

@@ -46,6 +46,10 @@ class CallBudget:
     def end(self, begun: int, failed: FailureReason | None) -> None:
         """Do nothing: an attempt counts however it ends."""
 
+    def give_back(self, begun: int) -> None:
+        """Count an attempt no more that was not made."""
+        self.made -= 1
+
 
 class JudgeClient:
     """Asks one endpoint; an asynchronous context manager. `sleep` is what waits between attempts.
