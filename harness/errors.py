@@ -10,6 +10,7 @@ HarnessError                      one clear message: what, where, what to do
 |-- IncompleteRun           (6)   samples missing, or too many errors
 |-- StorageError            (6)   the disk is full or not writable; what was written stays, resume continues
 |-- EngineError             (6)   the engine cannot go on at all
+|   `-- ServerRefuses       (6)   a server refuses every request alike: asking again, from anywhere, cannot help
 |-- MissingDependency       (4)   an optional package is not installed
 `-- Interrupted             (2)   Ctrl-C; resumable
 """
@@ -90,6 +91,10 @@ class StorageError(HarnessError):
 
 class EngineError(HarnessError):
     exit_code = EXIT_INCOMPLETE
+
+
+class ServerRefuses(EngineError):
+    pass
 
 
 class Interrupted(HarnessError):

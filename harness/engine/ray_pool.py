@@ -14,7 +14,7 @@ from harness.engine.determinism import Promise
 from harness.engine.ray_layout import Layout
 from harness.engine.ray_work import Share
 from harness.engine.ray_worker import Place, Reply, Worker
-from harness.errors import EngineError, HarnessError
+from harness.errors import EngineError, HarnessError, ServerRefuses
 from harness.types import EngineInfo, Prompt
 
 _STARTS = 3
@@ -216,7 +216,7 @@ class Pool:
             self._on_event(kind, {**detail, "worker": slot.number})
         if message == "exchange":
             slot.busy = False
-            if answer.error is None or not isinstance(answer.error, EngineError):
+            if not isinstance(answer.error, EngineError) or isinstance(answer.error, ServerRefuses):
                 return News(slot=slot, reply=answer)
             news = News(slot=slot, reply=answer, lost=answer.error)
             self._replace(slot, answer.error)
@@ -256,7 +256,7 @@ class Pool:
         if not slot.ready:
             slot.failed_starts += 1
             last = slot.failed_starts >= _STARTS
-            if self._opening and (reported or last):
+            if isinstance(error, ServerRefuses) or (self._opening and (reported or last)):
                 raise self._located(slot, error)
             slot.given_up = last
             if slot.given_up and not self.workers:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from harness.errors import EngineError, MissingDependency, UsageError
+from harness.errors import MissingDependency, ServerRefuses, UsageError
 from harness.http.address import host_of, is_local
 from harness.http.failure import FailureReason, RequestFailed
 from harness.http.retry_after import retry_after
@@ -152,8 +152,9 @@ class HttpClient:
         """Return what `read` makes of the reply: to a POST of the payload, to a GET where that is None.
 
         `path` stands below `below`, or below the server's address. A reply whose status is not among `answers` is a
-        failure; `read` may raise RequestFailed too. `attempts` is how many there may be, the server's where None. Raises RequestFailed after the last attempt, and EngineError where
-        no request could succeed: the key or the address is refused, or the quota is used up.
+        failure; `read` may raise RequestFailed too. `attempts` is how many there may be, the server's where None. Raises
+        RequestFailed after the last attempt, ServerRefuses where no request could succeed (the key or the address is
+        refused, or the quota is used up), and what the pace raises.
         """
         server = self.server
         url = (server.base_url if below is None else below) + path
@@ -245,18 +246,20 @@ class HttpClient:
             return Reply(status=response.status_code, headers=response.headers, body=bytes(body))
 
     def _refusal(self, reply: Reply) -> RequestFailed:
-        """Return what a status means for this request; raise EngineError where it means all of them."""
+        """Return what a status means for this request; raise ServerRefuses where it means all of them."""
         server, status = self.server, reply.status
         said = f"HTTP {status}: {self.excerpt(reply.body)}"
         if status in _KEY_REFUSED:
             had = "the key was refused" if self._key else "the server wants a key"
-            raise EngineError(f"{had} ({said})", where=server.host, remedy=server.key_remedy)
+            raise ServerRefuses(f"{had} ({said})", where=server.host, remedy=server.key_remedy)
         if status == 404 or 300 <= status < 400:
-            raise EngineError(
+            raise ServerRefuses(
                 f"no such address or model ({said})", where=server.host, remedy=server.address_remedy
             )
         if status == 429 and any(word in said for word in _QUOTA):
-            raise EngineError(f"the quota is used up ({said})", where=server.host, remedy=server.quota_remedy)
+            raise ServerRefuses(
+                f"the quota is used up ({said})", where=server.host, remedy=server.quota_remedy
+            )
         wait_s = retry_after(reply.headers.get("retry-after"))
         if status == 429:
             return RequestFailed("rate_limit", said, wait_s=wait_s, status=status)

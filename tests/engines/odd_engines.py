@@ -33,7 +33,8 @@ class OddEngine(ScriptedEngine):
     """A scripted engine. `fault` happens at the samples in `samples` (comma separated), or when it is built:
     `dies_loading`, or `refuses` with the class of harness.errors in `samples`; `disagrees` is in its info, and
     `promises_otherwise` in what it promises of a deterministic run. `waits` until the file that `samples` names after
-    the sample is there, and `refuses_adapter` in the one process that makes the file `samples`. Answers name the adapter.
+    the sample is there, and `refuses_adapter` in the one process that makes the file `samples`. `refuses_key_later` dies at
+    the sample, and is not built again once the file that `samples` names after it is there. Answers name the adapter.
     """
 
     NAME = "odd"
@@ -55,6 +56,8 @@ class OddEngine(ScriptedEngine):
             os._exit(1)
         if self._fault == "refuses":
             raise getattr(harness.errors, self._samples[0])("planted", where="here:1", remedy="Do that.")
+        if self._fault == "refuses_key_later" and not _made(Path(self._samples[1])):
+            raise harness.errors.ServerRefuses("the key was refused")
         self._on_event("odd_built", {"pid": os.getpid()})
 
     def info(self) -> EngineInfo:
@@ -76,7 +79,7 @@ class OddEngine(ScriptedEngine):
                 answer = replace(answer, text=self._adapter.name)
             if prompt.sample.id not in self._samples:
                 yield answer
-            elif self._fault == "kills":
+            elif self._fault in ("kills", "refuses_key_later"):
                 os.kill(os.getpid(), 9)
             elif self._fault == "raises":
                 raise RuntimeError("a planted bug")
@@ -86,7 +89,7 @@ class OddEngine(ScriptedEngine):
                     yield without_answer(doomed, "error", "failed with another")
                 raise harness.errors.EngineError("a planted bug")
             elif self._fault == "refuses_key":
-                raise harness.errors.UsageError("the server refuses the key")
+                raise harness.errors.ServerRefuses("the key was refused", where="there", remedy="Mend it.")
             elif self._fault == "waits":
                 yield answer if _comes(Path(self._samples[1])) else replace(answer, text=TOO_LATE)
             elif self._fault == "other_key":

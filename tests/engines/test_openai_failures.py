@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("httpx")
 pytest.importorskip("transformers")
 
-from harness.errors import EngineError
+from harness.errors import EngineError, ServerRefuses
 from harness.http import client as http_client
 from harness.http.client import HttpClient, Server
 from harness.http.failure import FailureReason, RequestFailed
@@ -260,7 +260,7 @@ def test_what_holds_for_every_prompt_ends_the_run(
 ) -> None:
     with serving(tokenizer, Planted(reaction, times=None)) as server, opened(server, tiny) as engine:
         before = server.calls
-        with pytest.raises(EngineError, match=said):
+        with pytest.raises(ServerRefuses, match=said):
             list(engine.generate(prompts(200)))
         assert server.calls - before <= 8, why
 
@@ -293,6 +293,7 @@ def test_a_server_that_hangs_ends_the_run_before_one_prompt_has_used_up_its_atte
         before = server.calls
         with pytest.raises(EngineError, match="the server hangs") as raised:
             answers.extend(engine.generate(prompts(60)))
+        assert not isinstance(raised.value, ServerRefuses), "another machine may reach it"
         assert server.calls - before <= 6
     assert answers == []
     assert str(raised.value.where).startswith("127.0.0.1")

@@ -19,7 +19,7 @@ from harness.engine.base import EngineRequest
 from harness.engine.ray import RayEngine
 from harness.engine.ray_cluster import Cluster, import_ray
 from harness.engine.scripted import ScriptedEngine
-from harness.errors import EngineError, HarnessError, MissingDependency, UsageError
+from harness.errors import EngineError, HarnessError, MissingDependency, ServerRefuses, UsageError
 from harness.parse.hermes import Hermes
 from harness.run.planted import PlantedModel, Script
 from harness.run.session import SessionRequest, open_session
@@ -170,7 +170,6 @@ def test_when_nothing_works_any_more_the_run_ends() -> None:
     [
         ("skips", EngineError, "ended without answering 1 prompts"),
         ("other_key", EngineError, "answered 'contract-3', which it was not asked"),
-        ("refuses_key", UsageError, "the server refuses the key"),
     ],
 )
 def test_a_failure_that_another_worker_would_repeat_ends_the_run(
@@ -183,7 +182,34 @@ def test_a_failure_that_another_worker_would_repeat_ends_the_run(
         list(engine.generate(iter(contract_prompts(20))))
 
 
-@pytest.mark.parametrize("name", ["ModelError", "UsageError", "EngineError", "MissingDependency"])
+def test_what_a_server_refuses_alike_is_asked_of_no_other_worker() -> None:
+    events: Events = []
+    with (
+        closing(
+            _engine(events, engine="odd", workers="1", fault="refuses_key", samples="contract-3")
+        ) as engine,
+        pytest.raises(ServerRefuses) as raised,
+    ):
+        list(engine.generate(iter(contract_prompts(20))))
+    assert raised.value.one_message() == "there: the key was refused\n  Mend it."
+    assert [kind for kind, _ in events if kind == "worker_lost"] == []
+
+
+def test_a_worker_that_a_server_refuses_is_not_started_again(tmp_path: Path) -> None:
+    events: Events = []
+    refused = {"fault": "refuses_key_later", "samples": f"contract-3,{tmp_path / 'built'}"}
+    with (
+        closing(_engine(events, engine="odd", workers="1", **refused)) as engine,
+        pytest.raises(ServerRefuses, match="the key was refused"),
+    ):
+        list(engine.generate(iter(contract_prompts(20))))
+    assert len([kind for kind, _ in events if kind == "worker_lost"]) == 1, "the one that died"
+
+
+NAMES = ["ModelError", "UsageError", "EngineError", "ServerRefuses", "MissingDependency"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_building_the_engine_raises_arrives_as_it_was(name: str) -> None:
     with pytest.raises(getattr(errors, name)) as raised:
         _engine(engine="odd", workers="1", fault="refuses", samples=name)
