@@ -58,10 +58,18 @@ class ServedModel:
 async def describe(client: HttpClient, served_model: str | None) -> ServedModel:
     """Ask the server what it is. `served_model` is the name to use, None for the only one that there is.
 
-    Raises EngineError for a server that cannot be reached or lists no models, UsageError for a name that it does not
-    serve, or where it serves several and none was chosen.
+    Raises EngineError for a server that cannot be reached, UsageError for a name that it does not serve, and where none
+    was chosen and it lists several, none, or has no list.
     """
-    entries = await _models(client)
+    listed = await _models(client)
+    if listed is None and served_model is None:
+        raise UsageError(
+            "the server has no list of models at this address (HTTP 404 for /models)",
+            where=client.server.base_url,
+            remedy="Check --base-url: it ends before /models and /completions, at most servers with /v1. Of a server "
+            "without such a list name the model: --engine-option served_model=NAME.",
+        )
+    entries = listed or []
     names = tuple(entry["id"] for entry in entries)
     name = _chosen(names, entries, served_model, client.server.host)
     entry = next((entry for entry in entries if entry["id"] == name), {"id": name})
@@ -124,12 +132,12 @@ def _object_or_none(reply: Reply) -> dict[str, Any]:
         return {}
 
 
-async def _models(client: HttpClient) -> list[dict[str, Any]]:
-    """Return the listed models, [] from a server without such a list."""
+async def _models(client: HttpClient) -> list[dict[str, Any]] | None:
+    """Return the listed models, [] from a server that refuses the list, None where nothing is at its address."""
 
-    def read(reply: Reply) -> list[dict[str, Any]]:
+    def read(reply: Reply) -> list[dict[str, Any]] | None:
         if reply.status != 200:
-            return []
+            return None if reply.status == 404 else []
         try:
             listed = decoded(reply)["data"]
             found = [one for one in listed if isinstance(one, dict) and isinstance(one["id"], str)]

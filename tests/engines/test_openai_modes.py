@@ -262,6 +262,29 @@ def test_no_server_and_a_server_that_wants_a_key(tiny: Path, tokenizer: Any) -> 
     assert "HARNESS_OPENAI_KEY" in raised.value.one_message()
 
 
+def test_an_address_without_its_end_is_named(tiny: Path, tokenizer: Any) -> None:
+    with serving(tokenizer) as server:
+        address = server.url.removesuffix("/v1")
+        with pytest.raises(UsageError) as raised, opened(server, tiny, base_url=address):
+            pass
+    assert raised.value.where == address
+    for part in ("HTTP 404", "--base-url", "/v1", "served_model=NAME"):
+        assert part in raised.value.one_message()
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_server_without_a_list_of_models_is_asked_for_the_one_that_is_named(
+    status: int, tiny: Path, tokenizer: Any
+) -> None:
+    react = lambda request: error(status, "no list") if request.path == "/v1/models" else None  # noqa: E731
+    with serving(tokenizer, react) as server:
+        with opened(server, tiny, served_model="stub-model") as engine:
+            (answer,) = engine.generate([prompt("question")])
+        with pytest.raises(UsageError, match="served_model=NAME"), opened(server, tiny):
+            pass
+    assert answer.status == "ok"
+
+
 def test_numbers_are_the_server_s_to_choose() -> None:
     request = EngineRequest(
         model="m",
