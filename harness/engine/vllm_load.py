@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from harness.engine.packages import install_command
 from harness.engine.vllm_options import VllmOptions, engine_arguments
 from harness.errors import EngineError, HarnessError, MissingDependency, ModelError, UsageError, named_line
 from harness.models.resolve import declared_quantization
-from harness.models.vllm_lora_rules import VllmVerdict, check_for_vllm
+from harness.models.vllm_lora_rules import Rejection, VllmVerdict, check_for_vllm
 
 _INSTALL = f"Install it: {install_command('vllm')}."
 _PLUGINS = {"bitsandbytes": "vllm-bnb-plugin", "gguf": "vllm-gguf-plugin"}
@@ -49,10 +49,23 @@ def servable(adapters: tuple[Path, ...]) -> dict[Path, VllmVerdict]:
             raise ModelError(
                 f"vLLM takes no such adapter: {reasons}",
                 where=path,
-                remedy=f"Merge it: harness merge {path} --out MERGED, then --engine vllm --model MERGED --adapter base. "
-                "Or measure it as it is with --engine hf.",
+                remedy=_cure(path, verdict.rejections),
             )
     return verdicts
+
+
+def _cure(adapter: Path, rejections: Sequence[Rejection]) -> str:
+    """Return what to do about all of the rejections, with the command that merges only where that mends them all."""
+    # A merged adapter is no longer what another cure is for.
+    other = [one for one in rejections if not one.merges]
+    cures = dict.fromkeys(one.cure for one in other or rejections)
+    told = " ".join(one for one in cures if not any(one != more and one in more for more in cures))
+    if other:
+        return told
+    return (
+        f"{told} That is: harness merge {adapter} --out MERGED, then --engine vllm --model MERGED --adapter base. "
+        "Or measure it as it is with --engine hf."
+    )
 
 
 def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[Path, VllmVerdict]) -> Any:

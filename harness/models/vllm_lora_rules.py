@@ -34,11 +34,12 @@ _MERGE = "Merge it into its base (`harness merge`) and serve the merged folder."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """One reason for which vLLM would not take the adapter, and what to do."""
+    """One reason for which vLLM would not take the adapter, and what to do; `merges` is False where merging is no cure."""
 
     code: str
     what: str
     cure: str
+    merges: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ def _config_rejections(config: Mapping[str, Any]) -> Iterator[Rejection]:
             f"adapter_config.json has no {key}, which vLLM requires",
             "Save the adapter again with PEFT.",
         )
-        yield Rejection(code="missing_key", what=what, cure=cure)
+        yield Rejection(code="missing_key", what=what, cure=cure, merges=False)
     if config.get("bias", "none") != "none":
         yield Rejection(code="bias", what=f"it trained biases (bias: {_shown(config['bias'])})", cure=_MERGE)
     if config.get("lora_bias"):
@@ -136,8 +137,9 @@ def _config_rejections(config: Mapping[str, Any]) -> Iterator[Rejection]:
     ):
         if config.get(key):
             # An activated LoRA is off for the prompt: merged, it would be on throughout.
-            cure = "Train a plain LoRA instead." if key == "alora_invocation_tokens" else _MERGE
-            yield Rejection(code=key, what=title, cure=cure)
+            merges = key != "alora_invocation_tokens"
+            cure = _MERGE if merges else "Train a plain LoRA instead."
+            yield Rejection(code=key, what=title, cure=cure, merges=merges)
 
 
 def _saved_rejections(saved: Any) -> Iterator[Rejection]:

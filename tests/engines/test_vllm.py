@@ -236,7 +236,37 @@ def test_what_vllm_rejects_is_said_before_it_is_loaded(
     change_config(adapter, **entries)
     with pytest.raises(ModelError, match=said) as raised:
         vllm(wide, adapters=(adapter,))
-    assert "harness merge" in str(raised.value)
+    assert f"harness merge {adapter} --out" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "cure"),
+    [
+        ({"alora_invocation_tokens": [1, 2]}, "Train a plain LoRA instead."),
+        ({"alora_invocation_tokens": [1, 2], "use_dora": True}, "Train a plain LoRA instead."),
+        ({"lora_alpha": None}, "Save the adapter again with PEFT."),
+    ],
+    ids=["an activated LoRA", "and for another reason, too", "a key is missing"],
+)
+def test_merging_is_offered_only_where_it_is_the_cure(
+    tmp_path: Path, wide: Path, entries: dict[str, Any], cure: str
+) -> None:
+    adapter = make_tiny_adapter(tmp_path / "adapter", wide)
+    change_config(adapter, **entries)
+    with pytest.raises(ModelError) as raised:
+        vllm(wide, adapters=(adapter,))
+    assert raised.value.remedy == cure
+
+
+def test_every_cure_is_told_once(tmp_path: Path, wide: Path) -> None:
+    adapter = make_tiny_adapter(tmp_path / "adapter", wide)
+    change_config(adapter, use_dora=True, bias="all", lora_bias=True, init_lora_weights="pissa")
+    with pytest.raises(ModelError) as raised:
+        vllm(wide, adapters=(adapter,))
+    remedy = str(raised.value.remedy)
+    assert remedy.count("Merge it into its base") == 1
+    for part in ("where the base's layers have biases", "path_initial_model_for_weight_conversion"):
+        assert part in remedy
 
 
 @with_vllm
