@@ -92,7 +92,7 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
     on_cpu = bool(current_platform.is_cpu())
     gpu_bf16 = not on_cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
     dtype = choose_dtype(request.dtype, "cpu" if on_cpu else "cuda", gpu_bf16)
-    _check_plugin(request)
+    _check_plugin(request, options)
     arguments = engine_arguments(request, options, dtype=dtype, on_cpu=on_cpu, verdicts=verdicts)
     try:
         return LLMEngine.from_engine_args(EngineArgs(**arguments))
@@ -117,23 +117,24 @@ def _quieten() -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
-def _check_plugin(request: EngineRequest) -> None:
-    """Raise MissingDependency for a quantisation whose plug-in is not there."""
+def _check_plugin(request: EngineRequest, options: VllmOptions) -> None:
+    """Raise MissingDependency for a quantisation, or a format of the weights, whose plug-in is not there."""
     method = "bitsandbytes" if request.quantization == "nf4" else request.quantization
     if method is None and request.model_path is not None:
         method = declared_quantization(request.model_path)
-    package = _PLUGINS.get(str(method))
-    if package is None:
+    needed = [name for name in (method, options.load_format) if name in _PLUGINS]
+    if not needed:
         return
     installed = {
         (point.dist.name if point.dist else point.name).lower().replace("_", "-")
         for point in metadata.entry_points(group="vllm.general_plugins")
     }
-    if package not in installed:
-        raise MissingDependency(
-            f"vLLM reads {method} weights with a plug-in that is not installed",
-            remedy=f"Install it: pip install {package}",
-        )
+    for name in needed:
+        if _PLUGINS[name] not in installed:
+            raise MissingDependency(
+                f"vLLM reads {name} weights with a plug-in that is not installed",
+                remedy=f"Install it: pip install {_PLUGINS[name]}",
+            )
 
 
 def loading_failure(error: BaseException, model: Path) -> HarnessError:

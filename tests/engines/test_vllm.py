@@ -349,6 +349,9 @@ def test_the_plugin_of_a_quantised_base_is_named(
     with pytest.raises(MissingDependency, match=method) as raised:
         vllm(tmp_path)
     assert f"pip install {package}" in str(raised.value)
+    with pytest.raises(MissingDependency, match=method) as raised:
+        vllm(wide, load_format=method)
+    assert f"pip install {package}" in str(raised.value)
 
 
 def test_vllm_not_installed_is_one_command(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
