@@ -25,6 +25,7 @@ from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_grammar import Grammars
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
+from harness.engine.out_of_memory import is_out_of_memory
 from harness.errors import EngineError, named_line
 from harness.models.adapter import AdapterInfo, check_adapter
 from harness.models.fingerprint import model_fingerprint
@@ -307,15 +308,6 @@ def _info(model: str, fingerprint: str, loaded: LoadedModel) -> EngineInfo:
         context_length=loaded.context_length,
         versions=_versions(),
     )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return True if the error says that memory, of the device or of the process, ran out."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    text = str(error)
-    known = ("DefaultCPUAllocator", "not enough memory", "CUDA out of memory", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(phrase in text for phrase in known)
 
 
 def _free(on_gpu: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.engine.base import EngineRequest
 from harness.engine.options import check_options, switch, whole_number
+from harness.engine.out_of_memory import is_out_of_memory
 from harness.errors import EngineError, MissingDependency, ModelError, UsageError, first_line
 from harness.models.resolve import declared_quantization
 
@@ -123,13 +124,13 @@ def load_model(request: EngineRequest, options: HfOptions) -> LoadedModel:
         )
         if "device_map" not in settings:
             model = model.to(device)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise EngineError(
-            "the model does not fit into memory",
-            where=request.model_path,
-            remedy="Take a smaller model or --dtype, or --quantization nf4.",
-        ) from error
     except Exception as error:  # a damaged or foreign folder makes transformers raise anything
+        if is_out_of_memory(error):
+            raise EngineError(
+                "the model does not fit into memory",
+                where=request.model_path,
+                remedy="Take a smaller model or --dtype, or --quantization nf4.",
+            ) from error
         raise ModelError(f"cannot be loaded: {first_line(error)}", where=request.model_path) from error
     _check_complete(report, request)
     model.eval()

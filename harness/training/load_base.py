@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from harness.engine.hf import is_out_of_memory
+from harness.engine.out_of_memory import is_out_of_memory
 from harness.errors import ModelError, first_line
 from harness.training.prepare import Prepared
 from harness.training.settings import Device, quantization_config, uses_fsdp

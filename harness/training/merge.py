@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.engine.hf import is_out_of_memory
+from harness.engine.out_of_memory import is_out_of_memory
 from harness.errors import EngineError, MissingDependency, ModelError, first_line
 from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.writer import utc_now

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from harness.allocator import keep_freed_memory, release_unused_memory
-from harness.engine.hf import is_out_of_memory
+from harness.engine.out_of_memory import is_out_of_memory
 from harness.errors import EngineError, HarnessError, Interrupted, StorageError, first_line
 from harness.log.files import read_json, write_json_atomically
 from harness.log.writer import utc_now

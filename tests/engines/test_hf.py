@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.engine.base import EngineRequest
-from harness.engine.hf import HfEngine, is_out_of_memory
+from harness.engine.hf import HfEngine
+from harness.engine.out_of_memory import is_out_of_memory
 from harness.errors import EngineError, ModelError, UsageError
 from harness.testing.tiny_model import make_tiny_adapter, make_tiny_model
 from harness.types import Generation, Prompt

@@ -75,6 +75,20 @@ def test_damaged_folders(model: Path, why: str, damage: Callable[[Path], object]
     assert caught.value.where == str(model)
 
 
+def test_a_model_that_is_larger_than_memory_is_no_damaged_folder(model: Path) -> None:
+    """The layers that the files lack are made up by transformers, and these are larger than any memory."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(str(model / "model.safetensors"))
+    rest = {name: weight for name, weight in weights.items() if ".mlp." not in name}
+    save_file(rest, str(model / "model.safetensors"), metadata={"format": "pt"})
+    _config(intermediate_size=10**13)(model)
+    with pytest.raises(EngineError, match="does not fit into memory") as caught:
+        engine(model)
+    assert caught.value.where == str(model)
+    assert "--quantization nf4" in str(caught.value.remedy)
+
+
 def test_weights_that_the_model_does_not_use_are_told(model: Path) -> None:
     _config(num_hidden_layers=1)(model)
     events: list[tuple[str, Any]] = []
