@@ -19,7 +19,7 @@ from typing import Any, Literal
 from harness.engine.base import EngineRequest, refuse_unfit, without_answer
 from harness.engine.determinism import Settled
 from harness.engine.vllm_determinism import deterministic as settle_vllm
-from harness.engine.vllm_load import load_engine, says_no_memory, servable, vllm_line
+from harness.engine.vllm_load import IN_PARITY, load_engine, says_no_memory, servable, vllm_line
 from harness.engine.vllm_options import read_options
 from harness.errors import EngineError, UsageError
 from harness.models.adapter import check_adapter
@@ -245,7 +245,7 @@ def _running_failure(error: Exception, model: str) -> EngineError:
             f"vLLM ran out of memory: {vllm_line(error)}",
             where=model,
             remedy="What was finished is kept. Resume with --engine-option max_num_seqs=32, or a lower "
-            "gpu_memory_utilization where other programs use the GPU.",
+            f"gpu_memory_utilization where other programs use the GPU. {IN_PARITY}",
         )
     return EngineError(
         f"vLLM failed: {vllm_line(error)}",

@@ -34,9 +34,13 @@ _MEMORY = (
     "defaultcpuallocator",
     "larger than the available kv cache",
 )
+IN_PARITY = (
+    "harness parity takes options in the column, and other options are another comparison: "
+    "--engines hf,vllm:max_num_seqs=32, without --resume."
+)
 _LESS_MEMORY = (
     "Give less room to prompts (--engine-option max_model_len=4096) or to prompts at once (max_num_seqs=32), or more to "
-    "the cache (gpu_memory_utilization=0.95 on a GPU, kv_cache_gib=4 on a CPU)."
+    f"the cache (gpu_memory_utilization=0.95 on a GPU, kv_cache_gib=4 on a CPU). {IN_PARITY}"
 )
 
 

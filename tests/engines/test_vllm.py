@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,10 +15,11 @@ import pytest
 
 from harness.engine.base import EngineRequest
 from harness.engine.hf import HfEngine
-from harness.engine.vllm import VllmEngine
+from harness.engine.vllm import VllmEngine, _running_failure
 from harness.engine.vllm_load import loading_failure
 from harness.engine.vllm_options import read_options
-from harness.errors import EngineError, MissingDependency, ModelError, UsageError
+from harness.errors import EngineError, HarnessError, MissingDependency, ModelError, UsageError
+from harness.parity.columns import read_columns
 from harness.testing.tiny_model import make_tiny_adapter, make_tiny_model
 from harness.types import Generation, Prompt
 from tests.engines.conftest import make_prompt, mixed_prompts
@@ -303,6 +305,22 @@ def test_when_vllm_fails_its_prompts_are_errors_and_the_run_stops(
             next(built.generate(iter(prompts)))
     finally:
         built.close()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        _running_failure(RuntimeError("CUDA out of memory"), "model"),
+        loading_failure(ValueError("No available memory for the cache blocks."), Path("model")),
+    ],
+    ids=["while it runs", "when it is loaded"],
+)
+def test_the_cure_for_too_little_memory_can_be_written_in_parity(failure: HarnessError) -> None:
+    """There is no --engine-option there, and a column with other options is not resumed."""
+    (engines,) = re.findall(r"--engines (\S+), without --resume", failure.one_message())
+    reference, column = read_columns(engines)
+    assert (reference.engine, column.engine) == ("hf", "vllm")
+    assert read_options(column.options).max_num_seqs == 32
 
 
 @with_vllm
