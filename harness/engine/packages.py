@@ -34,3 +34,13 @@ def check_installed(engine: str) -> None:
             f"the {engine} engine needs {', '.join(missing)}, which is not installed",
             remedy=f"Install it: {install_command(engine)}",
         )
+
+
+def check_rendering(engine: str) -> None:
+    """Raise MissingDependency where prompts cannot be rendered here, with the command that installs the engine's extra."""
+    if find_spec("transformers") is None:
+        extra = engine if engine in _NEEDS else "hf"
+        raise MissingDependency(
+            f"rendering prompts for the {engine} engine needs transformers, which is not installed",
+            remedy=f"Install it: {install_command(extra)}",
+        )

@@ -14,13 +14,13 @@ from typing import Any
 
 from harness.engine.base import EngineRequest, does_without_model
 from harness.engine.determinism import Promise, Settled
-from harness.engine.packages import check_installed
 from harness.engine.ray_cluster import Cluster
 from harness.engine.ray_layout import choose_layout
 from harness.engine.ray_options import OWN, RayOptions, inner_class, read_options
 from harness.engine.ray_pool import News, Pool
 from harness.engine.ray_work import Work
 from harness.engine.ray_worker import unheard
+from harness.engine.ready import check_packages
 from harness.errors import EngineError, HarnessError, UsageError
 from harness.types import EngineInfo, Generation, Prompt
 
@@ -57,8 +57,7 @@ class RayEngine:
         """
         options = read_options(request.options)
         inner = inner_class(request.options)
-        if options.address == "local":
-            check_installed(options.engine)
+        check_packages("ray", request.options)
         self._ahead = options.ahead
         self._reply = request.reply
         self._closed = False

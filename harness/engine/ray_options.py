@@ -43,6 +43,11 @@ def inner_engine(options: Mapping[str, str]) -> str:
     return options.get("engine", DEFAULT_ENGINE)
 
 
+def cluster_address(options: Mapping[str, str]) -> str:
+    """Return the address of the cluster, `local` for one of this machine."""
+    return options.get("address") or os.environ.get("RAY_ADDRESS") or "local"
+
+
 def inner_class(options: Mapping[str, str]) -> Any:
     """Return the class of the engine that the workers hold. Raises UsageError, MissingDependency."""
     name = inner_engine(options)
@@ -62,7 +67,7 @@ def read_options(options: Mapping[str, str]) -> RayOptions:
         workers=whole_number(options, "workers"),
         gpus_per_worker=_amount(options, "gpus_per_worker"),
         cpus_per_worker=_amount(options, "cpus_per_worker"),
-        address=options.get("address") or os.environ.get("RAY_ADDRESS") or "local",
+        address=cluster_address(options),
         ahead=whole_number(options, "ahead") or _AHEAD,
         wait_s=_WAIT_S if wait_s is None else wait_s,
         inner={name: value for name, value in options.items() if name not in OWN},

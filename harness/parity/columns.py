@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from harness.engine.packages import check_installed, install_command, missing_packages
+from harness.engine.packages import install_command, missing_packages
+from harness.engine.ready import check_engine_options, check_packages
 from harness.errors import UsageError, did_you_mean, nearest_hint
 from harness.log.reader import redacted
 from harness.registry import Registry
@@ -149,13 +150,9 @@ def check_columns(columns: Sequence[Column]) -> None:
     Better now than after the columns before it.
     """
     for column in columns:
-        options = dict(column.options)
-        check_installed(column.engine)
-        read = getattr(Registry("harness.engines").get(column.engine), "read_options", None)
-        if read is None:
-            continue
+        check_packages(column.engine, column.options)
         try:
-            read(options)
+            check_engine_options(column.engine, column.options)
         except UsageError as error:
             raise UsageError(f"--engines: {column.name}: {error.what}", remedy=error.remedy) from None
 

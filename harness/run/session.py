@@ -10,7 +10,9 @@ from typing import Any
 from harness.engine.base import Engine, EngineRequest, does_without_model
 from harness.engine.determinism import Promise, settle
 from harness.engine.options import switch, whole_number
+from harness.engine.packages import check_rendering
 from harness.engine.ray_options import inner_engine
+from harness.engine.ready import check_engine_options, check_packages
 from harness.errors import UsageError
 from harness.fingerprint import sha256_of, sha256_of_file
 from harness.log import schema
@@ -112,11 +114,14 @@ def answering_engine(engine: str, options: Mapping[str, str]) -> str:
 def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
     """Load the engine that a run needs.
 
-    Raises UsageError for an unknown engine, option or dialect and for a constraint that engine or dialect cannot keep, ModelError for a model or adapter that cannot be used,
-    MissingDependency for a package that is not installed.
+    Raises UsageError for an unknown engine, option or dialect and for a constraint that engine or dialect cannot keep,
+    ModelError for a model or adapter that cannot be used, MissingDependency for a package that is not installed. What the
+    engine lacks and the options that it does not know are told before a model is fetched.
     """
     if request.constraint is not None:
         check_engine(request.engine, request.constraint)
+    check_packages(request.engine, request.options)
+    check_engine_options(request.engine, request.options)
     answering = answering_engine(request.engine, request.options)
     opener = {"scripted": _open_scripted, "replay": _open_replay}.get(answering, _open_model)
     return opener(suite, request, on_event)
@@ -126,8 +131,10 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
     engine_class = Registry("harness.engines").get(request.engine)
     if request.model is None and does_without_model(engine_class, request.options):
         return _open_without_model(suite, request, on_event, engine_class)
+    answering_name = answering_engine(request.engine, request.options)
+    check_rendering(answering_name)
     trust = switch(request.options, "trust_remote_code", False)
-    answering = Registry("harness.engines").get(answering_engine(request.engine, request.options))
+    answering = Registry("harness.engines").get(answering_name)
     model = resolve_model(
         suite.spec.models.default if request.model is None else request.model,
         allow_pickle=switch(request.options, "allow_pickle", False),

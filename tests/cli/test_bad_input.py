@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.engine import packages
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -186,6 +188,79 @@ def test_command_lines(
     assert done.exit_code == code, done.err
     assert said in done.err + done.out
     assert "Traceback" not in done.err
+
+
+URL = ("--base-url", "http://127.0.0.1:9/v1")
+LOCAL_RAY = ("--engine-option", "address=local")
+NOT_INSTALLED = [
+    (("hf",), "torch", "the hf engine needs torch", "[hf]"),
+    (("vllm",), "vllm", "the vllm engine needs vllm", "[vllm]"),
+    (("openai", *URL), "httpx", "the openai engine needs httpx", "[openai]"),
+    (("openai", *URL, "--engine-option", "mode=chat"), "httpx", "the openai engine needs httpx", "[openai]"),
+    (("openai", *URL), "transformers", "needs transformers", "[openai]"),
+    (("vllm",), "transformers", "needs transformers", "[vllm]"),
+    (("ray", *LOCAL_RAY), "ray", "the ray engine needs ray", "[ray]"),
+    (("ray", *LOCAL_RAY, "--engine-option", "engine=vllm"), "vllm", "the vllm engine needs vllm", "[vllm]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("engine", "missing", "said", "extra"),
+    NOT_INSTALLED,
+    ids=[f"{missing}: {' '.join(engine)}" for engine, missing, *_ in NOT_INSTALLED],
+)
+def test_what_an_engine_lacks_is_said_before_a_model_is_fetched(
+    workspace: Path,
+    in_process,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: tuple[str, ...],
+    missing: str,
+    said: str,
+    extra: str,
+) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr("harness.run.session.resolve_model", lambda *_, **__: pytest.fail("it was fetched"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    done = in_process("run", _suite(workspace), "--engine", *engine)
+
+    assert done.exit_code == 4
+    assert said in done.err
+    assert f'pip install "persona-harness{extra}"' in done.err
+
+
+def test_workers_of_a_cluster_elsewhere_need_nothing_here(
+    workspace: Path, in_process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "vllm" else object())
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    options = ("--engine-option", "engine=vllm", "--engine-option", "address=10.0.0.1:6379")
+
+    done = in_process("run", _suite(workspace), "--engine", "ray", *options, "--model", "no/such-model")
+
+    assert "no/such-model" in done.err
+    assert "not installed" not in done.err
+
+
+WRONG_OPTIONS = [
+    ("hf", "max_bach=1", "max_batch"),
+    ("vllm", "load_format=dummy", "load_format"),
+    ("openai", "parallel=4", "needs the address of a server"),
+    ("ray", "max_bach=1", "max_batch"),
+]
+
+
+@pytest.mark.parametrize(("engine", "option", "said"), WRONG_OPTIONS, ids=[row[0] for row in WRONG_OPTIONS])
+def test_a_wrong_option_is_said_before_a_model_is_fetched(
+    workspace: Path, in_process, monkeypatch: pytest.MonkeyPatch, engine: str, option: str, said: str
+) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: object())
+    monkeypatch.setattr("harness.run.session.resolve_model", lambda *_, **__: pytest.fail("it was fetched"))
+
+    done = in_process("run", _suite(workspace), "--engine", engine, "--engine-option", option)
+
+    assert done.exit_code == 4
+    assert said in done.err
 
 
 def test_model_folder_without_weights(workspace: Path, in_process, tmp_path: Path) -> None:
