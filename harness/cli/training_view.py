@@ -146,6 +146,7 @@ def finish_training(outcome: TrainOutcome, prepared: Prepared, lang: Literal["en
     from harness.training.diagnosis import diagnose
     from harness.training.diagnosis.export import diagnosis_data
     from harness.training.diagnosis.reader import read_training_log
+    from harness.training.run_folder import checkpoints
     from harness.training.train import SLOW_DATA_SHARE
 
     read = read_training_log(outcome.folder)
@@ -164,6 +165,9 @@ def finish_training(outcome: TrainOutcome, prepared: Prepared, lang: Literal["en
     if outcome.stopped_because:
         click.echo(f"stopped at step {outcome.steps}: {outcome.stopped_because}", err=True)
     click.echo(f"curves: {outcome.folder / 'diagnosis.html'}")
+    if not checkpoints(outcome.folder):
+        click.echo("no checkpoint was kept, so there is nothing to sweep")
+        return
     click.echo(f"next: {shlex.join(['harness', 'sweep', str(outcome.folder)])} --suite {_suite(prepared)}")
     if prepared.recipe.quantization != "none":
         click.echo(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import torch
+from safetensors import safe_open
 
 _SWITCH = "cast_input_dtype_enabled"
 """PEFT's switch on each adapted layer: widen the activations to the adapter's numbers."""
@@ -24,6 +28,15 @@ def widen_adapter(model: Any, *, autocast: bool) -> None:
         for module in model.modules():
             if hasattr(module, _SWITCH):
                 setattr(module, _SWITCH, False)
+
+
+def weights_are_finite(checkpoint: Path) -> bool:
+    """Return True if no weight of a saved adapter is NaN or infinite. Raises SafetensorError for a torn file."""
+    for file in checkpoint.glob("adapter_model*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            if not all(torch.isfinite(weights.get_tensor(name)).all() for name in weights.keys()):  # noqa: SIM118
+                return False
+    return True
 
 
 @contextmanager

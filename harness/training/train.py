@@ -6,6 +6,7 @@ import gc
 import logging
 import math
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from harness.allocator import keep_freed_memory, release_unused_memory
 from harness.engine.out_of_memory import is_out_of_memory
@@ -22,7 +24,7 @@ from harness.errors import EngineError, HarnessError, Interrupted, StorageError,
 from harness.log.files import read_json, write_json_atomically
 from harness.log.writer import utc_now
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
-from harness.training.adapter_precision import widen_adapter
+from harness.training.adapter_precision import weights_are_finite, widen_adapter
 from harness.training.failures import training_failure
 from harness.training.load_base import load_base
 from harness.training.preflight import wandb_can_log_in
@@ -100,6 +102,9 @@ def train(
     last = checkpoints(folder.path)[-1:] if resume else []
     if not resume:
         folder.write_header(run_header(prepared, device, origin))
+    else:
+        start = f"going on from {last[0].name}" if last else "no checkpoint is there yet: beginning again"
+        report("note", {"text": start})
     while True:
         if last:
             folder.rewind(last[0])
@@ -286,8 +291,24 @@ class _Run:
             release_unused_memory()
         self._report("step", {"step": step, "steps": steps, "seconds": time.monotonic() - self._started})
 
-    def _checkpoint(self, step: int, epoch: float, best: int | None) -> None:
+    def _checkpoint(self, step: int, epoch: float, best: int | None) -> str | None:
+        """Mark a checkpoint that was saved as complete, and delete older ones; return why training should stop.
+
+        One whose weights are no numbers could not be gone on with: it is deleted, and every older one stays.
+        """
         folder = self.folder.path / f"checkpoint-{step}"
+        try:
+            finite = weights_are_finite(folder)
+        except SafetensorError:
+            raise StorageError("the checkpoint was not written whole", where=folder) from None
+        if not finite:
+            shutil.rmtree(folder, ignore_errors=True)
+            last = checkpoints(self.folder.path)[-1:]
+            left = f"the last good one is {last[0].name}" if last else "there is no earlier one"
+            self._report(
+                "note", {"text": f"{folder.name} is not kept: its weights are not finite numbers; {left}"}
+            )
+            return f"the adapter's weights are not finite at step {step}"
         # A model card of placeholders; `harness publish` writes one.
         (folder / "README.md").unlink(missing_ok=True)
         # PEFT records where the base lies on this machine; what it is called means something elsewhere too.
@@ -303,6 +324,7 @@ class _Run:
         if keep is not None:
             self.folder.rotate(keep, best)
         self._report("checkpoint", {"path": str(folder), "step": step})
+        return None
 
 
 def _rows(prepared: Prepared) -> Rows:

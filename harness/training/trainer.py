@@ -255,12 +255,12 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 class EntryCallback(TrainerCallback):  # type: ignore[misc]
-    """Hands each log entry and each saved checkpoint on, and stops training when told to."""
+    """Hands each log entry and each saved checkpoint on, and stops training when one of them is answered by a reason."""
 
     def __init__(
         self,
         on_entry: Callable[[dict[str, Any]], str | None],
-        on_checkpoint: Callable[[int, float, int | None], None],
+        on_checkpoint: Callable[[int, float, int | None], str | None],
         on_step: Callable[[int, int], None],
     ) -> None:
         self._on_entry = on_entry
@@ -272,20 +272,26 @@ class EntryCallback(TrainerCallback):  # type: ignore[misc]
         reason = None
         if state.is_world_process_zero:
             reason = self._on_entry(dict(state.log_history[-1]) if state.log_history else dict(logs or {}))
-        if args.world_size > 1:
-            # Every process logs at the same steps; one that went on alone would wait for the others for ever.
-            (reason,) = broadcast_object_list([reason])
-        if reason is not None:
-            self.stopped_because = reason
-            control.should_training_stop = True
+        self._stop_for(reason, args, control)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
             self._on_step(state.global_step, state.max_steps)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        reason = None
         if state.is_world_process_zero:
-            self._on_checkpoint(state.global_step, float(state.epoch or 0), state.best_global_step)
+            reason = self._on_checkpoint(state.global_step, float(state.epoch or 0), state.best_global_step)
+        self._stop_for(reason, args, control)
+
+    def _stop_for(self, reason: str | None, args: Any, control: Any) -> None:
+        """Stop training in every process if the first one has a reason; the first reason of a run counts."""
+        if args.world_size > 1:
+            # Every process logs and saves at the same steps; one that went on alone would wait for the others for ever.
+            (reason,) = broadcast_object_list([reason])
+        if reason is not None:
+            self.stopped_because = self.stopped_because or reason
+            control.should_training_stop = True
 
 
 def _dataset(rows: Sequence[TokenRow], *, indexed: bool) -> Dataset:

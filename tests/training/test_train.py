@@ -19,7 +19,7 @@ from harness.models.adapter import check_adapter
 from harness.models.adapter_origin import read_origin
 from harness.training.launch import open_folder
 from harness.training.prepare import prepare
-from harness.training.run_folder import checkpoints
+from harness.training.run_folder import checkpoints, is_complete
 from harness.training.train import TrainOutcome, train
 from harness.training.trainer import RowTrainer
 
@@ -44,6 +44,11 @@ def run(
         )
     finally:
         folder.close()
+
+
+def noting(notes: list[str]) -> Callable[..., None]:
+    """Return a report that keeps the notes."""
+    return lambda kind, detail: notes.append(str(detail["text"])) if kind == "note" else None
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
@@ -219,20 +224,74 @@ def test_out_of_memory_with_one_row_says_what_would_fit(recipe, tmp_path, monkey
     assert header(folder)["status"] == "failed"
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_is_on_record(recipe, tmp_path, monkeypatch):
+def break_loss(monkeypatch: pytest.MonkeyPatch, after: int) -> Callable[..., Any]:
+    """Make the loss NaN after so many steps; return what computed it before."""
     compute = RowTrainer.compute_loss
 
     def broken(self: RowTrainer, *arguments: Any, **options: Any) -> Any:
         loss = compute(self, *arguments, **options)
-        return loss * math.nan if self.state.global_step == 1 else loss
+        return loss * math.nan if self.state.global_step == after else loss
 
     monkeypatch.setattr(RowTrainer, "compute_loss", broken)
-    outcome = run(recipe(), tmp_path / "runs")
+    return compute
+
+
+def without_validation(path: Path) -> Path:
+    spec = yaml.safe_load(path.read_text())
+    del spec["validation"]
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_is_on_record(recipe, tmp_path, monkeypatch):
+    break_loss(monkeypatch, after=1)
+    notes: list[str] = []
+    path = recipe()
+    outcome = run(path, tmp_path / "runs", report=noting(notes))
     assert outcome.stopped_because is not None
     assert "nan" in outcome.stopped_because
     assert outcome.steps == 2
     assert header(outcome.folder)["status"] == "stopped"
     assert any(math.isnan(entry.get("loss", 0)) for entry in entries(outcome.folder))
+    assert not list(outcome.folder.glob("checkpoint-*")), "the weights are NaN, too"
+    (said,) = notes
+    assert said.startswith(
+        "checkpoint-2 is not kept: its weights are not finite numbers; there is no earlier"
+    )
+    monkeypatch.undo()
+    again = run(path, tmp_path / "runs", resume=outcome.folder, report=noting(notes))
+    assert notes[1:] == ["no checkpoint is there yet: beginning again"]
+    assert list(losses(again.folder)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("every", [2, "epoch"])
+def test_a_checkpoint_of_broken_weights_costs_no_good_one(recipe, tmp_path, monkeypatch, every: int | str):
+    """Without validation and with `keep: 1` the newest checkpoint alone would stay, and training would go on from it."""
+    evaluation = {"every": every, "keep": 1}
+    path = without_validation(recipe(training__max_steps=9, evaluation=evaluation))
+    good = {2: 2, "epoch": 3}[every]
+    compute = break_loss(monkeypatch, after=good + 1)
+    notes: list[str] = []
+    outcome = run(path, tmp_path / "runs", report=noting(notes))
+    folder = outcome.folder
+    assert outcome.steps == good + 2
+    assert [one.name for one in folder.glob("checkpoint-*")] == [f"checkpoint-{good}"]
+    assert is_complete(folder / f"checkpoint-{good}")
+    assert f"the last good one is checkpoint-{good}" in notes[-1]
+    monkeypatch.setattr(RowTrainer, "compute_loss", compute)
+    resumed = run(path, tmp_path / "runs", resume=folder, report=noting(notes))
+    assert notes[-1] == f"going on from checkpoint-{good}"
+    assert (resumed.steps, resumed.stopped_because) == (9, None)
+    assert list(losses(folder)) == list(range(1, 10))
+    assert all(map(math.isfinite, losses(folder).values()))
+
+
+def test_broken_weights_stop_a_run_before_a_log_entry_shows_them(recipe, tmp_path, monkeypatch):
+    break_loss(monkeypatch, after=1)
+    path = without_validation(recipe(training__logging_steps=50, training__max_steps=30))
+    outcome = run(path, tmp_path / "runs")
+    assert outcome.steps == 2
+    assert outcome.stopped_because == "the adapter's weights are not finite at step 2"
 
 
 def test_a_full_disk_while_saving_loses_nothing_that_was_saved(recipe, tmp_path, monkeypatch):
