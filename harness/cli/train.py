@@ -60,7 +60,7 @@ def command(
     if show is not None:
         _show(prepared, show)
         return
-    _preflight(prepared, out, force=force, loud=is_main_process())
+    _preflight(prepared, resume or out, force=force, loud=is_main_process())
     if only_preflight:
         return
     _train(with_weights(prepared), out, resume, lang)

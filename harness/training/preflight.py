@@ -46,7 +46,10 @@ class PreflightFinding:
 
 
 def preflight(prepared: Prepared, out: Path) -> list[PreflightFinding]:
-    """Return every finding about data, tokens, disk and trackers, the critical ones first. Loads no weights."""
+    """Return every finding about data, tokens, disk and trackers, the critical ones first. Loads no weights.
+
+    `out` is where the run will lie: the parent of a new run's folder, or the folder of a run to go on with.
+    """
     found = [
         *_sizes(prepared),
         *_imports(prepared),
@@ -258,8 +261,8 @@ def _disk(prepared: Prepared, out: Path) -> Iterator[PreflightFinding]:
         yield PreflightFinding(
             code="disk",
             severity="critical",
-            message=f"{disk.checkpoints or 1} checkpoints take about {gib(disk.needed)} and {disk.where} has "
-            f"{gib(disk.free_bytes)} free",
+            message=f"{disk.missing} {'more ' if disk.written else ''}checkpoints take about {gib(disk.needed)} and "
+            f"{disk.where} has {gib(disk.free_bytes)} free",
             remedy="Make room, set evaluation.keep, or evaluate less often.",
         )
 

@@ -108,9 +108,8 @@ class TrainingFolder:
 
     def clear_incomplete(self) -> None:
         """Delete checkpoints that a crash or a full disk left half-written."""
-        for folder in self.path.glob("checkpoint-*"):
-            if _CHECKPOINT.fullmatch(folder.name) and not is_complete(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+        for folder in half_written(self.path):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def rotate(self, keep: int, best: int | None) -> None:
         """Delete the oldest complete checkpoints beyond `keep`; the newest and that of step `best` stay in any case."""
@@ -181,6 +180,15 @@ def checkpoints(run: Path) -> list[Path]:
         if (match := _CHECKPOINT.fullmatch(folder.name)) and is_complete(folder)
     ]
     return [folder for _, folder in sorted(found)]
+
+
+def half_written(run: Path) -> list[Path]:
+    """Return the checkpoints of a run folder that are not complete."""
+    return [
+        folder
+        for folder in run.glob("checkpoint-*")
+        if _CHECKPOINT.fullmatch(folder.name) and not is_complete(folder)
+    ]
 
 
 def log_line(entry: Mapping[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import namedtuple
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ from typing import Any
 import pytest
 
 from harness.errors import Interrupted, RunFolderError, SpecError
+from harness.models.resolve import read_config
+from harness.training.batch_shape import assumed_shape, work_of
 from harness.training.launch import open_folder
+from harness.training.memory_plan import decide_target, gib, plan_memory
 from harness.training.prepare import prepare
+from harness.training.run_budget import plan_disk
 from harness.training.run_folder import HEADER
 from tests.training.test_train import entries, losses, run
 
@@ -64,6 +69,36 @@ def test_early_stopping_counts_on(recipe, tmp_path):
     outcome = run(path, tmp_path / "cut", resume=folder)
     assert outcome.steps == 6, "step 4 was no better than step 2 by 100, and neither is step 6"
     assert "early stopping" in str(outcome.stopped_because)
+
+
+def test_a_nearly_full_disk_does_not_keep_a_run_from_going_on(recipe, in_process, tmp_path, monkeypatch):
+    """Two of three checkpoints are written, and the disk of the run has room for one; that of `--out` has none."""
+    path = recipe(training__max_steps=6, evaluation__every=2)
+    folder = interrupted(path, tmp_path / "runs", 5)
+    prepared = prepare(path)
+    config = read_config(prepared.model.path)
+    target = decide_target(prepared.recipe, "cpu")
+    memory = plan_memory(config, prepared.recipe, assumed_shape(prepared.recipe), target, where=path)
+    work = work_of(prepared.recipe, prepared.train.rows)
+    each = plan_disk(prepared.recipe, memory, work, tmp_path, prepared.model.path).checkpoint_bytes
+    usage = namedtuple("usage", "total used free")
+
+    def left(place: Path) -> Any:
+        return usage(0, 0, room if Path(place) == folder else 0)
+
+    monkeypatch.setattr(shutil, "disk_usage", left)
+    room = int(1.5 * each)
+    done = in_process("train", "--resume", folder, "--preflight", "--out", tmp_path)
+    assert done.exit_code == 0, done.err
+    room = int(0.9 * each)
+    done = in_process("train", "--resume", folder, "--preflight")
+    assert done.exit_code == 4
+    assert f"1 more checkpoints take about {gib(each)}" in done.err
+    half = folder / "checkpoint-6"
+    half.mkdir()
+    (half / "optimizer.pt").write_bytes(bytes(each // 5))
+    done = in_process("train", "--resume", folder, "--preflight")
+    assert done.exit_code == 0, "a half-written checkpoint is deleted before training goes on"
 
 
 def _another_template(base: Path) -> None:
