@@ -59,6 +59,12 @@ def read_yaml_spec(
         raise _spec_error(error, path, root, model, remedy_for) from None
 
 
+def place_of(path: Path, *keys: str) -> str:
+    """Return "file:line" of the innermost of nested keys that stands in a YAML file that was read before."""
+    root, _ = _parsed(path.read_text(encoding="utf-8"), path)
+    return str(path) if root is None else f"{path}:{_line_of(root, keys)}"
+
+
 def _parsed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
     # Making the loader reads the text, and refuses characters that YAML does not know.
     loader = yaml.SafeLoader(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,16 +17,18 @@ from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_v
 
 from harness.data.importing.context import SystemAs
 from harness.data.importing.request import Format
-from harness.errors import SpecError
+from harness.errors import SpecError, nearest_hint
 from harness.fingerprint import sha256_of
 from harness.training.import_data import ImportedData, foreign_source, import_data, is_hub_id
 from harness.training.removed_names import refused_extra, removed_name
-from harness.yaml_spec import Spec, read_yaml_spec
+from harness.yaml_spec import Spec, place_of, read_yaml_spec
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
 ReportTo = Literal["wandb", "tensorboard", "trackio"]
 
 _LARGEST = 100_000
+_OF_ROWS = ("loss", "mean_token_accuracy")
+"""What an evaluation writes of rows, behind `eval_` or `eval_train_probe_`."""
 _PYDANTIC_PART = re.compile(r"\.(\[key\]|constrained-[a-z]+|literal\['[a-z]+'\])(?=:)")
 """What pydantic adds to the name of a table's key, or of one way to write a value."""
 
@@ -272,22 +275,24 @@ class Recipe(_Keys):
         return self
 
     @model_validator(mode="after")
-    def _metric_is_measured(self) -> Recipe:
-        metric = self.evaluation.metric
-        if metric != "eval_loss" and self.eval_suite is None:
+    def _stopping_has_something_to_go_by(self) -> Recipe:
+        if self.evaluation.early_stopping and self.validation is None and self.eval_suite is None:
             raise ValueError(
-                f"evaluation.metric {metric!r} is measured by a suite: name one with `eval_suite:`"
-            )
-        if metric == "eval_loss" and self.eval_suite is not None and self.validation is None:
-            raise ValueError(
-                "evaluation.metric is eval_loss, which needs `validation:`; or name a metric of the eval_suite"
-            )
-        needs = "early_stopping" if self.evaluation.early_stopping else None
-        if needs and self.validation is None and self.eval_suite is None:
-            raise ValueError(
-                f"evaluation.{needs} needs something to evaluate: give `validation:` or `eval_suite:`"
+                "evaluation.early_stopping needs something to evaluate: give `validation:` or `eval_suite:`"
             )
         return self
+
+    @property
+    def row_metrics(self) -> tuple[str, ...]:
+        """Return what an evaluation writes of validation rows and train probe; () for a recipe that evaluates nothing.
+
+        What it writes beside them are the headline metrics of `eval_suite`.
+        """
+        if self.validation is None and self.eval_suite is None:
+            return ()
+        read = ["eval"] if self.validation else []
+        read += ["eval_train_probe"] if self.evaluation.train_probe else []
+        return tuple(f"{prefix}_{name}" for prefix in read for name in _OF_ROWS)
 
     @property
     def reports(self) -> tuple[str, ...]:
@@ -308,9 +313,45 @@ def load_recipe(path: Path) -> Recipe:
     that another trainer uses is answered with the name to write instead.
     """
     try:
-        return read_yaml_spec(path, Recipe, remedy_for=_remedy)
+        recipe = read_yaml_spec(path, Recipe, remedy_for=_remedy)
     except SpecError as error:
         raise SpecError(_PYDANTIC_PART.sub("", error.what), where=error.where, remedy=error.remedy) from None
+    if recipe.eval_suite is None or _is_of_rows(recipe):
+        check_metric(recipe, path, ())
+    return recipe
+
+
+def logged_metric(recipe: Recipe) -> str:
+    """Return `evaluation.metric` as the log names it: a recipe may leave out `eval_`."""
+    return f"eval_{recipe.evaluation.metric.removeprefix('eval_')}"
+
+
+def check_metric(recipe: Recipe, path: Path, measured: Collection[str]) -> None:
+    """Raise SpecError (file and line, the names there are) if no evaluation writes `evaluation.metric`.
+
+    `measured` are the headline metrics of the recipe's `eval_suite`.
+    """
+    metric, named = logged_metric(recipe), recipe.evaluation.metric
+    there = (*recipe.row_metrics, *measured)
+    if metric in recipe.row_metrics or metric.removeprefix("eval_") in measured:
+        return
+    if metric == "eval_loss" and recipe.eval_suite is None:
+        return  # the default of a recipe that evaluates nothing
+    if recipe.eval_suite is not None and _is_of_rows(recipe):
+        remedy = "Give `validation:`, or name a metric of the eval_suite."
+    else:
+        suite = "" if recipe.eval_suite else " A suite measures more: name one with `eval_suite:`."
+        remedy = f"{nearest_hint(named, there)}One of: {', '.join(there) or 'none'}.{suite}"
+    raise SpecError(
+        f"evaluation.metric: no evaluation of this recipe writes {named!r}",
+        where=place_of(path, "evaluation", "metric"),
+        remedy=remedy,
+    )
+
+
+def _is_of_rows(recipe: Recipe) -> bool:
+    """Return True if the metric is one of the validation rows, which no suite measures."""
+    return logged_metric(recipe).removeprefix("eval_") in _OF_ROWS
 
 
 _SECTIONS: dict[str, type[Spec]] = {

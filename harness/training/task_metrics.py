@@ -29,6 +29,7 @@ from harness.suite.load import Suite
 from harness.suite.select import Selection
 from harness.training.eval_suite import load_eval_suite
 from harness.training.prepare import Prepared
+from harness.training.recipe import check_metric, logged_metric
 from harness.types import Sample, SampleScore
 
 SPLIT = "validation"
@@ -41,20 +42,15 @@ def recipe_metrics(
 
     A metric that applies to no sample (strict JSON where nothing was called) is left out, but for the one that the
     recipe chooses by: a trainer needs a number there, and gets the worst one. Raises SpecError for a recipe without a
-    suite, with a scenario suite or with a metric that the suite does not measure, and whatever loading the suite raises.
+    suite, with a scenario suite or with a metric that no evaluation writes, and whatever loading the suite raises.
     """
     spec = prepared.recipe.eval_suite
     if spec is None:
         raise SpecError("the recipe names no eval_suite", where=prepared.recipe_path)
     suite = load_eval_suite(spec.path, prepared.recipe_path, split=SPLIT)
     measured = _headline(metrics_of(suite))
-    metric = prepared.recipe.evaluation.metric.removeprefix("eval_")
-    if metric not in measured and not metric.endswith("loss"):
-        raise SpecError(
-            f"evaluation.metric: the suite {suite.spec.name} does not measure {metric!r}",
-            where=prepared.recipe_path,
-            remedy=f"One of: eval_loss, {', '.join(measured)}.",
-        )
+    check_metric(prepared.recipe, prepared.recipe_path, measured)
+    metric = logged_metric(prepared.recipe).removeprefix("eval_")
     worst = {metric: 0.0 if measured[metric] else 1.0} if metric in measured else {}
 
     def measure(model: Any, step: int) -> Mapping[str, float]:

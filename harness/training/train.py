@@ -29,6 +29,7 @@ from harness.training.failures import training_failure
 from harness.training.load_base import load_base
 from harness.training.preflight import wandb_can_log_in
 from harness.training.prepare import Prepared
+from harness.training.recipe import logged_metric
 from harness.training.run_folder import TrainingFolder, checkpoints, flush, is_complete
 from harness.training.run_header import run_header, run_origin
 from harness.training.settings import Device, choose_device, lora_config, sft_config, shards_parameters
@@ -219,9 +220,8 @@ class _Run:
         arguments.restore_callback_states_from_checkpoint = True
         if checkpoint is not None:
             arguments.eval_on_start = False
-        metric = recipe.evaluation.metric
         if prepared.validation is not None or recipe.eval_suite is not None:
-            arguments.metric_for_best_model = metric if metric.startswith("eval_") else f"eval_{metric}"
+            arguments.metric_for_best_model = logged_metric(recipe)
             arguments.greater_is_better = _higher_is_better(prepared)
         entries = EntryCallback(self._entry, self._checkpoint, self._step)
         made = self._task_metrics(model, prepared, self._device) if self._task_metrics else None
@@ -339,12 +339,12 @@ def _rows(prepared: Prepared) -> Rows:
 
 def _higher_is_better(prepared: Prepared) -> bool:
     """Return the direction of the metric that checkpoints are compared by; a loss is better when lower."""
-    metric = prepared.recipe.evaluation.metric.removeprefix("eval_")
-    if prepared.recipe.eval_suite is None or metric.endswith("loss"):
+    metric = logged_metric(prepared.recipe).removeprefix("eval_")
+    if prepared.recipe.eval_suite is None:
         return not metric.endswith("loss")
     from harness.training.task_metrics import metric_directions
 
-    return metric_directions(prepared).get(metric, True)
+    return metric_directions(prepared).get(metric, not metric.endswith("loss"))
 
 
 def _early_stopping(prepared: Prepared) -> list[Any]:

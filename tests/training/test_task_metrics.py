@@ -208,10 +208,27 @@ def test_the_metric_to_choose_by_always_has_a_number(recipe: Callable[..., Path]
 
 
 BAD = [
-    ({"evaluation__metric": "tool_nam"}, "does not measure 'tool_nam'"),
+    (
+        {"evaluation__metric": "tool_nam"},
+        r"recipe\.yaml:\d+: evaluation\.metric: no evaluation of this recipe writes 'tool_nam'",
+    ),
+    (
+        {"evaluation__metric": "val_loss"},
+        "writes 'val_loss'\n.*eval_train_probe_mean_.*, tool_name_accuracy, ",
+    ),
+    ({"evaluation__metric": "eval_eval_loss"}, "Did you mean 'eval_loss'"),
+    ({"evaluation__metric": "train_probe_loss", "evaluation__train_probe": 0}, "writes 'train_probe_loss'"),
     ({"eval_suite": None, "evaluation__metric": "eval_loss"}, "names no eval_suite"),
     ({"eval_suite": {"path": str(SUITES / "persona_drift")}}, "persona_drift has a scenario"),
 ]
+
+
+@pytest.mark.parametrize("metric", ["loss", "eval_train_probe_loss", "mean_token_accuracy", "eval_capitals"])
+def test_what_an_evaluation_writes_may_be_chosen_by(
+    recipe: Callable[..., Path], tmp_path: Path, metric: str
+) -> None:
+    write_suite(tmp_path / "suite")
+    recipe_metrics(None, prepare(recipe(eval_suite={"path": "suite"}, evaluation__metric=metric)))
 
 
 @pytest.mark.parametrize(("changes", "expected"), BAD)

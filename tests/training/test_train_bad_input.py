@@ -51,6 +51,18 @@ def test_values_that_cannot_be(recipe, changes: dict[str, Any], said: str):
     assert "recipe.yaml:" in str(error.where)
 
 
+@pytest.mark.parametrize("metric", ["loss", "eval_loss", "mean_token_accuracy"])
+def test_a_metric_of_validation_rows_needs_them(recipe, metric: str):
+    path = recipe(eval_suite="anything", evaluation__metric=metric)
+    spec = yaml.safe_load(path.read_text())
+    del spec["validation"]
+    path.write_text(yaml.safe_dump(spec))
+    error = refused(path)
+    (line,) = (n for n, text in enumerate(path.read_text().splitlines(), 1) if "metric:" in text)
+    assert str(error.where).endswith(f"recipe.yaml:{line}")
+    assert "Give `validation:`" in str(error.remedy)
+
+
 def test_early_stopping_needs_something_to_evaluate(recipe):
     path = recipe(evaluation__early_stopping={"patience": 1})
     spec = yaml.safe_load(path.read_text())

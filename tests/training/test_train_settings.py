@@ -126,11 +126,18 @@ def test_four_bits_without_bitsandbytes(recipe, in_process, monkeypatch):
     assert "needs bitsandbytes" in done.err
 
 
-def test_a_metric_that_the_suite_does_not_measure(recipe, in_process):
+@pytest.mark.parametrize("metric", ["nonsense", "val_loss"])
+def test_a_metric_that_no_evaluation_writes(recipe, in_process, metric: str):
     suite = Path(__file__).parents[2] / "suites" / "tool_calling"
-    done = preflight(in_process, recipe(eval_suite=str(suite), evaluation__metric="nonsense"))
+    path = recipe(eval_suite=str(suite), evaluation__metric=metric)
+    (line,) = (n for n, text in enumerate(path.read_text().splitlines(), 1) if "metric:" in text)
+    done = preflight(in_process, path)
     assert done.exit_code == 4
-    assert "does not measure 'nonsense'" in done.err
+    assert (
+        f"recipe.yaml:{line}: evaluation.metric: no evaluation of this recipe writes {metric!r}" in done.err
+    )
+    assert "eval_loss, eval_mean_token_accuracy, eval_train_probe_loss" in done.err
+    assert "tool_name_accuracy" in done.err
 
 
 @pytest.mark.parametrize(
