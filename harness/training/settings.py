@@ -113,7 +113,8 @@ def lora_config(recipe: Recipe) -> Any:
 
 
 def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int, accumulation: int) -> Any:
-    """Return TRL's SFTConfig. Raises SpecError naming a field of `training.extra` that the installed TRL lacks."""
+    """Return TRL's SFTConfig, for one GPU a process. Raises SpecError naming a field of `training.extra` that the installed
+    TRL lacks."""
     from trl import SFTConfig
 
     spec, evaluation = recipe.training, recipe.evaluation
@@ -164,9 +165,14 @@ def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int
         # TRL sets a field whose new name the installed transformers wants; nothing a user could change.
         warnings.simplefilter("ignore", FutureWarning)
         try:
-            return SFTConfig(**{key: value for key, value in settings.items() if key in fields})
+            made = SFTConfig(**{key: value for key, value in settings.items() if key in fields})
         except (ValueError, TypeError, ImportError, AttributeError, KeyError) as error:
             raise SpecError(f"training: {first_line(error)}") from error
+    if made.n_gpu > 1:
+        # Of a process that sees several GPUs, transformers would multiply the micro-batch and TRL then refuse to train.
+        # The number is counted once, when the config is made, and asked for from then on.
+        made._n_gpu = 1
+    return made
 
 
 def check_extra(extra: dict[str, Any], fields: Mapping[str, Any], decided: frozenset[str]) -> dict[str, Any]:

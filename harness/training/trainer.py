@@ -112,7 +112,7 @@ class RowTrainer(SFTTrainer):  # type: ignore[misc]
         room for all others: sizes that grow over a run leave holes that it cannot use. Not in distributed runs, whose
         processes would have to do it together, nor with packing, which makes rows of one size.
         """
-        if self.accelerator.num_processes > 1 or self.args.n_gpu > 1 or self.args.packing:
+        if self.accelerator.num_processes > 1 or self.args.packing:
             return
         rows = self._row_sets.train
         largest = largest_micro_batch(

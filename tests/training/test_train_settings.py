@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from harness.training.recipe import load_recipe
+from harness.training.settings import Device, sft_config
+
 SECRET = "hf_" + "0123456789abcdef"
 
 
@@ -176,6 +179,15 @@ def test_numbers_without_end_are_refused_by_name(
     assert said in done.err
     assert max(map(len, done.err.splitlines())) < 250
     assert not (tmp_path / "runs").exists()
+
+
+def test_one_process_uses_one_of_several_gpus(recipe, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    device = Device(kind="cuda", dtype="float32", checkpointing=False)
+    made = sft_config(load_recipe(recipe()), device, tmp_path, micro_batch=2, accumulation=2)
+    assert made.n_gpu == 1
+    assert (made.train_batch_size, made.eval_batch_size) == (2, 2)
+    assert made.parallel_mode.name == "NOT_PARALLEL", "else transformers wraps the model in DataParallel"
 
 
 def test_gradients_may_be_left_unclipped(recipe, in_process, tmp_path: Path):
