@@ -112,9 +112,19 @@ def lora_config(recipe: Recipe) -> Any:
     )
 
 
-def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int, accumulation: int) -> Any:
-    """Return TRL's SFTConfig, for one GPU a process. Raises SpecError naming a field of `training.extra` that the installed
-    TRL lacks."""
+def sft_config(
+    recipe: Recipe,
+    device: Device,
+    output: Path,
+    *,
+    micro_batch: int,
+    accumulation: int,
+    evaluation_batch: int | None = None,
+) -> Any:
+    """Return TRL's SFTConfig, for one GPU a process; `evaluation_batch` is in rows, None for what the recipe says.
+
+    Raises SpecError naming a field of `training.extra` that the installed TRL lacks.
+    """
     from trl import SFTConfig
 
     spec, evaluation = recipe.training, recipe.evaluation
@@ -126,7 +136,7 @@ def sft_config(recipe: Recipe, device: Device, output: Path, *, micro_batch: int
         "num_train_epochs": spec.num_train_epochs,
         "max_steps": spec.max_steps or -1,
         "per_device_train_batch_size": micro_batch,
-        "per_device_eval_batch_size": spec.per_device_eval_batch_size or micro_batch,
+        "per_device_eval_batch_size": evaluation_batch or spec.per_device_eval_batch_size or micro_batch,
         "gradient_accumulation_steps": accumulation,
         "learning_rate": spec.learning_rate,
         "lr_scheduler_type": spec.lr_scheduler_type,

@@ -59,18 +59,24 @@ class TrainOutcome:
 
 @dataclass(slots=True, kw_only=True)
 class _Attempt:
-    """Micro-batch and accumulation; their product stays what the recipe says."""
+    """Micro-batch and accumulation, whose product stays what the recipe says, and the rows of an evaluation's batch."""
 
     micro_batch: int
     accumulation: int
+    evaluation_batch: int
 
     def halve(self) -> bool:
-        """Halve the micro-batch and double the accumulation; return False at a micro-batch of 1."""
+        """Halve the micro-batch and double the accumulation; return False if nothing can be made smaller.
+
+        It may be the evaluation that had no room, so its batch becomes no larger than the micro-batch.
+        """
         if self.micro_batch == 1:
-            return False
+            could, self.evaluation_batch = self.evaluation_batch > 1, 1
+            return could
         product = self.micro_batch * self.accumulation
         self.micro_batch = next(size for size in range(self.micro_batch // 2, 0, -1) if product % size == 0)
         self.accumulation = product // self.micro_batch
+        self.evaluation_batch = min(self.evaluation_batch, self.micro_batch)
         return True
 
 
@@ -98,6 +104,8 @@ def train(
     attempt = _Attempt(
         micro_batch=recipe.training.per_device_train_batch_size,
         accumulation=recipe.training.gradient_accumulation_steps,
+        evaluation_batch=recipe.training.per_device_eval_batch_size
+        or recipe.training.per_device_train_batch_size,
     )
     origin = run_origin(prepared)
     last = checkpoints(folder.path)[-1:] if resume else []
@@ -174,7 +182,8 @@ def _smaller(attempt: _Attempt, folder: TrainingFolder, report: Report) -> None:
         "note",
         {
             "text": f"out of memory: going on with micro-batches of {attempt.micro_batch} and "
-            f"{attempt.accumulation} accumulation steps (same effective batch)"
+            f"{attempt.accumulation} accumulation steps (same effective batch), and evaluation in batches of "
+            f"{attempt.evaluation_batch}"
         },
     )
 
@@ -213,6 +222,7 @@ class _Run:
             self.folder.path,
             micro_batch=attempt.micro_batch,
             accumulation=attempt.accumulation,
+            evaluation_batch=attempt.evaluation_batch,
         )
         # The trainer deletes older checkpoints before the new one is whole, and at the end one that is not the best.
         arguments.save_total_limit = None

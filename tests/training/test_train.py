@@ -213,6 +213,34 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_effective_batch(reci
     assert list(losses(outcome.folder)) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(("rows", "accumulated"), [(2, 2), (1, 4)], ids=["after-a-halving", "at-one-row"])
+def test_out_of_memory_in_an_evaluation_makes_its_batch_smaller(
+    recipe, tmp_path, monkeypatch, rows: int, accumulated: int
+):
+    seen: list[int] = []
+    measure = RowTrainer._losses
+
+    def tight(self: RowTrainer, *arguments: Any, **options: Any) -> Any:
+        seen.append(self.args.per_device_eval_batch_size)
+        if seen[-1] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return measure(self, *arguments, **options)
+
+    monkeypatch.setattr(RowTrainer, "_losses", tight)
+    notes: list[str] = []
+    path = recipe(
+        training__per_device_train_batch_size=rows,
+        training__gradient_accumulation_steps=accumulated,
+        training__per_device_eval_batch_size=4,
+    )
+    outcome = run(path, tmp_path / "runs", report=noting(notes))
+    assert outcome.steps == 4
+    assert (seen[0], seen[-1]) == (4, 1)
+    (said,) = notes
+    assert "micro-batches of 1 and 4 accumulation steps" in said
+    assert said.endswith("evaluation in batches of 1")
+
+
 def test_out_of_memory_with_one_row_says_what_would_fit(recipe, tmp_path, monkeypatch):
     def never(self: RowTrainer, *arguments: Any, **options: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory.")
