@@ -117,7 +117,7 @@ def _train(prepared: Any, out: Path, resume: Path | None, lang: Literal["en", "k
         loud = is_main_process()
         if loud:
             click.echo(f"run folder: {folder.path}", err=True)
-        progress = TrainingProgress(quiet=not loud)
+        progress = TrainingProgress(quiet=not loud, language=lang)
         try:
             outcome = train(
                 prepared,

@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.report.text import visible
 
 if TYPE_CHECKING:
+    from harness.training.diagnosis import Diagnosis
     from harness.training.preflight import PreflightFinding
     from harness.training.prepare import Prepared
     from harness.training.train import TrainOutcome
@@ -71,9 +72,13 @@ def print_rows(prepared: Prepared, count: int) -> None:
 
 
 class TrainingProgress:
-    """Prints steps, losses, evaluations and checkpoints on standard error as they come."""
+    """Prints steps, losses, evaluations, checkpoints and what the curves say on standard error as they come."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, language: Literal["en", "ko"] = "en") -> None:
+        from harness.training.curve_watch import CurveWatch
+
+        self._language = language
+        self._curves = CurveWatch(self._verdict)
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._printed = 0.0
@@ -83,14 +88,7 @@ class TrainingProgress:
 
     def watch(self, history: Sequence[Mapping[str, Any]]) -> str | None:
         """Return why training should stop: the curve has diverged or broken beyond repair."""
-        from harness.training.diagnosis import RunFacts, diagnose
-
-        latest = history[-1] if history else {}
-        if "eval_loss" not in latest:
-            return None
-        diagnosis = diagnose(history, RunFacts(source="harness", state="running", max_steps=self._steps))
-        hopeless = diagnosis.verdict in ("broken", "diverged") and diagnosis.worst == "critical"
-        return f"the curve is {diagnosis.verdict}" if hopeless else None
+        return self._curves.look(history, self._steps)
 
     def report(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Show one event of training."""
@@ -130,6 +128,14 @@ class TrainingProgress:
         ]
         if numbers:
             self._line(f"evaluation at step {entry.get('step')}: " + ", ".join(numbers))
+
+    def _verdict(self, diagnosis: Diagnosis) -> None:
+        from harness.training.diagnosis.wording import number, verdict_text
+
+        if self._quiet:
+            return
+        word, sentence = verdict_text(diagnosis, self._language)
+        self._line(f"diagnosis at step {number(diagnosis.curves.end)}: {word}. {sentence}")
 
     def _line(self, text: str) -> None:
         self._console.print(visible(text), markup=False)

@@ -14,6 +14,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from harness.cli.training_view import TrainingProgress
 from harness.errors import EngineError, Interrupted, RunFolderError, StorageError
 from harness.models.adapter import check_adapter
 from harness.models.adapter_origin import read_origin
@@ -320,6 +321,25 @@ def test_broken_weights_stop_a_run_before_a_log_entry_shows_them(recipe, tmp_pat
     outcome = run(path, tmp_path / "runs")
     assert outcome.steps == 2
     assert outcome.stopped_because == "the adapter's weights are not finite at step 2"
+
+
+def test_a_curve_that_diverges_stops_a_run_without_validation(recipe, tmp_path, monkeypatch, capsys):
+    """The loss is what training computes, and from step 12 on that plus the step's number."""
+    compute = RowTrainer.compute_loss
+
+    def climbing(self: RowTrainer, *arguments: Any, **options: Any) -> Any:
+        loss = compute(self, *arguments, **options)
+        return loss + self.state.global_step * (self.state.global_step >= 12)
+
+    monkeypatch.setattr(RowTrainer, "compute_loss", climbing)
+    path = without_validation(recipe(training__max_steps=200, evaluation__every=10))
+    progress = TrainingProgress(quiet=False)
+    outcome = run(path, tmp_path / "runs", watch=progress.watch, report=progress.report)
+    assert outcome.steps == 30, "suspected at step 20, sure at step 30"
+    assert outcome.stopped_because == "the curve has diverged"
+    assert header(outcome.folder)["status"] == "stopped"
+    assert header(outcome.folder)["stopped_because"] == "the curve has diverged"
+    assert "diagnosis at step 20: diverged. The training loss rose" in capsys.readouterr().err
 
 
 def test_a_full_disk_while_saving_loses_nothing_that_was_saved(recipe, tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ RULES: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
 
 _SEVERITY = {"critical": 0, "warning": 1, "info": 2}
 
-_BROKEN: frozenset[Code] = frozenset(
+BROKEN: frozenset[Code] = frozenset(
     {
         "nonfinite_loss",
         "nonfinite_eval",
@@ -68,7 +68,8 @@ _BROKEN: frozenset[Code] = frozenset(
         "no_supervised_tokens",
     }
 )
-_DIVERGED: frozenset[Code] = frozenset({"diverged", "lost_progress"})
+DIVERGED: frozenset[Code] = frozenset({"diverged", "lost_progress"})
+"""What the verdicts of these names rest on."""
 _IMPLIED: Mapping[Code, frozenset[Code]] = {
     "masked_labels": frozenset({"not_learning", "near_zero_train", "zero_gradients"}),
     "no_supervised_tokens": frozenset({"not_learning"}),
@@ -150,9 +151,9 @@ def _each_advice_once(found: Sequence[Finding]) -> list[Finding]:
 def _verdict(found: Sequence[Finding], reading: Reading) -> Verdict:
     """Return the worst thing that is sure: broken, diverged, memorising, overfit, underfit, then what cannot be said."""
     codes = {finding.code for finding in found}
-    if any(finding.code in _BROKEN and finding.severity == "critical" for finding in found):
+    if any(finding.code in BROKEN and finding.severity == "critical" for finding in found):
         return "broken"
-    if codes & _DIVERGED:
+    if codes & DIVERGED:
         return "diverged"
     if "overfit" in codes:
         return "memorising" if "memorising" in codes else "overfit"
