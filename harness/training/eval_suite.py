@@ -7,6 +7,9 @@ from pathlib import Path
 from harness.errors import SpecError
 from harness.suite.load import Suite, load_suite
 
+SPLIT = "validation"
+"""Of the suite's data set: what is measured while a model trains, whichever split the suite itself names."""
+
 
 def load_eval_suite(name: str, recipe_path: Path, *, split: str | None = None) -> Suite:
     """Return the suite that a recipe names: a folder beside it, else a path or a name of its own.

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from harness.data.leakage import near_duplicates, normalise, user_text
 from harness.errors import ModelError
 from harness.models.resolve import read_config
 from harness.training.answer_check import answer_findings
 from harness.training.batch_shape import assumed_shape, work_of
+from harness.training.leak_check import leak_findings
 from harness.training.memory_plan import decide_target, gib, plan_memory
-from harness.training.preflight_numbers import leaked_records
 from harness.training.prepare import Prepared, PreparedData, reasons
 from harness.training.rows import TokenRow
 from harness.training.run_budget import plan_disk
@@ -31,7 +30,6 @@ Severity = Literal["info", "warning", "critical"]
 _DROPPED_WARNING, _DROPPED_CRITICAL = 0.01, 0.10
 _LEAST_SUPERVISED = 0.02
 _FEW_ROWS, _FEW_VALIDATION = 100, 10
-_CHECKED_TEXTS = 20_000
 _TRACKER_PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard", "trackio": "trackio"}
 
 
@@ -58,7 +56,7 @@ def preflight(prepared: Prepared, out: Path) -> list[PreflightFinding]:
         *_supervision(prepared.train),
         *_ends(prepared),
         *answer_findings(prepared),
-        *_leaks(prepared),
+        *leak_findings(prepared),
         *_unknown_tools(prepared),
         *_disk(prepared, out),
         *_trackers(prepared),
@@ -197,32 +195,6 @@ def _ends(prepared: Prepared) -> Iterator[PreflightFinding]:
 
 def _names(prepared: Prepared) -> str:
     return ", ".join(repr(prepared.tokenizer.decode([token])) for token in sorted(prepared.stop_ids))
-
-
-def _leaks(prepared: Prepared) -> Iterator[PreflightFinding]:
-    if prepared.validation is None:
-        return
-    held = prepared.validation.samples
-    exact = leaked_records(prepared)
-    if exact:
-        yield PreflightFinding(
-            code="leakage",
-            severity="critical",
-            message=f"{len(exact)} of {len(held)} validation records are in the training data too (first: {exact[0]})",
-            remedy="Remove them from one of the two; `harness data lint` lists them.",
-        )
-        return
-    train = prepared.train.samples[:_CHECKED_TEXTS]
-    texts = [normalise(user_text(sample)) for sample in (*train, *held)]
-    near = {right for left, right, _ in near_duplicates(texts) if left < len(train) <= right}
-    if near:
-        first = held[min(near) - len(train)].id
-        yield PreflightFinding(
-            code="near_duplicates",
-            severity="warning",
-            message=f"{len(near)} of {len(held)} validation records nearly repeat a training record (first: {first})",
-            remedy="`harness data lint` lists them; their answers will look better than new ones.",
-        )
 
 
 def _unknown_tools(prepared: Prepared) -> Iterator[PreflightFinding]:

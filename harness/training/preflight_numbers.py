@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from typing import Any, TypedDict
 
 from harness.data.leakage import normalise
@@ -36,7 +37,12 @@ def leaked_records(prepared: Prepared) -> tuple[str, ...]:
     if prepared.validation is None:
         return ()
     trained = {asked(sample) for sample in prepared.train.samples}
-    return tuple(sample.id for sample in prepared.validation.samples if asked(sample) in trained)
+    return leaked_of(prepared.validation.samples, trained)
+
+
+def leaked_of(held: Iterable[Sample], trained: Set[tuple[object, ...]]) -> tuple[str, ...]:
+    """Return the ids of the records that are among the questions that are `trained`."""
+    return tuple(sample.id for sample in held if asked(sample) in trained)
 
 
 def asked(sample: Sample) -> tuple[object, ...]:

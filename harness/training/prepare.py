@@ -97,7 +97,7 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
     records, or a row above `max_length` where the recipe refuses such rows).
     """
     recipe = load_recipe(recipe_path)
-    prompt = _system_prompt(recipe, recipe_path)
+    prompt = recipe_prompt(recipe, recipe_path)
     files = [data_file(recipe_path, data) for data in (recipe.train, recipe.validation) if data]
     model = resolve_model(_base(recipe, recipe_path), weights=weights)
     tokenizer = load_tokenizer(model.path)
@@ -152,7 +152,7 @@ def _base(recipe: Recipe, recipe_path: Path) -> str:
     return str(beside) if beside.is_dir() else recipe.base
 
 
-def _system_prompt(recipe: Recipe, recipe_path: Path) -> SystemPrompt | None:
+def recipe_prompt(recipe: Recipe, recipe_path: Path) -> SystemPrompt | None:
     """Return what stands before every conversation. Raises SpecError for a card that cannot be read."""
     if recipe.persona is None:
         return None
@@ -173,7 +173,7 @@ def _split(
     rows: list[TokenRow] = []
     dropped: list[Dropped] = []
     cut: list[Dropped] = []
-    for located in _records(path, data.limit):
+    for located in read_records(path, data.limit):
         sample = located.sample if prompt is None else prompt.before(located.sample)
         samples.append(sample)
         where = f"{path}:{located.line}"
@@ -233,8 +233,8 @@ def _split(
     )
 
 
-def _records(path: Path, limit: int | None) -> Iterator[LocatedSample]:
-    """Yield the records, or `limit` of them spread evenly over the file."""
+def read_records(path: Path, limit: int | None) -> Iterator[LocatedSample]:
+    """Yield the records, or `limit` of them spread evenly over the file. Raises RecordError at the first bad one."""
     tools_path = path.parent / "tools.json"
     tools = load_tools(tools_path) if tools_path.is_file() else {}
     if limit is None:

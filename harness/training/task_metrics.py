@@ -27,12 +27,10 @@ from harness.score.base import Metric
 from harness.score.score_sample import score_sample
 from harness.suite.load import Suite
 from harness.suite.select import Selection
-from harness.training.eval_suite import load_eval_suite
+from harness.training.eval_suite import SPLIT, load_eval_suite
 from harness.training.prepare import Prepared
 from harness.training.recipe import check_metric, logged_metric
 from harness.types import Sample, SampleScore
-
-SPLIT = "validation"
 
 
 def recipe_metrics(

@@ -14,7 +14,10 @@ from harness.training.preflight import preflight
 from harness.training.prepare import prepare
 from harness.training.run_folder import TrainingFolder
 from harness.training.settings import choose_device, sft_config
-from tests.training.records import record
+from tests.training.records import record, write_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE = ROOT / "suites" / "_smoke"
 
 
 def settle(path: Path) -> None:
@@ -220,6 +223,72 @@ def test_preflight_sees_leakage_and_near_duplicates(recipe):
     twin = {**near, "id": "twin", "messages": [{"role": "user", "content": text + "!"}]}
     assert codes(recipe([*rows, near], [twin]))["near_duplicates"] == "warning"
     assert "leakage" not in codes(recipe())
+
+
+def findings(path: Path, code: str) -> list[str]:
+    return [each.message for each in preflight(prepare(path), path.parent) if each.code == code]
+
+
+def write_suite(folder: Path, held: list[dict[str, Any]]) -> str:
+    """Write a suite over a data set of its own, with these records for validation; return its name in a recipe."""
+    data = write_dataset(folder / "suite_data", [record(20, "other")], held)
+    (folder / "suite").mkdir(exist_ok=True)
+    spec = yaml.safe_load((SMOKE / "suite.yaml").read_text(encoding="utf-8"))
+    spec["dataset"] = {"path": str(data), "split": "train"}
+    (folder / "suite" / "suite.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    return "suite"
+
+
+def test_preflight_compares_what_the_suite_asks_while_it_trains(recipe, tmp_path: Path):
+    """The suite names its train split; while a model trains, its validation split is asked."""
+    rows = [record(number) for number in range(12)]
+    copies = [{**rows[number], "id": f"copy-{number}"} for number in (3, 7)]
+    suite = write_suite(tmp_path, [record(30, "new"), *copies])
+    path = recipe(rows, eval_suite=suite, evaluation__metric="tool_name_accuracy")
+    (said,) = findings(path, "leakage")
+    assert said == (
+        "2 of 3 validation records of eval_suite smoke are in the training data, too: copy-3, copy-7 "
+        f"(of {tmp_path / 'suite_data' / 'validation.jsonl'})"
+    )
+    write_suite(tmp_path, [record(30, "new")])
+    assert not findings(path, "leakage")
+
+
+def test_preflight_compares_the_test_split(recipe, tmp_path: Path):
+    rows = [record(number) for number in range(12)]
+    path = recipe(rows)
+    test = tmp_path / "data" / "test.jsonl"
+    held = [*({**row, "id": f"copy-of-{row['id']}"} for row in rows), record(40, "new")]
+    test.write_text("".join(json.dumps(row) + "\n" for row in held), encoding="utf-8")
+    (said,) = findings(path, "leakage")
+    assert said.startswith("12 of 13 test records are in the training data, too: copy-of-train-0, ")
+    assert said.endswith(f"copy-of-train-9 and 2 more (of {test})")
+    test.write_text(json.dumps(record(40, "new")) + "\n" + "{}\n", encoding="utf-8")
+    assert not findings(path, "leakage")
+    (unknown,) = findings(path, "leakage_unknown")
+    assert "test records" in unknown
+    assert "test.jsonl:2" in unknown
+    rows.append(
+        {**record(3), "id": "long", "messages": [{"role": "user", "content": "turn the lamp on " * 9}]}
+    )
+    twin = {
+        **rows[-1],
+        "id": "twin",
+        "messages": [{"role": "user", "content": "turn the lamp on " * 9 + "!"}],
+    }
+    test.write_text(json.dumps(twin) + "\n", encoding="utf-8")
+    (near,) = findings(recipe(rows), "near_duplicates")
+    assert near == f"1 of 1 test records nearly repeat a training record: twin (of {test})"
+
+
+def test_a_persona_recipe_is_compared_under_its_own_prompt(recipe, tmp_path: Path):
+    """The card's prompt stands before the training rows; the test split has none."""
+    rows = [record(number) for number in range(12)]
+    path = recipe(rows, persona=str(ROOT / "suites" / "persona" / "founder_en" / "persona.yaml"))
+    test = tmp_path / "data" / "test.jsonl"
+    test.write_text(json.dumps({**rows[3], "id": "copy"}) + "\n", encoding="utf-8")
+    (said,) = findings(path, "leakage")
+    assert "test records are in the training data, too: copy" in said
 
 
 def test_preflight_counts_lost_rows(recipe):

@@ -12,7 +12,7 @@ import pytest
 
 from harness.cli.main import COMMANDS
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, GoldenPrompt, origin_record
-from harness.training import answer_check, memory_plan, preflight, run_folder
+from harness.training import answer_check, leak_check, memory_plan, preflight, run_folder
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def codes_in_source() -> dict[str, set[str]]:
     """
     trees = [
         ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-        for module in (preflight, memory_plan, answer_check)
+        for module in (preflight, memory_plan, answer_check, leak_check)
     ]
     found: dict[str, set[str]] = {}
     for node in (node for tree in trees for node in ast.walk(tree)):
@@ -88,7 +88,7 @@ def test_the_page_has_no_code_that_is_not_given_out() -> None:
         ("rows_refused", f"above {answer_check._REFUSED_WARNING:.0%}"),
         ("rows_refused", f"critical above {answer_check._REFUSED_CRITICAL:.0%}"),
         ("few_supervised_tokens", f"under {preflight._LEAST_SUPERVISED:.0%}"),
-        ("near_duplicates", f"{preflight._CHECKED_TEXTS:,}"),
+        ("near_duplicates", f"{leak_check._CHECKED_TEXTS:,}"),
         ("memory", f"within {memory_plan.UNCERTAINTY:.0%}"),
     ],
 )
