@@ -28,7 +28,9 @@ def read_facts(value: Json, where: str) -> Facts:
                 f"facts[{place}] must be an object with one key, 'any'", where=where, remedy=_SHAPE
             )
         if not all(isinstance(text, str) and text.strip() for text in alternatives):
-            raise RecordError(f"facts[{place}].any must hold texts that are not empty", where=where)
+            raise RecordError(
+                f"facts[{place}].any must hold texts that are not empty", where=where, remedy=_SHAPE
+            )
         found.append(tuple(alternatives))
     return tuple(found)
 

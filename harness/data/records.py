@@ -55,6 +55,8 @@ _EXPECTS = get_args(Expect)
 _ORDERS = get_args(CallOrder)
 _ROLES = get_args(Role)
 _SET_LIMIT = 4096
+_CALL = '{"name": "TOOL", "arguments": {"KEY": VALUE}}'
+_GOLD_CALL = '{"name": "TOOL", "arguments": {"KEY": {"accept": [VALUE]}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class _RecordReader:
         self.catalog = catalog
         self.where = where
 
-    def fail(self, what: str, remedy: str | None = None) -> RecordError:
+    def fail(self, what: str, remedy: str) -> RecordError:
         name = self.record.get("id") if isinstance(self.record, Mapping) else None
         place = f"{self.where} ({name})" if isinstance(name, str) and name else self.where
         return RecordError(what, where=place, remedy=remedy)
@@ -144,7 +146,9 @@ class _RecordReader:
         gold = self.gold(offered)
         reply = record.get("reply")
         if reply is not None and not isinstance(reply, str):
-            raise self.fail(f"reply must be text or null, not {_kind(reply)}")
+            raise self.fail(
+                f"reply must be text or null, not {_kind(reply)}", "Put it in quotes, or leave it out."
+            )
         self.check_expect(expect, gold, reply)
         cluster = self.text("cluster") if "cluster" in record else sample_id
         return Sample(
@@ -183,7 +187,7 @@ class _RecordReader:
     def text(self, key: str) -> str:
         value = self.record[key]
         if not isinstance(value, str):
-            raise self.fail(f"{key} must be text, not {_kind(value)}")
+            raise self.fail(f"{key} must be text, not {_kind(value)}", "Put it in quotes.")
         return value
 
     def choice(self, key: str, allowed: tuple[str, ...], default: str | None) -> Any:
@@ -195,12 +199,15 @@ class _RecordReader:
     def list_of(self, key: str) -> list[Json]:
         value = self.record.get(key, [])
         if not isinstance(value, list):
-            raise self.fail(f"{key} must be a list, not {_kind(value)}")
+            raise self.fail(f"{key} must be a list, not {_kind(value)}", "Write it in [ ], or [] for none.")
         return value
 
     def keys_of(self, entry: Json, known: tuple[str, ...], what: str) -> dict[str, Json]:
         if not isinstance(entry, dict):
-            raise self.fail(f"{what} must be an object, not {_kind(entry)}")
+            raise self.fail(
+                f"{what} must be an object, not {_kind(entry)}",
+                f"Write it in {{ }}, with {' and '.join(known[:2]) or 'role and content'}.",
+            )
         for key in entry:
             if key not in known:
                 raise self.fail(f"{what}: unknown key {key!r}", did_you_mean(key, known, "Known keys"))
@@ -209,7 +216,9 @@ class _RecordReader:
     def tags(self) -> dict[str, str]:
         tags = self.record.get("tags", {})
         if not isinstance(tags, dict):
-            raise self.fail(f"tags must be an object, not {_kind(tags)}")
+            raise self.fail(
+                f"tags must be an object, not {_kind(tags)}", 'Write {"name": "value"}, or leave it out.'
+            )
         for key, value in tags.items():
             if not isinstance(value, str):
                 raise self.fail(f"tag {key!r} must be text, not {_kind(value)}", "Put the value in quotes.")
@@ -240,7 +249,10 @@ class _RecordReader:
         if isinstance(entry, dict):
             return tool_from_json(entry, self.where)
         if not isinstance(entry, str):
-            raise self.fail(f"a tool must be a name or an object, not {_kind(entry)}")
+            raise self.fail(
+                f"a tool must be a name or an object, not {_kind(entry)}",
+                "Write its name as tools.json has it, or its whole definition.",
+            )
         if entry not in self.catalog:
             raise self.fail(f"unknown tool {entry!r}", did_you_mean(entry, self.catalog, "tools.json has"))
         return self.catalog[entry]
@@ -266,13 +278,18 @@ class _RecordReader:
         if fields.get("tool_calls") is not None:
             listed = fields["tool_calls"]
             if not isinstance(listed, list):
-                raise self.fail(f"{what}: tool_calls must be a list, not {_kind(listed)}")
+                raise self.fail(
+                    f"{what}: tool_calls must be a list, not {_kind(listed)}", f"Write [{_CALL}]."
+                )
             calls = tuple(self.tool_call(call, f"{what}.tool_calls[{i}]") for i, call in enumerate(listed))
         content = fields.get("content")
         if content is None and calls:
             content = ""
         if not isinstance(content, str):
-            raise self.fail(f"{what}: content must be text, not {_kind(content)}")
+            raise self.fail(
+                f"{what}: content must be text, not {_kind(content)}",
+                'Put it in quotes ("" for none); only an assistant turn with tool_calls may leave it out.',
+            )
         name = fields.get("name")
         if role == "tool" and not isinstance(name, str):
             raise self.fail(f"{what}: a tool turn needs the name of the tool that answered", "Add 'name'.")
@@ -294,9 +311,14 @@ class _RecordReader:
             try:
                 arguments = decode(arguments)
             except StrictJsonError as error:
-                raise self.fail(f"{what}: arguments: {error.what}", error.remedy) from None
+                raise self.fail(
+                    f"{what}: arguments: {error.what}", error.remedy or f"Write {_CALL}."
+                ) from None
         if not isinstance(name, str) or not isinstance(arguments, dict):
-            raise self.fail(f"{what}: needs a name and an object of arguments")
+            raise self.fail(
+                f"{what}: needs a name and an object of arguments",
+                f"Write {_CALL}; arguments are {{}} where there are none.",
+            )
         return ToolCall(name=name, arguments=arguments)
 
     def gold(self, offered: tuple[ToolSpec, ...]) -> tuple[GoldCall, ...]:
@@ -307,7 +329,10 @@ class _RecordReader:
         fields = self.keys_of(entry, ("name", "arguments"), what)
         name, arguments = fields.get("name"), fields.get("arguments", {})
         if not isinstance(name, str) or not isinstance(arguments, dict):
-            raise self.fail(f"{what}: needs a name and an object of arguments")
+            raise self.fail(
+                f"{what}: needs a name and an object of arguments",
+                f"Write {_GOLD_CALL}; arguments are {{}} where there are none.",
+            )
         tool = next((tool for tool in offered if tool.name == name), None)
         if tool is None:
             names = [tool.name for tool in offered]
@@ -334,13 +359,22 @@ class _RecordReader:
         fields = self.keys_of(value, ("accept", "optional"), place)
         accept, optional = fields.get("accept"), fields.get("optional", False)
         if not isinstance(accept, list) or not accept:
-            raise self.fail(f"{place}: accept must be a list of at least one value")
+            raise self.fail(
+                f"{place}: accept must be a list of at least one value",
+                'Write {"accept": [value]}, or leave the argument out.',
+            )
         if not isinstance(optional, bool):
-            raise self.fail(f"{place}: optional must be true or false, not {_kind(optional)}")
+            raise self.fail(
+                f"{place}: optional must be true or false, not {_kind(optional)}",
+                "Write true or false without quotes, or leave it out.",
+            )
         try:
             problems = [self.catalog.checks.problem(tool, key, candidate) for candidate in accept]
         except ValueError as error:
-            raise self.fail(f"{place}: the schema of {tool.name} cannot be applied: {error}") from None
+            raise self.fail(
+                f"{place}: the schema of {tool.name} cannot be applied: {error}",
+                "Correct the parameters of that tool.",
+            ) from None
         if None not in problems:
             raise self.fail(
                 f"{place}: the schema of {tool.name} permits none of the accepted values: {problems[0]}",

@@ -88,14 +88,18 @@ def test_a_persona_record_keeps_its_facts(tools: ToolCatalog) -> None:
     assert sample_from_record(again, {}, where="x:1") == sample
 
 
+def turns(call: Any) -> dict[str, Any]:
+    return changed(messages=[{"role": "assistant", "content": "", "tool_calls": [call]}])
+
+
 REFUSED = [
     (changed(expct="call"), "unknown key 'expct'", "Did you mean 'expect'"),
     (changed(facts="14"), "facts must be a list", "any"),
     (changed(facts=[{"any": []}]), "facts[0] must be an object", "any"),
     (changed(facts=["14"]), "facts[0] must be an object", "any"),
     (changed(facts=[{"any": ["x"], "all": ["y"]}]), "facts[0] must be an object", "any"),
-    (changed(facts=[{"any": ["x", " "]}]), "facts[0].any must hold texts", None),
-    (changed(persona=7), "persona must be text", None),
+    (changed(facts=[{"any": ["x", " "]}]), "facts[0].any must hold texts", "any"),
+    (changed(persona=7), "persona must be text", "quotes"),
     (changed(expect="cal"), "expect is 'cal'", "'call'"),
     (changed(expect="no_call"), "gold holds a call", "Remove gold"),
     (changed(gold=[]), "gold is empty", "Add the call"),
@@ -103,14 +107,14 @@ REFUSED = [
     (changed(tools=["add_nodal_lod"]), "unknown tool 'add_nodal_lod'", "Did you mean 'add_nodal_load'"),
     (changed(tools=["add_nodal_load"] * 2), "offered twice", "once"),
     (changed(tags={"n": 1}), "tag 'n' must be text", "quotes"),
-    (changed(id=7), "id must be text", None),
+    (changed(id=7), "id must be text", "quotes"),
     (changed(id=""), "id is empty", "id"),
     (changed(messages=[]), "messages is empty", "user turn"),
     (changed(messages=[{"role": "usr", "content": "x"}]), "role is 'usr'", "Did you mean 'user'"),
-    (changed(messages=[{"role": "user", "content": None}]), "content must be text", None),
+    (changed(messages=[{"role": "user", "content": None}]), "content must be text", "quotes"),
     (changed(messages=[{"role": "tool", "content": "x"}]), "needs the name", "name"),
     (changed(messages=[{"role": "assistant", "content": "x"}]), "last message", "user turn"),
-    (changed(messages=[{"role": "user", "content": "x", "weight": 0}]), "unknown key 'weight'", None),
+    (changed(messages=[{"role": "user", "content": "x", "weight": 0}]), "unknown key 'weight'", "role"),
     *(
         (
             changed(messages=[{"role": "assistant", "content": "x", "weight": weight}]),
@@ -122,12 +126,39 @@ REFUSED = [
     (changed(gold=[{"name": "add_load", "arguments": {}}]), "'add_load' is not offered", "Did you mean"),
     (changed(gold=gold(node={"accept": [1]})), "no parameter 'node'", "Did you mean 'node_id'"),
     (changed(gold=gold(node_id=5)), "must be an object", '{"accept": [value]}'),
-    (changed(gold=gold(node_id={"accept": []})), "at least one value", None),
+    (changed(gold=gold(node_id={"accept": []})), "at least one value", '{"accept": [value]}'),
     (changed(gold=gold(node_id={"accept": ["5"]})), "permits none of the accepted values", "tools.json"),
     (changed(gold=gold(node_id={"accept": [True]})), "permits none of the accepted values", "tools.json"),
     (changed(gold=gold(node_id={"accept": [0]})), "permits none of the accepted values", "tools.json"),
     (changed(gold=gold(unit={"accept": ["kg"]})), "permits none of the accepted values", "tools.json"),
-    (changed(gold=gold(unit={"accept": ["kN"], "optional": 1})), "optional must be true or false", None),
+    (
+        changed(gold=gold(unit={"accept": ["kN"], "optional": 1})),
+        "optional must be true or false",
+        "without quotes",
+    ),
+    (
+        changed(gold=[{"name": "add_nodal_load", "arguments": None}]),
+        "object of arguments",
+        '"accept": [VALUE]',
+    ),
+    (changed(gold=[{"arguments": {}}]), "needs a name", '"name": "TOOL"'),
+    (changed(gold=["add_nodal_load"]), "gold[0] must be an object, not text", "with name and arguments"),
+    (changed(gold="none"), "gold must be a list", "[] for none"),
+    (changed(tools=None), "tools must be a list, not null", "[] for none"),
+    (changed(tools=[5]), "a tool must be a name or an object", "tools.json"),
+    (changed(tags=["ko"]), "tags must be an object", '{"name": "value"}'),
+    (changed(expect="no_call", gold=[], reply=5), "reply must be text or null", "quotes"),
+    (changed(messages=["hello"]), "messages[0] must be an object", "with role and content"),
+    (turns(None), "tool_calls[0] must be an object, not null", "with name and arguments"),
+    (turns({"name": "f", "arguments": None}), "an object of arguments", '"arguments": {"KEY": VALUE}'),
+    (turns({"name": "f", "arguments": "[1]"}), "an object of arguments", '"arguments": {"KEY": VALUE}'),
+    (turns({"function": None}), "tool_calls[0] must be an object, not null", "with name and arguments"),
+    (turns({"name": "f", "arguments": "f(1)"}), "arguments: not valid JSON", ""),
+    (
+        changed(messages=[{"role": "assistant", "content": "", "tool_calls": {"name": "f"}}]),
+        "tool_calls must be a list",
+        '[{"name": "TOOL"',
+    ),
     (
         changed(gold=[{"name": "add_nodal_load", "arguments": {"node_id": {"accept": [5]}}}]),
         "requires 'value', which gold lacks",
@@ -137,12 +168,13 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("record", "what", "remedy"), REFUSED)
-def test_what_is_refused(record: dict[str, Any], what: str, remedy: str | None, tools: ToolCatalog) -> None:
+def test_what_is_refused(record: dict[str, Any], what: str, remedy: str, tools: ToolCatalog) -> None:
     with pytest.raises(RecordError) as caught:
         sample_from_record(record, tools, where="file.jsonl:3")
     assert what in caught.value.what
     assert (caught.value.where or "").startswith("file.jsonl:3")
-    assert remedy is None or remedy in (caught.value.remedy or "")
+    assert caught.value.remedy
+    assert remedy in caught.value.remedy
 
 
 def test_one_permitted_value_among_several_is_enough(tools: ToolCatalog) -> None:
@@ -266,6 +298,7 @@ def test_refs_to_defs_are_followed_and_remote_ones_never_fetched(
     assert sample_from_record(record("a", 1), tools, where="x").gold
     with pytest.raises(RecordError, match="permits none"):
         sample_from_record(record("a", "1"), tools, where="x")
-    with pytest.raises(RecordError, match="cannot be applied"):
+    with pytest.raises(RecordError, match="cannot be applied") as caught:
         sample_from_record(record("b", 1), tools, where="x")
+    assert caught.value.remedy == "Correct the parameters of that tool."
     assert fetched == []
