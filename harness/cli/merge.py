@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, Interrupted, UsageError
+from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, HarnessError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from harness.suite.load import Suite
     from harness.training.merge_check import Agreement
     from harness.training.merge_plan import MergePlan
     from harness.training.merge_suite import SuiteChange
+    from harness.training.recipe_suite import RecipeSuite
+
+_NO_SUITE = "none"
 
 
 @click.command("merge")
@@ -40,8 +43,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Exit with 1 below this share of equal next-token choices.",
 )
-@click.option("--check-suite", help="Run this suite on both, and print each metric's change.")
-@click.option("--limit", type=click.IntRange(min=1), help="With --check-suite: that many samples.")
+@click.option(
+    "--check-suite",
+    help="Run this suite on both, and print each metric's change; none runs no suite. "
+    "Default: the eval_suite of the adapter's recipe, as many samples as there, if it is found.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="That many samples of the suite.")
 @click.option(
     "--reports",
     type=click.Path(path_type=Path),
@@ -66,18 +73,22 @@ def command(
     """Merge ADAPTER into its unquantised base, and compare base with adapter to what was written.
 
     Both read the same texts; the share of positions at which they would write the same next token is printed, and is
-    the exit code's question. The folder gets weights, config, tokenizer, chat template, harness_adapter.json (where
-    the adapter comes from) and harness_merge.json (what was merged, and how well it agrees).
+    the exit code's question. Then the suite of the adapter's recipe is run on both, if it is there. The folder gets
+    weights, config, tokenizer, chat template, harness_adapter.json (where the adapter comes from) and harness_merge.json
+    (what was merged, and how well it agrees).
     """
+    from harness.models.adapter_origin import read_origin
     from harness.suite.load import load_suite
-    from harness.training.merge import add_to_record, merge
+    from harness.training.merge import merge
     from harness.training.merge_plan import plan_merge
     from harness.training.merge_samples import held_samples
+    from harness.training.recipe_suite import RecipeSuite, recipe_suite
 
-    if limit is not None and check_suite is None:
-        raise UsageError("--limit belongs to --check-suite", remedy="Name a suite, or leave it out.")
     _check_shard_size(shard_size)
-    suite = load_suite(check_suite) if check_suite else None
+    suite = load_suite(check_suite) if check_suite and check_suite != _NO_SUITE else None
+    found = RecipeSuite() if check_suite else recipe_suite(adapter, read_origin(adapter))
+    if limit is not None and suite is None and found.suite is None:
+        raise UsageError("--limit belongs to --check-suite", remedy="Name a suite, or leave it out.")
     plan = plan_merge(adapter, out, base=base, dtype=dtype, replace=force)
     if plan.origin is None:
         click.echo(
@@ -93,9 +104,9 @@ def command(
     _print_agreement(plan, merged.agreement, len(samples))
     passed = merged.agreement.share >= min_agreement
     if suite is not None:
-        change = _suite(plan, suite, limit, reports)
-        add_to_record(out, {"suite": _suite_record(suite, change)})
-        _print_suite(suite, change)
+        _measure(plan, suite, limit, reports)
+    elif check_suite is None:
+        _measure_unasked(plan, found, limit, reports)
     if not passed:
         click.echo(f"FAILED: the agreement is below {min_agreement:.2%} (--min-agreement)")
     click.echo(f"merged model: {out}")
@@ -138,12 +149,38 @@ def _print_agreement(plan: MergePlan, agreement: Agreement, samples: int) -> Non
     click.echo(visible("\n".join(lines)))
 
 
-def _suite(plan: MergePlan, suite: Suite, limit: int | None, reports: Path) -> SuiteChange:
+def _measure_unasked(plan: MergePlan, found: RecipeSuite, limit: int | None, reports: Path) -> None:
+    """Measure the suite of the adapter's recipe. The merge is done and nobody asked: what prevents it is said, no more."""
+    from harness.report.text import visible
+
+    why_not = found.why_not
+    if found.suite is not None:
+        try:
+            _measure(plan, found.suite, limit or found.limit, reports)
+        except Interrupted:
+            raise
+        except HarnessError as error:
+            why_not = error.what
+    if why_not:
+        click.echo(visible(f"task metrics were not measured: {why_not}. --check-suite SUITE measures them."))
+
+
+def _measure(plan: MergePlan, suite: Suite, limit: int | None, reports: Path) -> None:
     from harness.cli.progress import run_progress
+    from harness.training.merge import add_to_record
     from harness.training.merge_suite import suite_change
 
-    argv = ["harness", *sys.argv[1:]]
-    return suite_change(plan, plan.out, suite, limit=limit, reports=reports, argv=argv, progress=run_progress)
+    change = suite_change(
+        plan,
+        plan.out,
+        suite,
+        limit=limit,
+        reports=reports,
+        argv=["harness", *sys.argv[1:]],
+        progress=run_progress,
+    )
+    add_to_record(plan.out, {"suite": _suite_record(suite, change)})
+    _print_suite(suite, change)
 
 
 def _suite_record(suite: Suite, change: SuiteChange) -> dict[str, object]:
