@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.errors import ModelError, RecordError
 from harness.models.adapter_origin import AdapterOrigin, GoldenPrompt, read_origin
 from harness.models.fingerprint import model_fingerprint
-from harness.models.resolve import ResolvedModel
+from harness.models.resolve import ResolvedModel, has_weights
 from harness.prompt.golden import golden_prompt
 from harness.prompt.render import Renderer
 
@@ -16,13 +16,14 @@ from harness.prompt.render import Renderer
 def check_origin(adapter: Path, model: ResolvedModel, renderer: Renderer, dialect: str) -> bool:
     """Return True if the adapter was trained on this base with these prompts, False if it does not say.
 
-    Raises ModelError naming the first difference.
+    Of a base without weights here (a server holds them) the prompts alone are compared. Raises ModelError naming the
+    first difference.
     """
     origin = read_origin(adapter)
     if origin is None:
         return False
-    fingerprint = model_fingerprint(model.path)
-    if origin.base_fingerprint != fingerprint:
+    fingerprint = model_fingerprint(model.path) if has_weights(model.path) else None
+    if fingerprint is not None and origin.base_fingerprint != fingerprint:
         raise ModelError(
             f"this adapter was trained on another base: {origin.base} ({origin.base_fingerprint[:12]}), "
             f"and {model.name} is {fingerprint[:12]}",

@@ -151,11 +151,13 @@ def _open_model(suite: Suite, request: SessionRequest, on_event: Event) -> Sessi
     constrained = _constrained(request, dialect, dialect_name, on_event)
     renderer = Renderer(tokenizer, dialect)
     for target in targets:
+        if target is None:
+            continue
         reason = None
-        if target is not None and not has_weights(model.path):
-            reason = "the base's weights are not here"
-        elif target is not None and not check_origin(target, model, renderer, dialect_name):
+        if not check_origin(target, model, renderer, dialect_name):
             reason = "it does not say how it was trained"
+        elif not has_weights(model.path):
+            reason = "the base's weights are not here; template, dialect and golden prompt are those of its training"
         if reason is not None:
             on_event("adapter_unchecked", {"adapter": str(target), "reason": reason})
     engine, promise = _built(

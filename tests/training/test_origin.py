@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,22 @@ def test_another_template_is_named_with_the_line_that_differs(trained, tmp_path:
     (changed / "chat_template.jinja").write_text(template)
     with pytest.raises(ModelError, match=r"line \d+ of the golden prompt was '<\|im_start\|>system'"):
         check(adapter, changed)
+
+
+def test_without_the_bases_weights_the_prompts_are_compared_all_the_same(trained, tmp_path: Path):
+    base, adapter = trained
+    elsewhere = copied(base, tmp_path / "elsewhere")
+    for weights in elsewhere.glob("*.safetensors"):
+        weights.unlink()
+    model = replace(resolve_model(str(base)), path=elsewhere)
+    renderer = Renderer(load_tokenizer(elsewhere), Hermes())
+    assert check_origin(adapter, model, renderer, "hermes")
+    with pytest.raises(ModelError, match="bare_json"):
+        check_origin(adapter, model, renderer, "bare_json")
+    template = (elsewhere / "chat_template.jinja").read_text().replace("\n{{ message", ":\n{{ message")
+    (elsewhere / "chat_template.jinja").write_text(template)
+    with pytest.raises(ModelError, match="another chat template"):
+        check_origin(adapter, model, Renderer(load_tokenizer(elsewhere), Hermes()), "hermes")
 
 
 def test_another_dialect_is_named(trained):
