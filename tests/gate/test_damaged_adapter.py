@@ -79,7 +79,8 @@ def gated(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
         "suites/",
         *options,
     ]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    # Options for the tests around it, such as -v, would change what it prints.
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTEST_ADDOPTS": ""}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
