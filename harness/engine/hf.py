@@ -229,7 +229,7 @@ class HfEngine:
         hopeless = 0
         while rows:
             if self._drafts is not None:
-                self._drafts.offer(rows[: self._budget.rows])
+                self._drafts.offer(rows)
             taken = take_batch(rows, self._budget, padded=self._padded)
             waiting = {id(row): row for row in taken}
             failure: Exception | None = None
@@ -246,17 +246,19 @@ class HfEngine:
                         self._drafts.learn(done)
                     yield done.generation
             steps.close()
-            rows = [*waiting.values(), *rows[len(taken) :]]
+            done_rows = {id(row) for row in taken} - waiting.keys()
+            rows = [row for row in rows if id(row) not in done_rows]
             if failure is None:
                 hopeless = 0
                 if self._budget.clean():
                     self._tell("batch_budget_raised", taken, None)
                 continue
-            self._shrink(failure, taken)
+            self._shrink(failure, taken, rows)
             if len(taken) == 1:
                 hopeless += not is_out_of_memory(failure)
                 self._stop_if(hopeless, failure)
-                yield without_answer(rows.pop(0).prompt, "error", named_line(failure))
+                rows.remove(taken[0])
+                yield without_answer(taken[0].prompt, "error", named_line(failure))
 
     def _batch(self, rows: Sequence[Row]) -> Any:
         from harness.engine.hf_batch import PlainBatch, SharedBatch
@@ -264,9 +266,9 @@ class HfEngine:
         model = self._open().model
         return SharedBatch(model, rows) if self._fast else PlainBatch(model, rows)
 
-    def _shrink(self, failure: Exception, batch: Sequence[Row]) -> None:
-        """Free what the failed batch held and make the next one smaller."""
-        for row in batch:
+    def _shrink(self, failure: Exception, batch: Sequence[Row], rows: Sequence[Row]) -> None:
+        """Free what the failed batch and the prefixes of all rows left held, and make the next batch smaller."""
+        for row in (*batch, *rows):
             node = row.node
             while node is not None:
                 node.state, node = None, node.parent

@@ -17,14 +17,18 @@ MIN_SAVED_TOKENS = 128
 """A shared prefix must save this many prompt tokens: each one costs a forward pass of its own and two small matrix
 products a layer in every decoding step of the batches that use it (an estimate, not tuned)."""
 
-MAX_SEGMENTS = 8
-"""Different prefixes within one batch."""
+MAX_PREFIXES = 16
+"""Different prefixes within one batch, and alive between batches."""
 
 PATIENCE = 20
 """Clean batches before the budget grows again."""
 
-_FREE_ROWS = 4
-_PADDING = 1.5
+_STEP_TOKENS = 30
+"""A decoding step reads all weights; that takes as long as computing about this many prompt tokens (measured on a CPU
+in fp32; on a GPU it is more)."""
+
+_USUAL_ANSWER = 40
+"""Tokens of an answer for which another batch is weighed against padding: most end long before their budget."""
 
 
 @dataclass(slots=True, eq=False)
@@ -215,27 +219,44 @@ def batch_tokens(batch: Sequence[Row]) -> int:
 
 
 def take_batch(rows: Sequence[Row], budget: Budget, *, padded: bool = True) -> list[Row]:
-    """Return the first rows that run together within the budget; always at least one.
+    """Return rows that run together within the budget, at least one; those with the same prefix next to each other.
 
-    Without `padded` only rows of equal length run together (for models that padding would change).
+    They are the longest of the first rows, so that rows of like length meet, whatever prefix they use. A batch ends
+    where its padding would cost more than the decoding steps of another batch. Without `padded` only rows of equal
+    length run together (for models that padding would change).
     """
+    candidates, shared = _candidates(rows, budget)
     batch: list[Row] = []
-    longest = answer = own = shared = 0
-    nodes: set[int] = set()
-    for row in rows:
+    longest = answer = own = 0
+    for row in sorted(candidates, key=_longest_first):
         length = row.own_length
         if batch:
-            new = row.node is not None and id(row.node) not in nodes
-            wide, new_longest = max(answer, row.room), max(longest, length)
-            extra = row.node.length if new and row.node else 0
-            count = len(batch) + 1
-            full = count > budget.rows or count * (new_longest + wide) + shared + extra > budget.tokens
-            loose = count > _FREE_ROWS and count * new_longest > _PADDING * (own + length) + 64
-            if full or loose or (new and len(nodes) >= MAX_SEGMENTS) or (not padded and length != longest):
+            wide, count = max(answer, row.room), len(batch) + 1
+            full = count > budget.rows or count * (longest + wide) + shared > budget.tokens
+            loose = count * longest - own - length > _STEP_TOKENS * min(wide, _USUAL_ANSWER)
+            if full or loose or (not padded and length != longest):
                 break
         batch.append(row)
         longest, answer, own = max(longest, length), max(answer, row.room), own + length
-        if row.node is not None and id(row.node) not in nodes:
-            nodes.add(id(row.node))
-            shared += row.node.length
-    return batch
+    together: dict[tuple[int, int], list[Row]] = {}
+    for row in batch:
+        together.setdefault((id(row.node), row.shared), []).append(row)
+    return [row for group in together.values() for row in group]
+
+
+def _candidates(rows: Sequence[Row], budget: Budget) -> tuple[Sequence[Row], int]:
+    """Return the first rows whose prefixes may be alive together, and how many cache slots these prefixes take.
+
+    Prefixes stay alive until their last row has run, so rows that are left over stay among the first.
+    """
+    alive: set[int] = set()
+    slots = 0
+    for index, row in enumerate(rows):
+        if row.node is None or id(row.node) in alive:
+            continue
+        more = slots + row.node.length
+        if alive and (len(alive) >= MAX_PREFIXES or more > budget.tokens // 2):
+            return rows[:index], slots
+        alive.add(id(row.node))
+        slots = more
+    return rows, slots

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.engine.hf_plan import Budget, batch_tokens, common_prefix, plan_rows, take_batch
+from harness.engine.hf_plan import MAX_PREFIXES, Budget, batch_tokens, common_prefix, plan_rows, take_batch
 from harness.types import Prompt, Sample, Sampling
 
 
@@ -93,6 +95,39 @@ def test_a_batch_keeps_its_budget() -> None:
 def test_rows_of_very_different_lengths_do_not_pad_each_other() -> None:
     rows = plan_rows([prompt((1,) * 400)] * 5 + [prompt((2,) * 10)] * 50, share=False)
     assert len(take_batch(rows, Budget(100_000, 64))) < 20
+
+
+def test_rows_of_like_length_meet_whatever_prefix_they_use() -> None:
+    texts = [
+        (node, *[1000 + node] * 199, *[500 + n] * (50 if n < 2 else 5)) for node in range(8) for n in range(6)
+    ]
+    rows = plan_rows([prompt(tuple(text), new=64) for text in texts], share=True)
+    assert len({id(row.node) for row in rows}) == 8
+    batches = []
+    while rows:
+        batches.append(take_batch(rows, Budget(100_000, 16)))
+        rows = [row for row in rows if row not in batches[-1]]
+    assert [{row.own_length for row in batch} for batch in batches] == [{50}, {5}, {5}]
+    for batch in batches:
+        turns = sum(one.node is not other.node for one, other in pairwise(batch))
+        assert turns == len({id(row.node) for row in batch}) - 1
+
+
+def test_prefixes_alive_keep_their_number_and_half_the_budget() -> None:
+    texts = [(node, *[1000 + node] * 199, 500 + n) for node in range(40) for n in range(3)]
+    prompts = [prompt(tuple(text), new=4) for text in texts]
+    for budget, most in ((Budget(1_000_000, 1000), MAX_PREFIXES), (Budget(2000, 1000), 5)):
+        rows = plan_rows(prompts, share=True)
+        begun: set[int] = set()
+        seen = 0
+        while rows:
+            batch = take_batch(rows, budget)
+            begun |= {id(row.node) for row in batch}
+            assert len(begun & {id(row.node) for row in rows}) <= most
+            assert batch_tokens(batch) <= budget.tokens
+            rows = [row for row in rows if row not in batch]
+            seen += len(batch)
+        assert seen == len(prompts)
 
 
 def test_unpadded_batches_hold_one_length() -> None:
