@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import with_dtype, with_quantization
+from harness.cli.options import FiniteRange, with_dtype, with_quantization
 from harness.errors import UsageError
 
 
@@ -27,9 +27,7 @@ from harness.errors import UsageError
 @click.option("--system", help="System text.  [default: that of the suite's character]")
 @click.option("--dialect", default="auto", show_default=True, help="How calls are written.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=256, show_default=True)
-@click.option(
-    "--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0 is greedy."
-)
+@click.option("--temperature", type=FiniteRange(min=0), default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @with_dtype
 @with_quantization

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -13,6 +14,9 @@ from harness import __version__
 from harness.cli.lazy_commands import LazyCommands
 from harness.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, HarnessError
 from harness.threads import set_waiting
+
+_CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP})
+"""What a system answers even to the question whether a file is there."""
 
 COMMANDS = {
     "run": "Measure a model on a suite and leave a run folder with a scorecard.",
@@ -93,6 +97,9 @@ def run_command(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _CLOSED and error.filename is not None:
+            click.echo(f"error: {_visible(str(error.filename))}: cannot be read: {error.strerror}", err=True)
+            return EXIT_USAGE
         return _internal_error(error)
 
 

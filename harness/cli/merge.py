@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.options import FiniteRange
 from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, HarnessError, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _NO_SUITE = "none"
 )
 @click.option(
     "--min-agreement",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.99,
     show_default=True,
     help="Exit with 1 below this share of equal next-token choices.",

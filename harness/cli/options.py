@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,6 +20,17 @@ def pairs(context: click.Context, parameter: click.Parameter, values: tuple[str,
             raise click.BadParameter(f"{key!r} is given twice")
         found[key] = rest
     return found
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers; NaN, which is on no side of any bound, and infinities are refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click.BadParameter."""
+        found: float = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number that can be used.", param, ctx)
+        return found
 
 
 with_model = click.option("--model", "-m", help="Alias, folder or hub id. Default: the suite's.")

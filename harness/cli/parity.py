@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import with_deterministic, with_limit, with_model, with_reports, with_tags
+from harness.cli.options import (
+    FiniteRange,
+    with_deterministic,
+    with_limit,
+    with_model,
+    with_reports,
+    with_tags,
+)
 from harness.errors import EXIT_DONE, EXIT_GATE_FAILED, HarnessError, IncompleteRun, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     from harness.parity.columns import Column
     from harness.parity.folder import Parity, ParityFolder
 
-_SHARE = click.FloatRange(0, 1)
+_SHARE = FiniteRange(0, 1)
 
 
 @click.command("parity")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import FiniteRange
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _parameters(
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 3600),
+    type=FiniteRange(0.1, 3600),
     default=120,
     show_default=True,
     help="Seconds, one attempt.",
@@ -68,7 +69,7 @@ def _parameters(
 @click.option("--attempts", type=click.IntRange(1, 20), default=5, show_default=True)
 @click.option(
     "--max-wait",
-    type=click.FloatRange(0, 3600),
+    type=FiniteRange(0, 3600),
     default=120,
     show_default=True,
     help="Longest pause in seconds that the server may ask for.",
@@ -76,7 +77,7 @@ def _parameters(
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option(
     "--max-missing",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.05,
     show_default=True,
     help="Give up if a larger share of verdicts is missing.",
@@ -94,14 +95,14 @@ def _parameters(
 @click.option(
     "--label-form", type=click.Path(path_type=Path), help="Write a form for people to fill in, and stop."
 )
-@click.option("--price-prompt", type=click.FloatRange(min=0), help="Money for a million tokens in.")
-@click.option("--price-answer", type=click.FloatRange(min=0), help="Money for a million tokens out.")
+@click.option("--price-prompt", type=FiniteRange(min=0), help="Money for a million tokens in.")
+@click.option("--price-answer", type=FiniteRange(min=0), help="Money for a million tokens out.")
 @click.option(
     "--max-calls",
     type=click.IntRange(min=0),
     help="Refuse to start if more calls are needed, and stop at it, failed attempts included.",
 )
-@click.option("--max-cost", type=click.FloatRange(min=0), help="Refuse to start if it would cost more.")
+@click.option("--max-cost", type=FiniteRange(min=0), help="Refuse to start if it would cost more.")
 @click.option("--yes", is_flag=True, help="Do not ask before the first call.")
 @click.option("--dry-run", is_flag=True, help="Say what it would cost, and stop.")
 @click.option("--allow-incomplete", is_flag=True, help="Compare runs with missing or failed samples.")

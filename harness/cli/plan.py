@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.options import FiniteRange
 from harness.errors import EXIT_DONE, EXIT_GATE_FAILED
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--tokens-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="A rate you measured, for a time.",
 )
 @click.option(

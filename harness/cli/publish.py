@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 @click.option("--sweep", type=click.Path(path_type=Path), help="Take the runs from this swept training run.")
 @click.option("--base-model", help="The base's name on the hub, where it is not known.")
 @click.option("--dry-run", is_flag=True, help="Show every file and the card; touch no network.")
-@click.option("--yes", is_flag=True, help="Do not ask before the upload.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask before the upload; with --to, replace another adapter there."
+)
 def command(
     adapter: Path,
     repo: str | None,
@@ -92,7 +94,7 @@ def command(
     if repo is None:
         from harness.training.publish_files import write_files
 
-        write_files(files, folder or Path())
+        write_files(files, folder or Path(), replace=yes)
         click.echo(f"written: {folder}")
         return
     _confirm(repo, private, files, yes)

@@ -122,6 +122,9 @@ def command(
                 "name one with --adapter",
                 err=True,
             )
+        for detail in (detail for kind, detail in events if kind == "server"):
+            if refused := detail.get("completions_refused"):
+                click.echo(f"the server renders the prompts, not the harness: {refused}", err=True)
         if reuse and session.promise is not None:
             _check_promised(reuse, session.promise)
         if session.promise is not None:

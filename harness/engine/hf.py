@@ -24,7 +24,16 @@ from harness.engine.hf_determinism import take_deterministic_algorithms
 from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_grammar import Grammars
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
-from harness.engine.hf_plan import Budget, Row, batch_tokens, plan_rows, take_batch
+from harness.engine.hf_plan import (
+    STEP_TOKENS,
+    STEP_TOKENS_GPU,
+    Budget,
+    PrefixNode,
+    Row,
+    batch_tokens,
+    plan_rows,
+    take_batch,
+)
 from harness.engine.out_of_memory import is_out_of_memory
 from harness.errors import EngineError, named_line
 from harness.models.adapter import AdapterInfo, check_adapter
@@ -143,6 +152,7 @@ class HfEngine:
         self._choose_path(loaded)
         self._drafts = None
         self._budget = Budget(*default_budget(loaded, options))
+        self._step_tokens = STEP_TOKENS if loaded.device == "cpu" else STEP_TOKENS_GPU
 
     def _choose_path(self, loaded: LoadedModel) -> None:
         from harness.engine.hf_batch import padding_is_safe
@@ -230,7 +240,7 @@ class HfEngine:
         while rows:
             if self._drafts is not None:
                 self._drafts.offer(rows)
-            taken = take_batch(rows, self._budget, padded=self._padded)
+            taken = take_batch(rows, self._budget, padded=self._padded, step_tokens=self._step_tokens)
             waiting = {id(row): row for row in taken}
             failure: Exception | None = None
             steps = run_batch(self._batch(taken), taken, self._writer)
@@ -245,6 +255,7 @@ class HfEngine:
                     if self._drafts is not None:
                         self._drafts.learn(done)
                     yield done.generation
+                    del done  # it keeps its row's prefix alive
             steps.close()
             done_rows = {id(row) for row in taken} - waiting.keys()
             rows = [row for row in rows if id(row) not in done_rows]
@@ -253,8 +264,9 @@ class HfEngine:
                 if self._budget.clean():
                     self._tell("batch_budget_raised", taken, None)
                 continue
+            crowded = is_out_of_memory(failure) and bool(_prefixes(rows) - _prefixes(taken))
             self._shrink(failure, taken, rows)
-            if len(taken) == 1:
+            if len(taken) == 1 and not crowded:
                 hopeless += not is_out_of_memory(failure)
                 self._stop_if(hopeless, failure)
                 rows.remove(taken[0])
@@ -268,10 +280,8 @@ class HfEngine:
 
     def _shrink(self, failure: Exception, batch: Sequence[Row], rows: Sequence[Row]) -> None:
         """Free what the failed batch and the prefixes of all rows left held, and make the next batch smaller."""
-        for row in (*batch, *rows):
-            node = row.node
-            while node is not None:
-                node.state, node = None, node.parent
+        for node in _prefixes((*batch, *rows)):
+            node.state = None
         _free(self._open().device == "cuda")
         self._budget.halve(batch)
         if is_out_of_memory(failure):
@@ -295,6 +305,18 @@ class HfEngine:
                 where=self._where,
                 remedy="What was finished is kept. See whether the model runs outside, then resume.",
             ) from failure
+
+
+def _prefixes(rows: Sequence[Row]) -> set[PrefixNode]:
+    """Return the prefixes that are computed for some of the rows, those that they stand on included."""
+    found: set[PrefixNode] = set()
+    for row in rows:
+        node = row.node
+        while node is not None and node not in found:
+            if node.state is not None:
+                found.add(node)
+            node = node.parent
+    return found
 
 
 def _info(model: str, fingerprint: str, loaded: LoadedModel) -> EngineInfo:

@@ -1,8 +1,8 @@
 """From logits to finished generations: greedy or seeded sampling, grammars, stop tokens, rows that leave as they finish.
 
 A greedy row with a draft is fed a stretch of it at once. The logits after each token say whether the model would have
-written the next one itself; from the first that it would not on, the row goes on alone. So the answer is the one that
-it would have been (Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", 2023, greedy case).
+written the next one itself; what follows the first that it would not is dropped. So the answer is the one that it would
+have been (Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", 2023, greedy case).
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -14,15 +14,16 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from harness.engine.hf_follower import Follower, piece_length
 from harness.engine.hf_grammar import Grammars, Way
-from harness.engine.hf_plan import Row
+from harness.engine.hf_plan import STEP_TOKENS, STEP_TOKENS_GPU, Row
 from harness.types import FinishReason, Generation, Prompt, Sampling
 
 _COMPACT_SHARE = 8
 """Rows are dropped from the tensors once an eighth of them has finished: dropping copies what the others hold."""
 
 _PIECE = 32
-"""Tokens of a draft that are checked at a time: a row that leaves its draft wastes the rest of them."""
+"""Tokens of a draft that are checked at a time, at most: a row that leaves its draft wastes the rest of them."""
 
 _MAX_LOGITS = 1 << 27
 """Logits held at a time while drafts are checked (512 MB in fp32)."""
@@ -93,17 +94,20 @@ class _Live:
             self.generator = torch.Generator().manual_seed(row.prompt.seed % 2**63)
         draft = [] if self.generator else list(row.draft[: row.budget])
         end = next((at for at, token in enumerate(draft) if token in stop_ids), len(draft))
-        self._draft = draft[: end + 1]
+        self._follower = Follower(draft[: end + 1]) if draft else None
+
+    def write(self, token: int) -> None:
+        """Append a token to the answer."""
+        self.tokens.append(token)
+        if self._follower is not None:
+            self._follower.wrote(self.tokens)
 
     def piece(self, limit: int) -> list[int]:
-        """Return the tokens to feed next: the last one, and what the draft, followed so far, has after it.
-
-        The last token of a draft is not among them: it ends the answer, and is only ever compared.
-        """
-        count = len(self.tokens)
-        if self._draft[:count] != self.tokens:
-            self._draft = []
-        return [self.tokens[-1], *self._draft[count : min(count - 1 + limit, len(self._draft) - 1)]]
+        """Return the tokens to feed next: the last one, and what its draft foretells after it."""
+        most = min(limit - 1, self.row.budget - len(self.tokens) - 1)
+        if self.done or self._follower is None or most < 1:
+            return self.tokens[-1:]
+        return [self.tokens[-1], *self._follower.ahead(most)]
 
     def right(self, piece: Sequence[int], logits: Any, best: Sequence[int]) -> int:
         """Return how many tokens after the first of a piece are what the row would have written itself.
@@ -127,12 +131,13 @@ def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[Fi
     live = [_Live(row, writer.stop_ids, writer.way(row.prompt)) for row in rows]
     logits = batch.prefill()
     limit = max(1, min(_PIECE, _MAX_LOGITS // (len(live) * logits.shape[-1])))
+    slots = max(row.room for row in rows)
     chosen = _choose(logits, live)
     while True:
         for state, token in zip(live, chosen, strict=True):
             if state.done:
                 continue
-            state.tokens.append(token)
+            state.write(token)
             stopped = token in writer.stop_ids
             if stopped or len(state.tokens) >= state.row.budget:
                 state.done = True
@@ -149,12 +154,23 @@ def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[Fi
         if len(live) - len(left) >= max(1, len(live) // _COMPACT_SHARE):
             batch.keep(left)
             live = [live[index] for index in left]
-        chosen = _next_tokens(batch, live, limit, logits.device)
+        # What a row drops of a piece takes slots of the cache all the same; those that answers may need yet stay free.
+        spare = slots - max(state.row.budget - len(state.tokens) for state in live if not state.done)
+        pieces = _pieces(live, min(limit, spare + 1), logits.device)
+        slots -= max(map(len, pieces))
+        chosen = _next_tokens(batch, live, pieces, logits.device)
 
 
-def _next_tokens(batch: Batch, live: Sequence[_Live], limit: int, device: Any) -> list[int]:
+def _pieces(live: Sequence[_Live], limit: int, device: Any) -> list[list[int]]:
+    """Return what to feed to every row: its last token, and as much of its draft as is worth checking."""
+    pieces = [state.piece(limit) for state in live]
+    known = [len(piece) for state, piece in zip(live, pieces, strict=True) if not state.done]
+    length = piece_length(known, len(live), STEP_TOKENS if device.type == "cpu" else STEP_TOKENS_GPU)
+    return [piece[:length] for piece in pieces]
+
+
+def _next_tokens(batch: Batch, live: Sequence[_Live], pieces: list[list[int]], device: Any) -> list[int]:
     """Return the next token of every row, after appending to rows what their drafts had right before it."""
-    pieces = [[state.tokens[-1]] if state.done else state.piece(limit) for state in live]
     longest = max(map(len, pieces))
     if longest == 1:
         fed = torch.tensor([piece[0] for piece in pieces], device=device)
@@ -167,7 +183,8 @@ def _next_tokens(batch: Batch, live: Sequence[_Live], limit: int, device: Any) -
     ]
     batch.accept([count + 1 for count in right], longest)
     for state, piece, count in zip(live, pieces, right, strict=True):
-        state.tokens += piece[1 : count + 1]
+        for token in piece[1 : count + 1]:
+            state.write(token)
         state.accepted += count
     last = torch.tensor(right, device=logits.device)
     return list(_choose(logits[torch.arange(len(pieces), device=logits.device), last], live))

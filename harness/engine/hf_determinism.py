@@ -8,6 +8,7 @@ from typing import Any
 from harness.engine.base import EngineRequest
 from harness.engine.determinism import Promise, Settled, with_options
 from harness.engine.hf_load import choose_dtype, read_options
+from harness.models.resolve import declared_quantization
 
 OPTION = "deterministic"
 """Our own option: torch takes deterministic algorithms only, for as long as the engine is open."""
@@ -39,9 +40,10 @@ def deterministic(request: EngineRequest) -> Settled:
     """
     read_options(request.options)
     device = _device()
+    declared = None if request.model_path is None else declared_quantization(request.model_path)
     if (
         device == "cpu"
-        and request.quantization is None
+        and (request.quantization or declared) is None
         and choose_dtype(request.dtype, device, False) == "float32"
     ):
         promise = Promise(promised=(_BY_MEASUREMENT,), not_promised=(_SAME_MACHINE,))

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import MissingDependency, ModelError, first_line
+from harness.engine.packages import check_grammar_library
+from harness.errors import ModelError, first_line
 from harness.fingerprint import sha256_in_order
 from harness.types import Json, Prompt
 
@@ -32,13 +33,9 @@ class Grammars:
 
     def __init__(self, loaded: LoadedModel, tag_of: Callable[[Prompt], Mapping[str, Json]]) -> None:
         """Raises MissingDependency, and ModelError for a tokenizer that no grammar can be compiled for."""
-        try:
-            import xgrammar
-        except ImportError:
-            raise MissingDependency(
-                "constrained decoding needs xgrammar",
-                remedy='Install it: pip install "persona-harness[constrain]"',
-            ) from None
+        check_grammar_library("hf")
+        import xgrammar
+
         stops = sorted(one for one in loaded.stop_ids if one < loaded.vocabulary)
         if not stops:
             raise ModelError(

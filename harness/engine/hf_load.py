@@ -12,6 +12,7 @@ from typing import Any
 from harness.engine.base import EngineRequest
 from harness.engine.options import check_options, switch, whole_number
 from harness.engine.out_of_memory import is_out_of_memory
+from harness.engine.packages import check_quantization_library
 from harness.errors import EngineError, MissingDependency, ModelError, UsageError, first_line
 from harness.models.resolve import declared_quantization
 
@@ -191,12 +192,7 @@ def _quantization(asked: str | None, dtype: str, device: str) -> dict[str, Any]:
         return {}
     if asked != "nf4":
         raise UsageError(f"unknown quantization {asked!r}", remedy="The hf engine knows nf4.")
-    import importlib.util
-
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise MissingDependency(
-            "quantization nf4 needs bitsandbytes", remedy="Install it: pip install bitsandbytes"
-        )
+    check_quantization_library("hf", asked)
     import torch
     from transformers import BitsAndBytesConfig
 

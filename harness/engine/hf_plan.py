@@ -23,9 +23,9 @@ MAX_PREFIXES = 16
 PATIENCE = 20
 """Clean batches before the budget grows again."""
 
-_STEP_TOKENS = 30
-"""A decoding step reads all weights; that takes as long as computing about this many prompt tokens (measured on a CPU
-in fp32; on a GPU it is more)."""
+STEP_TOKENS, STEP_TOKENS_GPU = 30, 200
+"""A decoding step reads all weights; that takes as long as computing about this many prompt tokens. Measured on a CPU in
+fp32; on a GPU an estimate, from the operations in 16 bit that it does while it reads the two bytes of a weight."""
 
 _USUAL_ANSWER = 40
 """Tokens of an answer for which another batch is weighed against padding: most end long before their budget."""
@@ -72,8 +72,8 @@ class Row:
 
     @property
     def room(self) -> int:
-        """Cache slots for the answer: checking a draft leaves slots empty that the row's own tokens then need again."""
-        return self.budget + len(self.draft)
+        """Cache slots for the answer, and for as much as its draft twice over: what is checked and dropped stays empty."""
+        return self.budget + 2 * len(self.draft)
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
@@ -218,11 +218,13 @@ def batch_tokens(batch: Sequence[Row]) -> int:
     return len(batch) * width + sum(shared.values())
 
 
-def take_batch(rows: Sequence[Row], budget: Budget, *, padded: bool = True) -> list[Row]:
+def take_batch(
+    rows: Sequence[Row], budget: Budget, *, padded: bool = True, step_tokens: int = STEP_TOKENS
+) -> list[Row]:
     """Return rows that run together within the budget, at least one; those with the same prefix next to each other.
 
     They are the longest of the first rows, so that rows of like length meet, whatever prefix they use. A batch ends
-    where its padding would cost more than the decoding steps of another batch. Without `padded` only rows of equal
+    where its padding would cost more than the decoding steps of another batch (`step_tokens` each). Without `padded` only rows of equal
     length run together (for models that padding would change).
     """
     candidates, shared = _candidates(rows, budget)
@@ -233,7 +235,7 @@ def take_batch(rows: Sequence[Row], budget: Budget, *, padded: bool = True) -> l
         if batch:
             wide, count = max(answer, row.room), len(batch) + 1
             full = count > budget.rows or count * (longest + wide) + shared > budget.tokens
-            loose = count * longest - own - length > _STEP_TOKENS * min(wide, _USUAL_ANSWER)
+            loose = count * longest - own - length > step_tokens * min(wide, _USUAL_ANSWER)
             if full or loose or (not padded and length != longest):
                 break
         batch.append(row)

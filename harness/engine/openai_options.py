@@ -55,7 +55,8 @@ def read_options(options: Mapping[str, str]) -> OpenAiOptions:
     if not options.get("base_url"):
         raise UsageError(
             "--engine openai needs the address of a server",
-            remedy="For example: --base-url http://127.0.0.1:8000/v1",
+            remedy="For example: --base-url http://127.0.0.1:8000/v1, or --engine-option base_url=... where a command has no "
+            "--base-url.",
         )
     for folder, name in served.items():
         if not folder or not name:

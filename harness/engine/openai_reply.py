@@ -94,8 +94,14 @@ def says_too_long(failed: RequestFailed) -> bool:
 
 
 def finish_reason(choice: Mapping[str, Any]) -> FinishReason:
-    """Return why an answer ended. Raises ValueError where it was withheld or broken off, which is no answer."""
+    """Return why an answer ended.
+
+    Raises ValueError where it was broken off, which is no answer, and RequestFailed where it was withheld for what it
+    says, as it would be again.
+    """
     reason = choice.get("finish_reason")
+    if reason == "content_filter":
+        raise RequestFailed("refused", "the server withholds the answer (content_filter)", again=False)
     if reason == "length":
         return "length"
     if reason in _STOPPED:
@@ -117,7 +123,7 @@ def _count(value: Mapping[str, Any], name: str) -> int | None:
 
 
 def _is_token(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 32
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

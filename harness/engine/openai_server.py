@@ -141,6 +141,7 @@ async def _models(client: HttpClient) -> list[dict[str, Any]] | None:
         try:
             listed = decoded(reply)["data"]
             found = [one for one in listed if isinstance(one, dict) and isinstance(one["id"], str)]
+            payload_of({"data": found})  # names are sent back and the rest is hashed
         except (ValueError, RecursionError, LookupError, TypeError) as error:
             said = client.excerpt(reply.body)
             raise RequestFailed("not_an_answer", f"{type(error).__name__} in {said}") from None

@@ -36,6 +36,23 @@ def check_installed(engine: str) -> None:
         )
 
 
+def check_grammar_library(engine: str) -> None:
+    """Raise MissingDependency where an engine of ours cannot constrain for want of a package."""
+    if engine == "hf" and find_spec("xgrammar") is None:
+        raise MissingDependency(
+            "constrained decoding needs xgrammar",
+            remedy='Install it: pip install "persona-harness[constrain]"',
+        )
+
+
+def check_quantization_library(engine: str, quantization: str | None) -> None:
+    """Raise MissingDependency where an engine of ours cannot quantise for want of a package."""
+    if engine == "hf" and quantization == "nf4" and find_spec("bitsandbytes") is None:
+        raise MissingDependency(
+            "quantization nf4 needs bitsandbytes", remedy="Install it: pip install bitsandbytes"
+        )
+
+
 def check_rendering(engine: str) -> None:
     """Raise MissingDependency where prompts cannot be rendered here, with the command that installs the engine's extra."""
     if find_spec("transformers") is None:

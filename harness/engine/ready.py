@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.engine.packages import check_installed
+from harness.engine.packages import (
+    check_grammar_library,
+    check_installed,
+    check_quantization_library,
+)
 from harness.engine.ray_options import cluster_address, inner_engine
 from harness.registry import Registry
 
 
-def check_packages(engine: str, options: Mapping[str, str]) -> None:
-    """Raise MissingDependency with the command that installs what an engine lacks.
+def check_packages(
+    engine: str,
+    options: Mapping[str, str],
+    *,
+    constrained: bool = False,
+    quantization: str | None = None,
+) -> None:
+    """Raise MissingDependency with the command that installs what an engine lacks for what is asked of it.
 
     Of ray also what the engine inside lacks, where its workers start on this machine.
     """
-    check_installed(engine)
+    engines = [engine]
     if engine == "ray" and cluster_address(options) == "local":
-        check_installed(inner_engine(options))
+        engines.append(inner_engine(options))
+    for name in engines:
+        check_installed(name)
+        check_quantization_library(name, quantization)
+        if constrained:
+            check_grammar_library(name)
 
 
 def check_engine_options(engine: str, options: Mapping[str, str]) -> None:

@@ -31,7 +31,7 @@ def checked_address(text: str, *, whose: str, key_variable: str, endpoint: str =
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise UsageError(
             f"{whose} address is no http or https address: {address[:200]!r}",
-            remedy="For example: --base-url http://127.0.0.1:8000/v1",
+            remedy="An address looks like http://127.0.0.1:8000/v1.",
         )
     return address
 

@@ -162,8 +162,7 @@ class HttpClient:
         first = 0.0
         last: RequestFailed | None = None
         for attempt in range(1, most + 1):
-            await self._open_again.wait()
-            begun = await self._pace.begin()
+            begun = await self._begin()
             if last is None:
                 first = time.monotonic()
             elif self._is_late(first, last):
@@ -187,6 +186,15 @@ class HttpClient:
         assert last is not None, "no attempt was allowed"
         last.detail = self.redacted(last.detail)
         raise last
+
+    async def _begin(self) -> int:
+        """Wait until the server lets requests through and the pace has a place; a pause may begin while one waits."""
+        while True:
+            await self._open_again.wait()
+            begun = await self._pace.begin()
+            if self._open_again.is_set():
+                return begun
+            self._pace.give_back(begun)
 
     def _worth_waiting(self, last: RequestFailed) -> bool:
         limit = self.server.longest_wait_s

@@ -32,6 +32,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises StorageError.
     """
+    path = path.absolute()  # `.` has no name
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

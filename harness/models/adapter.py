@@ -18,6 +18,7 @@ from harness.models.safetensors_header import TensorInfo, read_header
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _WRAPPER = "base_model.model."
 _FITTING = "Give the base that it was trained on"
+_LARGEST_ALPHA = 1e9
 _KINDS: tuple[tuple[str, tuple[type, ...], str], ...] = (
     ("lora_alpha", (int, float, type(None)), "a number"),
     ("base_model_name_or_path", (str, type(None)), "text"),
@@ -82,7 +83,7 @@ def read_adapter_config(adapter: Path) -> dict[str, Any]:
         raise ModelError(
             "no adapter_config.json here, so this is not an adapter", where=adapter, remedy=remedy
         )
-    config = read_json_object(file)
+    config = read_json_object(file, finite=True)
     method = config.get("peft_type")
     if method != "LORA":
         raise ModelError(
@@ -93,6 +94,8 @@ def read_adapter_config(adapter: Path) -> dict[str, Any]:
     for key, kinds, wanted in _KINDS:
         if not isinstance(config.get(key), kinds) or isinstance(config.get(key), bool):
             raise ModelError(f"{key} must be {wanted}, not {config[key]!r}", where=file)
+    if abs(config.get("lora_alpha") or 0) > _LARGEST_ALPHA:
+        raise ModelError(f"lora_alpha must be at most {_LARGEST_ALPHA:.0e}", where=file)
     return config
 
 

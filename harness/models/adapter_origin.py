@@ -74,7 +74,9 @@ def read_origin(adapter: Path) -> AdapterOrigin | None:
             raise ModelError(
                 "written by a later version of harness", where=path, remedy="Update persona-harness."
             )
-        return AdapterOrigin(**{**record, "golden": GoldenPrompt(**record["golden"])})
+        origin = AdapterOrigin(**{**record, "golden": GoldenPrompt(**record["golden"])})
+        _check_types(origin)
+        return origin
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror or error}", where=path) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -83,3 +85,19 @@ def read_origin(adapter: Path) -> AdapterOrigin | None:
             where=path,
             remedy="Restore the file from where the adapter was made, or delete it to use the adapter unchecked.",
         ) from None
+
+
+def _check_types(origin: AdapterOrigin) -> None:
+    """Raise TypeError for a field of another type than its own."""
+    texts = (
+        *(origin.base, origin.base_fingerprint, origin.dialect, origin.template_sha256, origin.tools_by),
+        *(origin.recipe_sha256, origin.created, origin.golden.text, origin.golden.tokens_sha256),
+    )
+    objects = (origin.data, origin.recipe, origin.versions, origin.notes)
+    numbers = (origin.step, origin.epoch)
+    if not (
+        all(isinstance(one, str) for one in texts)
+        and all(isinstance(one, Mapping) for one in objects)
+        and all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers)
+    ):
+        raise TypeError("a field of another type")

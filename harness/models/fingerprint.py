@@ -55,7 +55,7 @@ def adapter_fingerprint(path: Path) -> str:
 
     Raises ModelError if a file is missing or cannot be read.
     """
-    config = read_json_object(path / "adapter_config.json")
+    config = read_json_object(path / "adapter_config.json", finite=True)
     config = {key: value for key, value in config.items() if key not in _ADAPTER_CIRCUMSTANCES}
     targets = config.get("target_modules")
     if isinstance(targets, list):

@@ -25,8 +25,6 @@ def stop_token_ids(path: Path, tokenizer: Any) -> frozenset[int]:
         read_config(path).get("eos_token_id"),
         getattr(tokenizer, "eos_token_id", None),
     ):
-        if isinstance(ids, int):
-            found.add(ids)
-        elif isinstance(ids, list):
-            found.update(one for one in ids if isinstance(one, int))
+        listed = ids if isinstance(ids, list) else [ids]
+        found.update(one for one in listed if isinstance(one, int) and not isinstance(one, bool) and one >= 0)
     return frozenset(found)

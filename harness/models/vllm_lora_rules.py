@@ -154,7 +154,8 @@ def _saved_rejections(saved: Any) -> Iterator[Rejection]:
 
 
 def _tensor_rejections(tensors: Mapping[str, TensorInfo]) -> Iterator[Rejection]:
-    unknown = sorted(name for name in tensors if not _is_lora(name) and not name.endswith(_IGNORED_ENDINGS))
+    known = (*_IGNORED_ENDINGS, *(f".{name}.{part}" for name in _SAVABLE for part in ("weight", "bias")))
+    unknown = sorted(name for name in tensors if not _is_lora(name) and not name.endswith(known))
     if unknown:
         what = (
             f"{len(unknown)} of its tensors are no LoRA weights that vLLM knows, first {_shown(unknown[0])}"

@@ -150,7 +150,7 @@ def check_columns(columns: Sequence[Column]) -> None:
     Better now than after the columns before it.
     """
     for column in columns:
-        check_packages(column.engine, column.options)
+        check_packages(column.engine, column.options, quantization=column.quantization)
         try:
             check_engine_options(column.engine, column.options)
         except UsageError as error:

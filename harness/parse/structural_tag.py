@@ -38,7 +38,7 @@ def constraining(dialect: object, name: str, constraint: Constraint) -> Constrai
         return dialect
     raise UsageError(
         f"--constrain {constraint}: the dialect {name!r} does not say what its calls look like to a grammar",
-        remedy="Leave out --constrain, or give the dialect a method structural_tag (docs/engines.md).",
+        remedy="Leave out --constrain, or give the dialect a method structural_tag (docs/constrained.md).",
     )
 
 

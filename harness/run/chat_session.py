@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.data.records import load_tools
 from harness.engine.base import Engine, EngineRequest
+from harness.engine.ready import check_packages
 from harness.errors import UsageError
 from harness.models.adapter_origin import AdapterOrigin, read_origin
 from harness.models.resolve import resolve_model
@@ -43,6 +44,7 @@ def open_chat(request: ChatRequest) -> tuple[Chat, Engine]:
     Raises UsageError (nothing says which model), ModelError (a model or adapter that cannot be used, or an adapter
     that was trained with another base, template or dialect), RecordError (tools), MissingDependency.
     """
+    check_packages("hf", {}, quantization=request.quantization)
     origins = {adapter: read_origin(adapter) for adapter in request.adapters}
     if len(origins) != len(request.adapters):
         raise UsageError("an adapter is named twice", remedy="Name each --adapter once.")

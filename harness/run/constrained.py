@@ -94,7 +94,10 @@ def check_engine(name: str, constraint: Constraint) -> None:
 
 def recorded_constraint(header: Mapping[str, Any]) -> Constraint | None:
     """Return what constrained the answers of a run, None for free decoding. Raises RunFolderError for an unknown word."""
-    word = header["sampling"].get("constraint")
+    sampling = header.get("sampling")
+    if not isinstance(sampling, Mapping):
+        raise RunFolderError("'sampling' is missing or damaged", where=header.get("run_id"))
+    word = sampling.get("constraint")
     for known in CONSTRAINTS:
         if word == known:
             return known

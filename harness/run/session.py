@@ -120,7 +120,12 @@ def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
     """
     if request.constraint is not None:
         check_engine(request.engine, request.constraint)
-    check_packages(request.engine, request.options)
+    check_packages(
+        request.engine,
+        request.options,
+        constrained=request.constraint is not None,
+        quantization=request.quantization,
+    )
     check_engine_options(request.engine, request.options)
     answering = answering_engine(request.engine, request.options)
     opener = {"scripted": _open_scripted, "replay": _open_replay}.get(answering, _open_model)

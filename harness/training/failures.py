@@ -18,6 +18,7 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ERO
 _FROM_RUST = re.compile(r"\(os error (\d+)\)|\bOs \{ code: (\d+)")
 _TORCH_WRITER = ("inline_container.cc", "PytorchStreamWriter failed", "iostream error")
 _TORCH_READER = "PytorchStreamReader"
+_TORCH_FILES = "torch.serialization"
 _REPORTERS = "transformers.integrations.integration_utils"
 _PROBE_BYTES = 1 << 20
 
@@ -40,6 +41,18 @@ def training_failure(folder: Path, error: Exception) -> HarnessError | None:
         f"the tracker {tracker} failed: {named_line(error)}",
         where=folder,
         remedy=f"When it answers again, go on from the last checkpoint: harness train --resume {folder}",
+    )
+
+
+def says_torn(error: Exception) -> bool:
+    """Return True if an exception came of reading a file of torch's or safetensors': its words differ with the damage."""
+    return any(
+        type(each).__name__ == "SafetensorError"
+        or any(
+            frame.f_globals.get("__name__") == _TORCH_FILES
+            for frame, _ in traceback.walk_tb(each.__traceback__)
+        )
+        for each in _chain(error)
     )
 
 

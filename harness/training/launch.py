@@ -10,7 +10,14 @@ from harness.fingerprint import plan_differences
 from harness.log.files import read_json
 from harness.models.fingerprint import model_fingerprint
 from harness.training.prepare import Prepared
-from harness.training.run_folder import HEADER, FollowerFolder, TrainingFolder
+from harness.training.run_folder import (
+    HEADER,
+    FollowerFolder,
+    TrainingFolder,
+    at_its_end,
+    check_whole,
+    checkpoints,
+)
 
 
 def is_main_process() -> bool:
@@ -104,12 +111,17 @@ def _opened(prepared: Prepared, out: Path, resume: Path | None) -> TrainingFolde
     try:
         header = folder.header()
         _check_same(prepared, header, resume)
-        if header.get("status") == "done":
+        last = checkpoints(resume)[-1:]
+        if header.get("status") == "done" or (last and at_its_end(last[0])):
+            if header.get("status") in ("running", "failed"):
+                folder.set_status("done")  # what came after the last step was not reached
             raise RunFolderError(
                 "this run is finished",
                 where=resume,
                 remedy="Raise the epochs in a recipe of its own for a longer one.",
             )
+        if last:
+            check_whole(last[0])
     except BaseException:
         folder.close()
         raise
@@ -120,10 +132,11 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
     recorded = header.get("recipe")
     now = prepared.recipe.model_dump(mode="json", by_alias=True)
     differences = plan_differences(recorded if isinstance(recorded, dict) else {}, now)
-    differences += _other_model(prepared, header)
+    differences += _other_model(prepared, header) + _other_machine(prepared, header)
     data = header.get("data")
     for split, part in (("train", prepared.train), ("validation", prepared.validation)):
-        before = (data.get(split) or {}).get("sha256") if isinstance(data, dict) else None
+        recorded_split = data.get(split) if isinstance(data, dict) else None
+        before = recorded_split.get("sha256") if isinstance(recorded_split, dict) else None
         if before != (part.sha256 if part else None):
             differences.append(f"the {'training' if split == 'train' else split} data has changed")
     if differences:
@@ -132,6 +145,25 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
             where=run,
             remedy="Restore what differs, or start a run of its own without --resume.",
         )
+
+
+def _other_machine(prepared: Prepared, header: dict[str, object]) -> list[str]:
+    """Return how processes, device and numbers differ from those that a run was started with: its rows, its random
+    numbers and its rounding would be others from here on. What an earlier version did not record is not held against."""
+    from harness.training.settings import choose_device
+
+    device = header.get("device")
+    before = {**(device if isinstance(device, dict) else {}), "processes": header.get("processes")}
+    now = choose_device(prepared.recipe)
+    return [
+        f"{said} was {before[key]} and is {current}"
+        for key, said, current in (
+            ("processes", "the number of processes", int(os.environ.get("WORLD_SIZE", "1"))),
+            ("kind", "the device", now.kind),
+            ("dtype", "the dtype of training", now.dtype),
+        )
+        if before.get(key) is not None and before[key] != current
+    ]
 
 
 def _other_model(prepared: Prepared, header: dict[str, object]) -> list[str]:

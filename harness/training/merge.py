@@ -29,6 +29,7 @@ from harness.parse.choose import get_dialect
 from harness.prompt.golden import golden_prompt
 from harness.prompt.render import Renderer
 from harness.run.header import environment
+from harness.training.machine import free_memory
 from harness.training.merge_check import Agreement, HeldText, Reference, compare, held_texts, look_ahead
 from harness.training.merge_plan import MERGE_FILE, MergePlan
 from harness.types import Sample
@@ -106,13 +107,8 @@ def _working_dtype(plan: MergePlan) -> str:
 
 
 def _available_memory() -> float:
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return math.inf
+    found = free_memory()
+    return math.inf if found is None else found.bytes
 
 
 def _import_libraries() -> None:

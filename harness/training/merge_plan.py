@@ -96,6 +96,12 @@ def _recorded_base(adapter: Path, origin: AdapterOrigin | None) -> str:
 def _check_out(out: Path, replace: bool) -> None:
     if not out.exists():
         return
+    if out.samefile(Path.cwd()):
+        raise UsageError(
+            "this is the folder that you are in, and it is replaced as a whole",
+            where=out,
+            remedy="Name a folder within it with --out.",
+        )
     if out.is_dir() and not any(out.iterdir()):
         return
     ours = (out / MERGE_FILE).is_file()

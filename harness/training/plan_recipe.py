@@ -177,12 +177,15 @@ def plan_data(made: RecipePlan, rate: float | None) -> dict[str, Any]:
 def _model_folder(recipe: Recipe, path: Path) -> Path | None:
     """Return the base model's folder where it is on this machine: beside the recipe, an alias, a folder, or in the
     hub's cache."""
+    beside = path.parent / recipe.base
+    if (beside / "config.json").is_file():
+        return beside
     if recipe.base in ALIASES:
         folder = models_dir() / recipe.base
         return folder if (folder / "config.json").is_file() else None
-    for place in (path.parent / recipe.base, Path(recipe.base).expanduser()):
-        if (place / "config.json").is_file():
-            return place
+    named = Path(recipe.base).expanduser()
+    if (named / "config.json").is_file():
+        return named
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:

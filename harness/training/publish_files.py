@@ -103,10 +103,11 @@ def publish_files(
     return tuple(files)
 
 
-def write_files(files: Sequence[PublishFile], folder: Path) -> None:
-    """Write the files of an upload into a folder, each whole or not at all; a file that is there already is kept.
+def write_files(files: Sequence[PublishFile], folder: Path, *, replace: bool = False) -> None:
+    """Write the files of an upload into a folder, each whole or not at all; one that is there with equal bytes is kept.
 
-    Raises UsageError for a folder that holds something else, StorageError where it cannot be written.
+    With `replace` another adapter in the folder gives way, its tokenizer included. Raises UsageError for a folder that
+    holds something else, StorageError where it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,6 +120,16 @@ def write_files(files: Sequence[PublishFile], folder: Path) -> None:
             where=folder,
             remedy="Name a new folder, or one that holds only an adapter.",
         )
+    if not replace and _holds_another(files, folder):
+        raise UsageError(
+            "the folder holds another adapter",
+            where=folder,
+            remedy="Name a new folder, or replace what is there with --yes.",
+        )
+    wanted = {file.name for file in files}
+    for name in ALLOWED if replace else ():
+        if name not in wanted:
+            (folder / name).unlink(missing_ok=True)
     for file in files:
         target = folder / file.name
         if file.path is not None and target.exists() and file.path.samefile(target):
@@ -127,6 +138,18 @@ def write_files(files: Sequence[PublishFile], folder: Path) -> None:
         if target.is_file() and target.read_bytes() == data:
             continue
         write_atomically(target, data)
+
+
+def _holds_another(files: Sequence[PublishFile], folder: Path) -> bool:
+    """Return True if a folder has an adapter's weights that are not those to be written."""
+    for file in files:
+        target = folder / file.name
+        if file.name.startswith("adapter_model.") and target.is_file():
+            if file.path is not None and file.path.samefile(target):
+                return False
+            data = file.data if file.data is not None else _bytes_of(file)
+            return target.read_bytes() != data
+    return any((folder / name).is_file() for name in ALLOWED if name.startswith("adapter_model."))
 
 
 def _bytes_of(file: PublishFile) -> bytes:

@@ -32,7 +32,10 @@ from harness.log.writer import RunLock, utc_now
 from harness.models.adapter_origin import ORIGIN_FILE
 from harness.paths import slug
 
-HEADER, LOG = "train.json", "log.jsonl"
+HEADER, LOG, STATE = "train.json", "log.jsonl", "trainer_state.json"
+
+_SPREAD = ("global_step*", "optimizer_0", "optimizer.bin", "pytorch_model_fsdp*")
+"""What DeepSpeed and FSDP save in place of the files of one process."""
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
@@ -95,7 +98,7 @@ class TrainingFolder:
         """Make the log end where the checkpoint does, and set aside every checkpoint that is not complete."""
         self._close_log()
         set_torn_tail_aside(self.path / LOG)
-        history = read_json(checkpoint / "trainer_state.json").get("log_history")
+        history = read_json(checkpoint / STATE).get("log_history")
         lines = b"".join(log_line(entry) for entry in history or [] if isinstance(entry, dict))
         write_atomically(self.path / LOG, lines)
         self.clear_incomplete()
@@ -163,6 +166,40 @@ class FollowerFolder(TrainingFolder):
 def is_complete(checkpoint: Path) -> bool:
     """Return True if everything of a checkpoint was written: the origin file comes last."""
     return (checkpoint / ORIGIN_FILE).is_file() and (checkpoint / "adapter_config.json").is_file()
+
+
+def at_its_end(checkpoint: Path) -> bool:
+    """Return True if a checkpoint is of the last step that its run was to take."""
+    state = read_json(checkpoint / STATE)
+    step, steps = state.get("global_step"), state.get("max_steps")
+    return isinstance(step, int) and isinstance(steps, int) and 0 < steps <= step
+
+
+def check_whole(checkpoint: Path) -> None:
+    """Raise RunFolderError for a checkpoint without what training goes on from, naming the checkpoint before it.
+
+    transformers would begin optimiser and schedule anew without a word. FSDP and DeepSpeed have files of other names,
+    which they look for themselves.
+    """
+    if any(next(checkpoint.glob(name), None) for name in _SPREAD):
+        return
+    names = ["adapter_model.safetensors", "optimizer.pt", "scheduler.pt"]
+    missing = [name for name in names if not (checkpoint / name).is_file()]
+    if not any(checkpoint.glob("rng_state*.pth")):
+        missing.append("rng_state.pth")
+    if missing:
+        raise not_whole(checkpoint, f"{', '.join(missing)} is not there")
+
+
+def not_whole(checkpoint: Path, why: str) -> RunFolderError:
+    """Return what to tell a user of a checkpoint that training cannot go on from."""
+    earlier = [each.name for each in checkpoints(checkpoint.parent) if each != checkpoint]
+    instead = f" to go on from {earlier[-1]}" if earlier else " to begin again"
+    return RunFolderError(
+        f"training cannot go on from this checkpoint: {why}",
+        where=checkpoint,
+        remedy=f"Put the file back, or move the folder out of the run{instead}, and resume once more.",
+    )
 
 
 def flush(checkpoint: Path) -> None:

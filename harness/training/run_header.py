@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from harness.fingerprint import sha256_of_file
@@ -79,6 +80,7 @@ def run_header(prepared: Prepared, device: Device, origin: AdapterOrigin) -> dic
         "preflight": preflight_numbers(prepared),
         "metrics": metric_directions(prepared),
         "device": {"kind": device.kind, "dtype": device.dtype, "checkpointing": device.checkpointing},
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "env": environment(),
         "git": git_state(prepared.recipe_path.parent),
         "started": utc_now(),

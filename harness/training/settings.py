@@ -171,6 +171,11 @@ def sft_config(
         "dataloader_pin_memory": device.kind == "cuda",
     }
     settings |= check_extra(spec.extra, fields, frozenset(settings) - {"use_cpu"})
+    if recipe.tokens.share_prefix and "train_sampling_strategy" in spec.extra:
+        raise SpecError(
+            "training.extra: 'train_sampling_strategy' has no say where tokens.share_prefix groups the rows by their tools",
+            remedy="Leave out one of the two.",
+        )
     with warnings.catch_warnings():
         # TRL sets a field whose new name the installed transformers wants; nothing a user could change.
         warnings.simplefilter("ignore", FutureWarning)

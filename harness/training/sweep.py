@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.engine.ready import check_engine_options, check_packages
 from harness.errors import (
     EngineError,
     IncompleteRun,
@@ -108,6 +109,13 @@ def sweep(run: Path, request: SweepRequest, watch: Watch, argv: Sequence[str] = 
         test_suite = _suite(request, "test") if request.test and request.split != "test" else None
         measures = marked_measures(suite, metrics_of(suite))
         metric = _metric(request.metric, measures, suite)
+        check_packages(
+            request.engine,
+            request.options,
+            constrained=request.constraint is not None,
+            quantization=request.quantization,
+        )
+        check_engine_options(request.engine, request.options)
         trained = training_run(run, header, request.model)
         folder = run / FOLDER
         _remember(folder, replace(request, suite=str(suite.folder)))

@@ -25,12 +25,19 @@ from harness.log.files import read_json, write_json_atomically
 from harness.log.writer import utc_now
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
 from harness.training.adapter_precision import weights_are_finite, widen_adapter
-from harness.training.failures import training_failure
+from harness.training.failures import says_torn, training_failure
 from harness.training.load_base import load_base
 from harness.training.preflight import wandb_can_log_in
 from harness.training.prepare import Prepared
 from harness.training.recipe import logged_metric
-from harness.training.run_folder import TrainingFolder, checkpoints, flush, is_complete
+from harness.training.run_folder import (
+    STATE,
+    TrainingFolder,
+    checkpoints,
+    flush,
+    is_complete,
+    not_whole,
+)
 from harness.training.run_header import run_header, run_origin
 from harness.training.settings import Device, choose_device, lora_config, sft_config, shards_parameters
 from harness.training.start_adapter import load_start
@@ -154,6 +161,8 @@ def _unless_out_of_memory(run: _Run, attempt: _Attempt, checkpoint: Path | None)
         if is_out_of_memory(error):
             return None
         known = training_failure(run.folder.path, error)
+        if known is None and checkpoint is not None and not run.stepped and says_torn(error):
+            known = not_whole(checkpoint, first_line(error))
         run.folder.clear_incomplete()
         if known is None or known is error:
             raise
@@ -209,6 +218,7 @@ class _Run:
         self._report = report
         self._task_metrics = task_metrics
         self._history: list[dict[str, Any]] = []
+        self.stepped = False
 
     def go(self, attempt: _Attempt, checkpoint: Path | None) -> TrainOutcome:
         """Train to the end, or until something stops it."""
@@ -246,10 +256,11 @@ class _Run:
             callbacks=[entries, *_early_stopping(prepared)],
         )
         trainer.remove_callback(PrinterCallback)
-        if prepared.start is not None and checkpoint is None:
-            load_start(trainer.model, prepared.start)
         if self._device.dtype == "float16" or not shards_parameters():
             widen_adapter(trainer.model, autocast=self._device.dtype != "float32")
+        if prepared.start is not None and checkpoint is None:
+            # Into the widened weights: those that TRL makes of a 4-bit base's adapter would round it to 16 bits.
+            load_start(trainer.model, prepared.start)
         self._history = [dict(entry) for entry in _logged(checkpoint)]
         start = time.monotonic()
         self._started = start
@@ -277,13 +288,13 @@ class _Run:
         self._report("note", {"text": "reading held-out rows over the unquantised base, too"})
         try:
             found = losses_by_base(trainer, validation.rows, self._prepared.model.path)
+            bases = {"step": trainer.state.global_step, **asdict(found)}
+            self.folder.write_header({**self.folder.header(), "bases": bases})
         except KeyboardInterrupt:
             self._report("note", {"text": "not measured over the unquantised base: interrupted"})
         except Exception as error:  # the libraries that load the base raise anything
             self._report("note", {"text": f"not measured over the unquantised base: {first_line(error)}"})
         else:
-            bases = {"step": trainer.state.global_step, **asdict(found)}
-            self.folder.write_header({**self.folder.header(), "bases": bases})
             self._report("note", {"text": str(found)})
 
     def _entry(self, entry: dict[str, Any]) -> str | None:
@@ -297,6 +308,7 @@ class _Run:
         return self._watch(self._history)
 
     def _step(self, step: int, steps: int) -> None:
+        self.stepped = True
         if self._device.kind == "cpu" and step % _RELEASE_EVERY == 0:
             release_unused_memory()
         self._report("step", {"step": step, "steps": steps, "seconds": time.monotonic() - self._started})
@@ -378,7 +390,7 @@ def _early(trainer: Any) -> str | None:
 def _logged(checkpoint: Path | None) -> list[dict[str, Any]]:
     if checkpoint is None:
         return []
-    return [entry for entry in read_json(checkpoint / "trainer_state.json").get("log_history", []) if entry]
+    return [entry for entry in read_json(checkpoint / STATE).get("log_history", []) if entry]
 
 
 def _wait_for_all() -> None:

@@ -195,6 +195,7 @@ LOCAL_RAY = ("--engine-option", "address=local")
 NOT_INSTALLED = [
     (("hf",), "torch", "the hf engine needs torch", "[hf]"),
     (("vllm",), "vllm", "the vllm engine needs vllm", "[vllm]"),
+    (("hf", "--constrain", "json"), "xgrammar", "constrained decoding needs xgrammar", "[constrain]"),
     (("openai", *URL), "httpx", "the openai engine needs httpx", "[openai]"),
     (("openai", *URL, "--engine-option", "mode=chat"), "httpx", "the openai engine needs httpx", "[openai]"),
     (("openai", *URL), "transformers", "needs transformers", "[openai]"),
@@ -227,6 +228,16 @@ def test_what_an_engine_lacks_is_said_before_a_model_is_fetched(
     assert done.exit_code == 4
     assert said in done.err
     assert f'pip install "persona-harness{extra}"' in done.err
+
+
+def test_what_a_quantisation_needs_is_said_before_a_model_is_fetched(
+    workspace: Path, in_process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "bitsandbytes" else object())
+    monkeypatch.setattr("harness.run.session.resolve_model", lambda *_, **__: pytest.fail("it was fetched"))
+    done = in_process("run", _suite(workspace), "--quantization", "nf4")
+    assert done.exit_code == 4
+    assert "pip install bitsandbytes" in done.err
 
 
 def test_workers_of_a_cluster_elsewhere_need_nothing_here(
@@ -400,3 +411,26 @@ def test_a_closed_pipe_does_not_change_the_exit_code(workspace: Path) -> None:
     process.stdout.close()
 
     assert process.wait(timeout=60) == 6
+
+
+def test_a_name_that_no_system_takes_is_no_defect_of_ours(in_process) -> None:
+    for words in (("diagnose", "x" * 300), ("report", "x" * 300), ("score", "x" * 300)):
+        done = in_process(*words)
+        assert done.exit_code == 4, done.err
+        assert "internal error" not in done.err
+
+
+NAN = [
+    ("plan", "recipe.yaml", "--tokens-per-second", "nan"),
+    ("plan", "recipe.yaml", "--tokens-per-second", "inf"),
+    ("merge", "adapter", "--out", "merged", "--min-agreement", "nan"),
+    ("chat", "--temperature", "nan"),
+    ("parity", "suite", "--fail-under-texts", "nan"),
+]
+
+
+@pytest.mark.parametrize("words", NAN, ids=" ".join)
+def test_what_is_no_number_is_refused_where_one_is_wanted(in_process, words: tuple[str, ...]) -> None:
+    done = in_process(*words)
+    assert done.exit_code == 4, done.err
+    assert "is no number that can be used" in done.err

@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+from harness.errors import MissingDependency
+from harness.run.chat_session import ChatRequest, open_chat
 from harness.suite.load import load_suite
 from harness.testing.tiny_model import make_tiny_adapter, make_tiny_model
 from tests.conftest import harness_command
@@ -109,3 +111,9 @@ def test_bad_input(in_process, tmp_path: Path, arguments: tuple[str, ...], says:
     done = in_process("chat", *arguments)
     assert done.exit_code == 4
     assert says in done.err
+
+
+def test_what_is_not_installed_is_told_before_a_model_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.engine.packages.find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match="the hf engine needs torch"):
+        open_chat(ChatRequest(model="nobody/nothing"))

@@ -165,3 +165,12 @@ def test_what_cannot_constrain_is_refused(words: tuple[str, ...], said: str, in_
     done = in_process("run", SUITE, *words)
     assert done.exit_code == 4
     assert said in " ".join(done.err.split())
+
+
+def test_a_header_without_sampling_is_refused() -> None:
+    from harness.errors import RunFolderError
+    from harness.run.constrained import recorded_constraint
+
+    for header in ({"run_id": "r"}, {"run_id": "r", "sampling": None}, {"run_id": "r", "sampling": []}):
+        with pytest.raises(RunFolderError, match="sampling"):
+            recorded_constraint(header)

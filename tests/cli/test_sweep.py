@@ -112,3 +112,13 @@ def test_bad_input(
     assert done.exit_code == code
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_what_is_not_installed_is_told_before_a_base_is_looked_for(
+    in_process, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("harness.engine.packages.find_spec", lambda name: None)
+    done = in_process("sweep", "run", "--suite", "suite", "--engine", "vllm", "--model", "nowhere")
+    assert done.exit_code == 4, done.err
+    assert "the vllm engine needs vllm" in done.err

@@ -12,14 +12,29 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Server:
+    """`url` is where its interface begins."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """End all its processes, as a machine does that has no memory left."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(20)
 
 
 @contextmanager
 def running(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, patience_s: float = 200
-) -> Iterator[str]:
-    """Start `command` with `--host` and `--port` behind it; yield the address of its interface once models are listed."""
+) -> Iterator[Server]:
+    """Start `command` with `--host` and `--port` behind it; yield the server once it lists its models."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -41,7 +56,7 @@ def running(
                     said = log.read()[-3000:].decode(errors="replace")
                     raise RuntimeError(f"the server did not start (exit {process.poll()}):\n{said}")
                 time.sleep(0.2)
-            yield url
+            yield Server(url, process)
         finally:
             # The whole group: a server starts processes that outlive it otherwise.
             with suppress(ProcessLookupError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from harness.engine.base import EngineRequest
 from harness.engine.hf import HfEngine
+from harness.engine.hf_plan import PrefixNode
 from harness.engine.out_of_memory import is_out_of_memory
 from harness.errors import EngineError, ModelError, UsageError
 from harness.testing.tiny_model import make_tiny_adapter, make_tiny_model
@@ -238,6 +240,29 @@ def test_one_prompt_without_enough_memory_fails_alone(tiny: Path) -> None:
     found = answers(built, [make_prompt((3,) * 150, "big"), make_prompt((3, 4), "small")])
     assert (found["big"].status, found["small"].status) == ("error", "ok")
     assert "out of memory" in str(found["big"].error)
+
+
+def test_a_prompt_is_no_error_while_prefixes_of_others_hold_the_memory(
+    tiny: Path,
+) -> None:
+    events: Events = []
+    built = engine(tiny, events=events, max_batch="1")
+    texts = [
+        ((node,) * 200 + (7,) * (own + node % 2), f"p{node}-{own}") for node in (3, 4) for own in (1, 4, 8)
+    ]
+    asked = [make_prompt(ids, name, new=3) for ids, name in texts]
+    free = short(answers(built, asked))
+    forward = built._open().model.forward
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        # A number alone: a frame that an exception keeps must not keep the prefixes.
+        if sum(isinstance(one, PrefixNode) and one.state is not None for one in gc.get_objects()) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(*args, **kwargs)
+
+    built._open().model.forward = failing
+    assert short(answers(built, asked)) == free
+    assert [kind for kind, _ in events].count("out_of_memory") >= 2, "both prefixes were alive at once"
 
 
 def test_when_nothing_works_the_engine_says_so(tiny: Path) -> None:

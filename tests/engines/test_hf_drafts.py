@@ -100,6 +100,18 @@ def test_right_drafts_save_passes(built, prompts, expected, tokens) -> None:
     assert built._drafts.accepted > 0.5 * built._drafts.offered
 
 
+def test_drafts_that_differ_in_one_token_save_passes_as_well(built, prompts, expected, tokens) -> None:
+    built._drafts = None
+    without, _ = passes(built, lambda: answers(built, prompts))
+    planted = {}
+    for key, truth in tokens.items():
+        at = len(truth) // 4
+        planted[key] = (*truth[:at], (truth[at] + 1) % 256, *truth[at + 1 :])
+    drafting, drafted = passes(built, lambda: with_drafts(built, prompts, planted))
+    assert drafted == expected
+    assert drafting < 0.7 * without
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_any_draft_gives_the_same_texts(built, prompts, expected, tokens, seed: int) -> None:
     """Drafts that are right, cut, wrong from some place on, too long, or have nothing to do with it, all in one batch."""
@@ -113,6 +125,9 @@ def test_any_draft_gives_the_same_texts(built, prompts, expected, tokens, seed: 
             truth[:at],
             (*truth[:at], (truth[at] + 1) % 256, *truth[at + 1 :]),
             (*truth, *truth, *truth),
+            (*truth[:at], *truth[at + 2 :]),
+            (*truth[:at], 9, 9, *truth[at:]),
+            (*truth[at:], *truth[:at]),
             tuple(random.randrange(256) for _ in range(random.randrange(60))),
         )
         planted[key] = random.choice(made)

@@ -95,6 +95,9 @@ def test_a_batch_keeps_its_budget() -> None:
 def test_rows_of_very_different_lengths_do_not_pad_each_other() -> None:
     rows = plan_rows([prompt((1,) * 400)] * 5 + [prompt((2,) * 10)] * 50, share=False)
     assert len(take_batch(rows, Budget(100_000, 64))) < 20
+    assert len(take_batch(rows, Budget(100_000, 64), step_tokens=10_000)) == 55, (
+        "where a pass costs more than padding"
+    )
 
 
 def test_rows_of_like_length_meet_whatever_prefix_they_use() -> None:

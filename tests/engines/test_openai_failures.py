@@ -107,6 +107,12 @@ LASTING = [
     (error(400, "temperature is not supported"), "refused", 1, "a refusal is not asked again"),
     (error(422, "prompt is too odd"), "refused", 1, "nor is this one"),
     (error(413, "too large"), "refused", 1, "nor this"),
+    (
+        Reaction(raw=b'{"choices": [{"text": "", "finish_reason": "content_filter"}]}'),
+        "refused",
+        1,
+        "what is withheld would be withheld again",
+    ),
     (error(429, "slow down"), "rate_limit", 3, "attempts end"),
     (error(500, "boom"), "server_error", 3, "attempts end"),
     (Reaction(reset=True), "connection", 3, "attempts end"),

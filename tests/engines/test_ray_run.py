@@ -26,8 +26,8 @@ from harness.run.session import SessionRequest, open_session
 from harness.suite.load import load_suite
 from harness.suite.select import Selection
 from harness.testing.engine_contract import contract_prompts
-from harness.types import Generation
 from tests.conftest import harness_command
+from tests.engines.acts_at_answer import ActsAtAnswer
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.network
@@ -39,21 +39,6 @@ seed: 1
 faults: {wrong_name: 0.1, wrong_value: 0.1, bad_json: 0.1, call_when_none: 0.3, engine_error: 0.02}
 """
 LIMIT = 200
-
-
-class _At:
-    """A progress that does something after the n-th answer."""
-
-    def __init__(self, number: int, act: Any) -> None:
-        self._left = number
-        self._act = act
-
-    def started(self, planned: int, done: int) -> None: ...
-
-    def finished_one(self, generation: Generation) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self._act()
 
 
 def _measured(engine: str, options: Mapping[str, str], parent: Path, kill: bool) -> tuple[Path, list[Any]]:
@@ -74,7 +59,7 @@ def _measured(engine: str, options: Mapping[str, str], parent: Path, kill: bool)
     with closing(session.engine):
         (plan,) = session.plans(Selection(limit=LIMIT, tags={}, strata=suite.spec.slices))
         with open_folder(plan, None, parent, []) as writer:
-            execute(plan, session.engine, writer, _At(20, act))
+            execute(plan, session.engine, writer, ActsAtAnswer(20, act))
     score_run(writer.folder, suite)
     return writer.folder, events
 

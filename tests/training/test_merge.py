@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from harness.prompt.golden import golden_prompt  # noqa: E402
 from harness.prompt.render import Renderer  # noqa: E402
 from harness.testing.tiny_model import make_tiny_adapter, make_tiny_model  # noqa: E402
 from harness.training import merge as merging  # noqa: E402
+from harness.training.machine import Available  # noqa: E402
 from harness.training.merge import merge  # noqa: E402
 from harness.training.merge_plan import MERGE_FILE, plan_merge  # noqa: E402
 
@@ -279,9 +281,9 @@ def test_a_taken_place(adapter: Path, tiny: Path, tmp_path: Path):
     mine = tmp_path / "thesis"
     mine.mkdir()
     (mine / "chapter1.txt").write_text("years of work", encoding="utf-8")
-    for replace in (False, True):
+    for allowed in (False, True):
         with pytest.raises(UsageError, match="no earlier merge"):
-            run_merge(adapter, mine, tiny, replace=replace)
+            run_merge(adapter, mine, tiny, replace=allowed)
     run_merge(adapter, tmp_path / "out", tiny)
     with pytest.raises(UsageError, match="earlier merge"):
         run_merge(adapter, tmp_path / "out", tiny)
@@ -290,3 +292,26 @@ def test_a_taken_place(adapter: Path, tiny: Path, tmp_path: Path):
     run_merge(adapter, tmp_path / "out", tiny, replace=True)
     assert not marker.exists()
     assert (mine / "chapter1.txt").is_file()
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(
+    tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError, match="the folder that you are in"):
+        plan_merge(adapter, Path(), base=str(tiny), dtype="float32", replace=False)
+
+
+def test_a_container_with_little_memory_merges_in_the_numbers_of_the_files(
+    tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(
+        plan_merge(adapter, tmp_path / "m", base=str(tiny), dtype="float32", replace=False),
+        stored_dtype="bfloat16",
+    )
+    assert merging._working_dtype(plan) == "float32"
+    monkeypatch.setattr(
+        merging, "free_memory", lambda: Available(bytes=1, what="left of the control group's limit")
+    )
+    assert merging._working_dtype(plan) == "bfloat16"

@@ -239,3 +239,27 @@ def test_tools_offered_in_another_way_are_named(dated, tmp_path: Path):
     (adapter / ORIGIN_FILE).write_text(json.dumps(record))
     with pytest.raises(ModelError, match="tools offered by tool_block, and they are offered by template"):
         checked(adapter, base, renderer)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipe": None},
+        {"recipe": []},
+        {"base": []},
+        {"base": None},
+        {"golden": {"text": 5, "tokens_sha256": "0"}},
+        {"data": "text"},
+        {"step": "7"},
+        {"versions": ["torch"]},
+    ],
+    ids=str,
+)
+def test_fields_of_another_type_are_refused(
+    trained: tuple[Path, Path], tmp_path: Path, changes: dict[str, Any]
+):
+    folder = copied(trained[1], tmp_path / "adapter")
+    record = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
+    (folder / ORIGIN_FILE).write_text(json.dumps(record | changes), encoding="utf-8")
+    with pytest.raises(ModelError, match="not a description of an adapter"):
+        read_origin(folder)

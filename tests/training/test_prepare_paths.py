@@ -123,3 +123,14 @@ def test_memory_that_cannot_be_read_is_warned_of(recipe):
     (found,) = preflight_memory(prepared, choose_device(prepared.recipe), available=None)
     assert (found.code, found.severity) == ("memory_unknown", "warning")
     assert "about " in found.message
+
+
+def test_plan_takes_the_base_that_training_takes(recipe, tiny_model: Path, tmp_path: Path):
+    """A folder beside the recipe goes before the alias of the same name."""
+    from harness.training.plan_recipe import _model_folder
+    from harness.training.recipe import load_recipe
+
+    shutil.copytree(tiny_model, tmp_path / "smollm2-135m")
+    path = recipe(base="smollm2-135m")
+    assert prepare(path).model.path == tmp_path / "smollm2-135m"
+    assert _model_folder(load_recipe(path), path) == tmp_path / "smollm2-135m"

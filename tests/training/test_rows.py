@@ -201,3 +201,8 @@ def test_stop_tokens_come_from_all_three_files(tiny_model: Path, tmp_path: Path)
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [3, 4]}), encoding="utf-8")
     tokenizer = load_tokenizer(tiny_model)
     assert {3, 4, tokenizer.eos_token_id} <= stop_token_ids(folder, tokenizer)
+
+
+def test_end_tokens_that_are_none_are_left_out(tiny_model: Path, tmp_path: Path):
+    (tmp_path / "config.json").write_text('{"eos_token_id": [-1, true, "2", 5]}', encoding="utf-8")
+    assert stop_token_ids(tmp_path, None) == {5}

@@ -153,3 +153,30 @@ def test_damaged_weights_are_refused(recipe: Callable[..., Path], tmp_path: Path
     save_file(weights | {name: weights[name][:, :-1].contiguous()}, trained / WEIGHTS)
     with pytest.raises(ModelError):
         prepare(recipe(start_from=str(trained)))
+
+
+def test_a_4_bit_run_begins_with_every_bit_of_the_adapter(
+    recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRL makes such a run's new adapter bf16, whose eight bits would round what is loaded into it."""
+    pytest.importorskip("bitsandbytes")
+    from peft import get_peft_model_state_dict
+
+    from harness.training import start_adapter
+    from harness.training import train as training
+
+    base = make_tiny_model(tmp_path / "wide", hidden=64, context=4096)
+    trained = checkpoints(run(recipe(base=str(base)), tmp_path / "first").folder)[-1]
+    begun: dict[str, Any] = {}
+
+    def load(model: Any, folder: Path) -> None:
+        start_adapter.load_start(model, folder)
+        begun.update({name: each.clone() for name, each in get_peft_model_state_dict(model).items()})
+
+    monkeypatch.setattr(training, "load_start", load)
+    changes = {"quantization": "nf4", "training__dtype": "bfloat16", "training__max_steps": 1}
+    run(recipe(base=str(base), start_from=str(trained), **changes), tmp_path / "second")
+
+    weights = load_file(trained / WEIGHTS)
+    assert begun.keys() == weights.keys()
+    assert all(begun[name].equal(weights[name]) for name in weights)

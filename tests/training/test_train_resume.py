@@ -191,3 +191,60 @@ def test_what_is_spread_cannot_be_evaluated(recipe, tmp_path, monkeypatch, envir
     trains_alone = prepare(path)
     assert trains_alone.validation is None
     open_folder(trains_alone, tmp_path / "runs", None).close()
+
+
+OTHERWISE = [
+    ({"processes": 2}, "the number of processes was 2 and is 1"),
+    ({"device": {"kind": "cuda", "dtype": "float32"}}, "the device was cuda and is cpu"),
+    ({"device": {"kind": "cpu", "dtype": "bfloat16"}}, "the dtype of training was bfloat16 and is float32"),
+    ({"data": {"train": "text"}}, "the training data has changed"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), OTHERWISE, ids=[said for _, said in OTHERWISE])
+def test_a_run_of_another_machine_is_not_gone_on_with(recipe, tmp_path, changes: dict[str, Any], said: str):
+    path = recipe(training__dtype="float32")
+    folder = interrupted(path, tmp_path / "runs", 3)
+    header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+    assert header["processes"] == 1
+    (folder / HEADER).write_text(json.dumps(header | changes), encoding="utf-8")
+    with pytest.raises(RunFolderError, match=said):
+        run(path, tmp_path / "runs", resume=folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "adapter_model.safetensors"]
+)
+def test_a_checkpoint_that_lacks_a_file_is_named(recipe, tmp_path, name: str):
+    path = recipe(training__max_steps=6)
+    folder = interrupted(path, tmp_path / "runs", 5)
+    (folder / "checkpoint-4" / name).unlink()
+    with pytest.raises(RunFolderError, match=f"{name} is not there") as raised:
+        run(path, tmp_path / "runs", resume=folder)
+    assert "checkpoint-2" in raised.value.one_message()
+    shutil.rmtree(folder / "checkpoint-4")
+    assert run(path, tmp_path / "runs", resume=folder).steps == 6
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "adapter_model.safetensors"])
+def test_a_checkpoint_with_a_torn_file_is_named(recipe, tmp_path, name: str):
+    path = recipe(training__max_steps=6)
+    folder = interrupted(path, tmp_path / "runs", 5)
+    torn = folder / "checkpoint-4" / name
+    torn.write_bytes(torn.read_bytes()[:-200])
+    with pytest.raises(RunFolderError, match="cannot go on from this checkpoint") as raised:
+        run(path, tmp_path / "runs", resume=folder)
+    assert "checkpoint-2" in raised.value.one_message()
+
+
+def test_a_run_that_took_its_last_step_takes_no_other(recipe, tmp_path):
+    """Nine rows in batches of four are no whole number of steps: transformers would go on with the epoch."""
+    path = recipe(training__max_steps=4)
+    folder = run(path, tmp_path / "runs").folder
+    header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+    for status, after in (("running", "done"), ("failed", "done"), ("stopped", "stopped")):
+        (folder / HEADER).write_text(json.dumps(header | {"status": status}), encoding="utf-8")
+        with pytest.raises(RunFolderError, match="this run is finished"):
+            run(path, tmp_path / "runs", resume=folder)
+        assert json.loads((folder / HEADER).read_text(encoding="utf-8"))["status"] == after
+        assert sorted(each.name for each in folder.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]

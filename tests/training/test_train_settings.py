@@ -230,3 +230,11 @@ def test_weights_and_biases_is_logged_in_to_the_server_that_is_set(tmp_path: Pat
     assert wandb_can_log_in()
     settings.write_bytes(b"no settings at all \xff")
     assert not wandb_can_log_in()
+
+
+def test_a_sampling_strategy_has_no_say_beside_shared_prefixes(recipe, in_process):
+    extra = {"train_sampling_strategy": "group_by_length"}
+    assert preflight(in_process, recipe(training__extra=extra)).exit_code == 0
+    done = preflight(in_process, recipe(training__extra=extra, tokens__share_prefix=True))
+    assert done.exit_code == 4
+    assert "train_sampling_strategy" in done.err

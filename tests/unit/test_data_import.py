@@ -72,6 +72,12 @@ def test_sharegpt_calls_results_and_text(tmp_path: Path) -> None:
     assert sample.tags["category"] == "follow_up"
 
 
+def test_sharegpt_turns_under_messages(tmp_path: Path) -> None:
+    (sample,) = bring_in(tmp_path, [{"messages": CHAT, "tools": json.dumps([WEATHER])}])
+    assert sample.expect == "call"
+    assert [name for name, _ in gold_of(sample)] == ["get_weather", "get_weather"]
+
+
 def test_every_turn_gives_one_record_for_each_answer_in_one_cluster(tmp_path: Path) -> None:
     samples = bring_in(tmp_path, [{"conversations": CHAT, "tools": json.dumps([WEATHER])}], every_turn=True)
 
@@ -304,3 +310,12 @@ def test_system_as(tmp_path: Path, system_as: Any, expected: list[Any]) -> None:
     (sample,) = bring_in(tmp_path, [row], system_as=system_as)
 
     assert said(sample) == expected
+
+
+def test_the_folder_that_one_is_in_can_be_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "rows.json"
+    source.write_text(json.dumps([{"instruction": "Sing", "output": "La"}]), encoding="utf-8")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    import_dataset(ImportRequest(source=str(source), out=Path()))
+    assert len(read_back(Path())) == 1

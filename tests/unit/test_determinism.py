@@ -53,6 +53,16 @@ def test_what_hf_does(
     assert ("measured" in settled.promise.promised[0]) == (options != "alone"), "what is not proved says so"
 
 
+def test_a_base_that_is_quantised_itself_answers_one_prompt_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    monkeypatch.setattr(hf_determinism, "_device", lambda: "cpu")
+    settled = deterministic(EngineRequest(model="m", model_path=tmp_path))
+    assert dict(settled.request.options) == ALONE
+
+
 CONTRADICTIONS = [{"max_batch": "8"}, {"share_prefix": "on"}, {"drafts": "on"}, {"deterministic": "off"}]
 
 

@@ -372,3 +372,17 @@ def test_a_gap_between_the_bases_is_a_finding_from_5_percent_on(bases: Any, foun
     if found:
         assert findings["worse_unquantised"].at == 20
         assert findings["worse_unquantised"].evidence["rise"] == pytest.approx(0.8945, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        train([0.0] * 10 + [1.0] * 20),
+        train([0.0] * 60 + [1.0] * 60 + [0.0] * 60),
+        train(falling(40)) + evals([1e200, 1.0, 1e180, 2.0, 1e190, 3.0]),
+        train([1e300, 1e200, 1e308] * 20) + evals([1e308, 1e308, 1e307, 1e308]),
+    ],
+    ids=["zero, then not", "a block of it", "absurd evaluations", "absurd everything"],
+)
+def test_absurd_numbers_raise_nothing(log: Log) -> None:
+    assert diagnose(log, facts()).verdict

@@ -223,3 +223,9 @@ def test_it_needs_no_torch(tmp_path: Path):
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", ["score", "classifier"])
+def test_a_saved_head_that_vllm_serves_is_taken_with_its_weights(tmp_path: Path, name: str):
+    tensors = {f"base_model.model.{name}.weight": (2, 8), f"base_model.model.{name}.bias": (2,)}
+    assert check_for_vllm(adapter_with(tmp_path, tensors, modules_to_save=[name])).accepted

@@ -116,6 +116,25 @@ def test_an_adapter_is_written_into_a_folder(in_process, adapter: Path, tmp_path
     assert "tool_name_accuracy" in (shipped / "README.md").read_text(encoding="utf-8")
 
 
+def test_another_adapter_in_the_folder_gives_way_only_when_told(in_process, adapter: Path, tmp_path: Path):
+    there = tmp_path / "there"
+    there.mkdir()
+    for name in ("adapter_config.json", "tokenizer_config.json"):
+        (there / name).write_text("{}", encoding="utf-8")
+    (there / "adapter_model.safetensors").write_bytes(b"another")
+    before = {file.name: file.read_bytes() for file in there.iterdir()}
+    done = in_process("publish", adapter, "--to", there, "--no-tokenizer")
+    assert done.exit_code == 4
+    assert "holds another adapter" in done.err
+    assert {file.name: file.read_bytes() for file in there.iterdir()} == before
+
+    done = in_process("publish", adapter, "--to", there, "--no-tokenizer", "--yes")
+    assert done.exit_code == 0, done.err
+    weights = "adapter_model.safetensors"
+    assert (there / weights).read_bytes() == (adapter / weights).read_bytes()
+    assert not (there / "tokenizer_config.json").exists(), "the other adapter's tokenizer goes with it"
+
+
 def test_a_folder_with_something_else_is_left_alone(in_process, adapter: Path, tmp_path: Path):
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     done = in_process("publish", adapter, "--to", tmp_path)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.importing import bfcl
 from harness.data.importing.alpaca import alpaca
 from harness.data.importing.arrow import SUFFIXES, hub_rows, parquet_rows
+from harness.data.importing.columns import ChatColumns
 from harness.data.importing.context import Converter
 from harness.data.importing.dataset_info import FILE_NAME, is_dataset_info, read_entry
 from harness.data.importing.hermes import hermes
@@ -143,7 +145,7 @@ def _files(files: Sequence[Path], request: ImportRequest) -> Source:
     part = (
         _bfcl_part(path)
         if name == "bfcl"
-        else Part(stem=path.stem, rows=rows, converter=_converter(name), files=(path,))
+        else Part(stem=path.stem, rows=rows, converter=_converter(name, rows), files=(path,))
     )
     return Source(label=path.name, format=name, parts=(part,))
 
@@ -153,7 +155,7 @@ def _hub(request: ImportRequest, name: str, subset: str | None, split: str) -> S
     kind = request.format if request.format != "auto" else detect(_first_rows(rows), name)
     if kind in ("bfcl", "dataset_info"):
         raise UsageError(f"{kind} is read from files", where=name, remedy="Name the file.")
-    part = Part(stem=name.rpartition("/")[2], rows=rows, converter=_converter(kind))
+    part = Part(stem=name.rpartition("/")[2], rows=rows, converter=_converter(kind, rows))
     return Source(label=f"{name} on the hub, split {split}", format=kind, parts=(part,))
 
 
@@ -168,15 +170,24 @@ def _bfcl_part(path: Path) -> Part:
     )
 
 
-def _converter(name: str) -> Converter:
+def _converter(name: str, rows: Callable[[], Iterator[Row]]) -> Converter:
     makers: dict[str, Callable[[], Converter]] = {
         "alpaca": alpaca,
-        "sharegpt": sharegpt,
+        "sharegpt": lambda: sharegpt(_chat_columns(rows)),
         "openai": openai,
         "xlam": lambda: xlam,
         "hermes": lambda: hermes,
     }
     return makers[name]()
+
+
+def _chat_columns(rows: Callable[[], Iterator[Row]]) -> ChatColumns | None:
+    """Return the columns of ShareGPT rows whose conversations stand under `messages`, None for the usual ones."""
+    with suppress(RecordError):
+        keys = set().union(*_first_rows(rows))
+        if "messages" in keys and "conversations" not in keys:
+            return ChatColumns(messages="messages")
+    return None
 
 
 def _file_rows(path: Path) -> Callable[[], Iterator[Row]]:

@@ -35,7 +35,7 @@ def check_target(out: Path, force: bool) -> None:
 
 def write_folder(imported: Imported) -> None:
     """Write the folder: complete, or not at all. With --force earlier files of these names go. Raises StorageError."""
-    out = imported.request.out
+    out = imported.request.out.absolute()  # `.` has no name
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)

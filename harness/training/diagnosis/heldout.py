@@ -122,7 +122,8 @@ def evaluation_noise(y: tuple[float, ...], best: int) -> float:
     if len(y) < 3:
         return 0.0
     course = [-v for v in isotonic([-v for v in y[: best + 1]])] + isotonic(list(y[best + 1 :]))
-    squares = sum((value - fit) ** 2 for value, fit in zip(y, course, strict=True))
+    gaps = [value - fit for value, fit in zip(y, course, strict=True)]
+    squares = sum(gap * gap for gap in gaps)  # ** 2 raises where a product is infinite
     return FOLLOWED * math.sqrt(squares / max(1, len(y) - 2))
 
 

@@ -207,7 +207,7 @@ def _hump(reading: Reading) -> Finding | None:
             top = max(top, value)
         if math.isfinite(top) and not high:
             break
-    if not math.isfinite(top):
+    if not math.isfinite(top) or lowest <= 0:  # from nothing, nothing rises by a share
         return None
     return Finding(
         code="lr_too_high",
