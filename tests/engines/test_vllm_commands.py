@@ -81,7 +81,7 @@ def test_constrained_runs_answer_as_those_of_hf(
         (run,) = (tmp_path / engine).iterdir()
         summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
         assert summary["constraint"] == constraint
-        found[engine] = (texts(run), summary["metrics"])
+        found[engine] = (texts(run), summary["aggregates"])
     assert found["vllm"][0] == found["hf"][0]
     assert found["vllm"][1] == found["hf"][1]
 
