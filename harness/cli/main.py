@@ -98,7 +98,10 @@ def run_command(arguments: list[str] | None = None) -> int:
         return EXIT_DONE
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _CLOSED and error.filename is not None:
-            click.echo(f"error: {_visible(str(error.filename))}: cannot be read: {error.strerror}", err=True)
+            click.echo(
+                f"error: {_visible(str(error.filename))}: {error.strerror}\n  Check the name and your permissions.",
+                err=True,
+            )
             return EXIT_USAGE
         return _internal_error(error)
 

@@ -25,13 +25,12 @@ from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_grammar import Grammars
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import (
-    STEP_TOKENS,
-    STEP_TOKENS_GPU,
     Budget,
     PrefixNode,
     Row,
     batch_tokens,
     plan_rows,
+    step_tokens_on,
     take_batch,
 )
 from harness.engine.out_of_memory import is_out_of_memory
@@ -152,7 +151,7 @@ class HfEngine:
         self._choose_path(loaded)
         self._drafts = None
         self._budget = Budget(*default_budget(loaded, options))
-        self._step_tokens = STEP_TOKENS if loaded.device == "cpu" else STEP_TOKENS_GPU
+        self._step_tokens = step_tokens_on(loaded.device)
 
     def _choose_path(self, loaded: LoadedModel) -> None:
         from harness.engine.hf_batch import padding_is_safe

@@ -16,7 +16,7 @@ import torch
 
 from harness.engine.hf_follower import Follower, piece_length
 from harness.engine.hf_grammar import Grammars, Way
-from harness.engine.hf_plan import STEP_TOKENS, STEP_TOKENS_GPU, Row
+from harness.engine.hf_plan import Row, step_tokens_on
 from harness.types import FinishReason, Generation, Prompt, Sampling
 
 _COMPACT_SHARE = 8
@@ -165,7 +165,7 @@ def _pieces(live: Sequence[_Live], limit: int, device: Any) -> list[list[int]]:
     """Return what to feed to every row: its last token, and as much of its draft as is worth checking."""
     pieces = [state.piece(limit) for state in live]
     known = [len(piece) for state, piece in zip(live, pieces, strict=True) if not state.done]
-    length = piece_length(known, len(live), STEP_TOKENS if device.type == "cpu" else STEP_TOKENS_GPU)
+    length = piece_length(known, len(live), step_tokens_on(device.type))
     return [piece[:length] for piece in pieces]
 
 

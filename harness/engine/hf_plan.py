@@ -23,7 +23,7 @@ MAX_PREFIXES = 16
 PATIENCE = 20
 """Clean batches before the budget grows again."""
 
-STEP_TOKENS, STEP_TOKENS_GPU = 30, 200
+STEP_TOKENS, _STEP_TOKENS_GPU = 30, 200
 """A decoding step reads all weights; that takes as long as computing about this many prompt tokens. Measured on a CPU in
 fp32; on a GPU an estimate, from the operations in 16 bit that it does while it reads the two bytes of a weight."""
 
@@ -211,6 +211,11 @@ class Budget:
         return True
 
 
+def step_tokens_on(device: str) -> int:
+    """Return how many prompt tokens cost as much as a decoding step on a device ("cpu", "cuda", ...)."""
+    return STEP_TOKENS if device == "cpu" else _STEP_TOKENS_GPU
+
+
 def batch_tokens(batch: Sequence[Row]) -> int:
     """Return the cache slots that a batch takes: padded rows, and each shared prefix once."""
     width = max((row.own_length for row in batch), default=0) + max((row.room for row in batch), default=0)
@@ -224,8 +229,8 @@ def take_batch(
     """Return rows that run together within the budget, at least one; those with the same prefix next to each other.
 
     They are the longest of the first rows, so that rows of like length meet, whatever prefix they use. A batch ends
-    where its padding would cost more than the decoding steps of another batch (`step_tokens` each). Without `padded` only rows of equal
-    length run together (for models that padding would change).
+    where its padding would cost more than the decoding steps of another batch (`step_tokens` each). Without `padded`
+    only rows of equal length run together (for models that padding would change).
     """
     candidates, shared = _candidates(rows, budget)
     batch: list[Row] = []

@@ -111,13 +111,8 @@ def answering_engine(engine: str, options: Mapping[str, str]) -> str:
     return inner_engine(options) if engine == "ray" else engine
 
 
-def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
-    """Load the engine that a run needs.
-
-    Raises UsageError for an unknown engine, option or dialect and for a constraint that engine or dialect cannot keep,
-    ModelError for a model or adapter that cannot be used, MissingDependency for a package that is not installed. What the
-    engine lacks and the options that it does not know are told before a model is fetched.
-    """
+def check_ready(request: SessionRequest) -> None:
+    """Raise what `open_session` raises before a model is looked for: UsageError and MissingDependency."""
     if request.constraint is not None:
         check_engine(request.engine, request.constraint)
     check_packages(
@@ -127,6 +122,16 @@ def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Sess
         quantization=request.quantization,
     )
     check_engine_options(request.engine, request.options)
+
+
+def open_session(suite: Suite, request: SessionRequest, on_event: Event) -> Session:
+    """Load the engine that a run needs.
+
+    Raises UsageError for an unknown engine, option or dialect and for a constraint that engine or dialect cannot keep,
+    ModelError for a model or adapter that cannot be used, MissingDependency for a package that is not installed. What the
+    engine lacks and the options that it does not know are told before a model is fetched.
+    """
+    check_ready(request)
     answering = answering_engine(request.engine, request.options)
     opener = {"scripted": _open_scripted, "replay": _open_replay}.get(answering, _open_model)
     return opener(suite, request, on_event)

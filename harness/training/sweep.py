@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.engine.ready import check_engine_options, check_packages
 from harness.errors import (
     EngineError,
     IncompleteRun,
@@ -33,7 +32,7 @@ from harness.run.marked_measures import marked_measures
 from harness.run.metrics import metrics_of
 from harness.run.plan import RunPlan
 from harness.run.score_run import score_run
-from harness.run.session import Session, SessionRequest, open_session
+from harness.run.session import Session, SessionRequest, check_ready, open_session
 from harness.score.base import MeasureInfo
 from harness.suite.load import Suite, load_suite
 from harness.suite.select import Selection
@@ -61,6 +60,16 @@ class SweepRequest:
     quantization: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     constraint: Constraint | None = None
+
+    def asked(self) -> SessionRequest:
+        """Return what is asked of a session, whatever the base and the checkpoints are."""
+        return SessionRequest(
+            engine=self.engine,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            options=self.options,
+            constraint=self.constraint,
+        )
 
 
 class Watch(Protocol):
@@ -109,13 +118,7 @@ def sweep(run: Path, request: SweepRequest, watch: Watch, argv: Sequence[str] = 
         test_suite = _suite(request, "test") if request.test and request.split != "test" else None
         measures = marked_measures(suite, metrics_of(suite))
         metric = _metric(request.metric, measures, suite)
-        check_packages(
-            request.engine,
-            request.options,
-            constrained=request.constraint is not None,
-            quantization=request.quantization,
-        )
-        check_engine_options(request.engine, request.options)
+        check_ready(request.asked())
         trained = training_run(run, header, request.model)
         folder = run / FOLDER
         _remember(folder, replace(request, suite=str(suite.folder)))
@@ -137,15 +140,7 @@ def _swept(
     events: list[tuple[str, Mapping[str, Any]]] = []
     session = open_session(
         suite,
-        SessionRequest(
-            engine=request.engine,
-            model=trained.base.name,
-            adapters=(BASE, *map(str, usable)),
-            dtype=request.dtype,
-            quantization=request.quantization,
-            options=request.options,
-            constraint=request.constraint,
-        ),
+        replace(request.asked(), model=trained.base.name, adapters=(BASE, *map(str, usable))),
         lambda kind, detail: events.append((kind, detail)),
     )
     selection = Selection(limit=request.limit, tags={}, strata=suite.spec.slices if request.limit else ())
