@@ -1,7 +1,9 @@
 """A sweep against what it replaces: one `harness sweep` over base and 4 checkpoints, and one `harness run` for each of the
-five, every command a process of its own, on the same samples: `python -m bench.bench_sweep [--samples 12] [--engine vllm]`.
+five, every command a process of its own, on the same samples: `python -m bench.bench_sweep [--samples 12] [--engine vllm]
+[--fresh | --run FOLDER]`.
 
-The checkpoints are trained here, 24 steps on the project's own data, so that they agree as checkpoints of one run do. The sweep
+The checkpoints are trained here: 24 steps from the shipped adapter on, on the project's own data, or are those of a run folder
+(`--run`, copied). `--fresh` trains from the base instead: checkpoints that hardly know the task yet, and agree little. The sweep
 loads libraries and weights once, and checks what the last target answered before it writes an answer itself; the seconds
 of generation alone stand beside the ratio. Both sides take turns, target by target, so that
 a busy machine slows both: a fifth of the separate runs comes before the sweep, the rest after it. Prints one JSON object.
@@ -13,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,13 +29,15 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPE = """schema: 1
 name: sweep-bench
 base: {base}
+{start}
 train: {{path: {data}, split: train, limit: 128}}
-lora: {{r: 8, alpha: 16}}
+lora: {{r: 12, alpha: 24}}
 tokens: {{share_prefix: true}}
-training: {{max_steps: 24, per_device_train_batch_size: 8, learning_rate: 1.0e-3, warmup_steps: 1, dtype: bfloat16}}
+training: {{max_steps: 24, per_device_train_batch_size: 8, learning_rate: 8.0e-4, warmup_steps: 1, dtype: bfloat16}}
 evaluation: {{every: 6}}
 """
 TARGETS = 5
+SHIPPED = ROOT / "train" / "adapters" / "structural-smollm2-135m"
 
 
 def seconds(*arguments: str | Path) -> float:
@@ -56,15 +61,27 @@ def generations(folder: Path) -> tuple[float, dict[str, str]]:
     return spent, texts
 
 
-def measure(model_name: str, samples: int, engine: str = "hf") -> dict[str, object]:
+def trained(folder: Path, model: Path, start: str) -> Path:
+    """Train in a folder; return the run."""
+    recipe = RECIPE.format(base=model, start=start, data=ROOT / "datasets" / "structural")
+    (folder / "recipe.yaml").write_text(recipe)
+    seconds("train", folder / "recipe.yaml", "--out", folder / "runs")
+    (run,) = (folder / "runs").iterdir()
+    return run
+
+
+def measure(
+    model_name: str, samples: int, engine: str = "hf", fresh: bool = False, given_run: Path | None = None
+) -> dict[str, object]:
     """Return wall times of both ways and their ratio."""
     model = resolve_model(model_name).path
     suite = ROOT / "suites" / "tool_calling"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "recipe.yaml").write_text(RECIPE.format(base=model, data=ROOT / "datasets" / "structural"))
-        seconds("train", folder / "recipe.yaml", "--out", folder / "runs")
-        (run,) = (folder / "runs").iterdir()
+        if given_run is None:
+            run = trained(folder, model, "" if fresh else f"start_from: {SHIPPED}")
+        else:
+            run = Path(shutil.copytree(given_run, folder / given_run.name, ignore=lambda *_: ["sweep"]))
         adapters: list[str | Path] = ["base", *checkpoints(run)]
         if len(adapters) != TARGETS:
             raise SystemExit(f"{len(adapters)} targets instead of {TARGETS}")
@@ -101,14 +118,13 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--samples", type=int, default=12)
     parser.add_argument("--engine", default="hf")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--fresh", action="store_true")
+    way.add_argument("--run", type=Path)
     given = parser.parse_args()
     machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    print(
-        json.dumps(
-            {"bench": "sweep", "machine": machine, **measure(given.model, given.samples, given.engine)},
-            indent=1,
-        )
-    )
+    measured = measure(given.model, given.samples, given.engine, given.fresh, given.run)
+    print(json.dumps({"bench": "sweep", "machine": machine, **measured}, indent=1))
 
 
 if __name__ == "__main__":

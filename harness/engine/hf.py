@@ -25,6 +25,7 @@ from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_grammar import Grammars
 from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
 from harness.engine.hf_plan import (
+    CARRIED,
     Budget,
     PrefixNode,
     Row,
@@ -239,7 +240,13 @@ class HfEngine:
         while rows:
             if self._drafts is not None:
                 self._drafts.offer(rows)
-            taken = take_batch(rows, self._budget, padded=self._padded, step_tokens=self._step_tokens)
+            taken = take_batch(
+                rows,
+                self._budget,
+                padded=self._padded,
+                step_tokens=self._step_tokens,
+                padding_cost=CARRIED if self._fast else 1.0,
+            )
             waiting = {id(row): row for row in taken}
             failure: Exception | None = None
             steps = run_batch(self._batch(taken), taken, self._writer)

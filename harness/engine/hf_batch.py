@@ -15,7 +15,7 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from harness.engine.hf_attention import ACTIVE, Segment
-from harness.engine.hf_plan import PrefixNode, Row
+from harness.engine.hf_plan import PrefixNode, Row, prefill_groups, step_tokens_on
 
 
 class OwnLayer(DynamicLayer):
@@ -44,6 +44,19 @@ class OwnLayer(DynamicLayer):
 
     def get_seq_length(self) -> int:
         return self.length
+
+    def take(self, part: OwnLayer, rows: Any, count: int, length: int) -> None:
+        """Take what was computed for some of `count` rows, its end at `length`; what stands before it is zero."""
+        if not self.is_initialized:
+            self.dtype, self.device = part.dtype, part.device
+            self.keys, self.values = (
+                have.new_zeros((count, have.shape[1], self.capacity, have.shape[-1]))
+                for have in (part.keys, part.values)
+            )
+            self.is_initialized = True
+            self.length = length
+        self.keys[rows, :, length - part.length : length] = part.keys
+        self.values[rows, :, length - part.length : length] = part.values
 
     def keep(self, rows: Any) -> None:
         """Go on with some of the rows."""
@@ -93,16 +106,45 @@ class SharedBatch:
         for row in self._rows:
             if row.node is not None:
                 _compute_prefix(self._model, self._layer_count, row.node)
-        tokens, self._real = _padded([row.own for row in self._rows], self._device)
-        self._shared = torch.tensor([row.shared for row in self._rows], device=self._device)
-        longest = tokens.shape[1]
+        own = [row.own for row in self._rows]
+        longest = max(map(len, own))
         capacity = longest + max(row.room for row in self._rows)
+        lengths = torch.tensor([len(tokens) for tokens in own], device=self._device)[:, None]
+        self._real = torch.arange(longest, device=self._device)[None] >= longest - lengths
+        self._next = lengths + torch.tensor([[row.shared] for row in self._rows], device=self._device)
         self._cache = Cache(layers=[OwnLayer(capacity) for _ in range(self._layer_count)])
-        own = self._real.cumsum(1) - 1
-        positions = (own + self._shared[:, None]).clamp_(min=0)
-        self._next = positions[:, -1:] + 1
+        groups = prefill_groups([len(tokens) for tokens in own], step_tokens_on(self._device.type))
+        if len(groups) == 1:
+            logits = self._prefill(self._rows, self._cache)
+        else:
+            logits = self._prefill_apart(groups, longest)
         self._segments = segments_of(self._rows)
-        return self._run(tokens, _causal_mask(self._real), positions)[:, -1]
+        return logits
+
+    def _prefill(self, rows: Sequence[Row], cache: Any) -> Any:
+        """Compute the own tokens of rows, left padded, into an empty cache; return the last logits [rows, vocabulary]."""
+        tokens, real = _padded([row.own for row in rows], self._device)
+        shared = torch.tensor([row.shared for row in rows], device=self._device)
+        positions = (real.cumsum(1) - 1 + shared[:, None]).clamp_(min=0)
+        self._segments = segments_of(rows)
+        return self._run(tokens, _causal_mask(real), positions, cache=cache)[:, -1]
+
+    def _prefill_apart(self, groups: Sequence[Sequence[int]], longest: int) -> Any:
+        """Compute groups of rows one after another, so that few tokens are padding, and put them side by side."""
+        count = len(self._rows)
+        logits = None
+        for group in groups:
+            rows = [self._rows[place] for place in group]
+            width = max(row.own_length for row in rows)
+            part = Cache(layers=[OwnLayer(width) for _ in range(self._layer_count)])
+            found = self._prefill(rows, part)
+            places = torch.tensor(group, device=self._device)
+            if logits is None:
+                logits = found.new_empty((count, found.shape[-1]))
+            logits[places] = found
+            for layer, computed in zip(self._cache.layers, part.layers, strict=True):
+                layer.take(computed, places, count, longest)
+        return logits
 
     @torch.inference_mode()
     def step(self, tokens: Any) -> Any:
@@ -146,10 +188,12 @@ class SharedBatch:
         for layer in self._cache.layers:
             layer.keep(chosen)
 
-    def _run(self, tokens: Any, mask: Any, positions: Any, last: int = 1) -> Any:
+    def _run(self, tokens: Any, mask: Any, positions: Any, last: int = 1, cache: Any = None) -> Any:
         ACTIVE.segments, ACTIVE.grouped = self._segments, True
         try:
-            return _forward(self._model, tokens, mask, positions, self._cache, last)
+            return _forward(
+                self._model, tokens, mask, positions, self._cache if cache is None else cache, last
+            )
         finally:
             ACTIVE.segments, ACTIVE.grouped = [], False
 

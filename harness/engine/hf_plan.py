@@ -27,6 +27,10 @@ STEP_TOKENS, _STEP_TOKENS_GPU = 30, 200
 """A decoding step reads all weights; that takes as long as computing about this many prompt tokens. Measured on a CPU in
 fp32; on a GPU an estimate, from the operations in 16 bit that it does while it reads the two bytes of a weight."""
 
+CARRIED = 0.1
+"""What a slot of padding costs in computed tokens where prompts are computed in `prefill_groups`: it is only read, in every
+step. From the size of keys and values beside that of the weights (135M: 46 KB a slot, 540 MB), over some dozens of steps."""
+
 _USUAL_ANSWER = 40
 """Tokens of an answer for which another batch is weighed against padding: most end long before their budget."""
 
@@ -223,14 +227,35 @@ def batch_tokens(batch: Sequence[Row]) -> int:
     return len(batch) * width + sum(shared.values())
 
 
+def prefill_groups(lengths: Sequence[int], step_tokens: int) -> list[list[int]]:
+    """Return which rows of a batch are computed in one pass: places, longest rows first, in order within a group.
+
+    A group ends where its padding would cost more than a pass of its own does beyond its tokens, `step_tokens`.
+    """
+    groups: list[list[int]] = []
+    padding = longest = 0
+    for place in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
+        padding += longest - lengths[place]
+        if not groups or padding > step_tokens:
+            groups.append([])
+            padding, longest = 0, lengths[place]
+        groups[-1].append(place)
+    return [sorted(group) for group in groups]
+
+
 def take_batch(
-    rows: Sequence[Row], budget: Budget, *, padded: bool = True, step_tokens: int = STEP_TOKENS
+    rows: Sequence[Row],
+    budget: Budget,
+    *,
+    padded: bool = True,
+    step_tokens: int = STEP_TOKENS,
+    padding_cost: float = 1.0,
 ) -> list[Row]:
     """Return rows that run together within the budget, at least one; those with the same prefix next to each other.
 
     They are the longest of the first rows, so that rows of like length meet, whatever prefix they use. A batch ends
-    where its padding would cost more than the decoding steps of another batch (`step_tokens` each). Without `padded`
-    only rows of equal length run together (for models that padding would change).
+    where its padding (`padding_cost` computed tokens a slot) would cost more than the decoding steps of another batch
+    (`step_tokens` each). Without `padded` only rows of equal length run together (for models that padding would change).
     """
     candidates, shared = _candidates(rows, budget)
     batch: list[Row] = []
@@ -240,7 +265,7 @@ def take_batch(
         if batch:
             wide, count = max(answer, row.room), len(batch) + 1
             full = count > budget.rows or count * (longest + wide) + shared > budget.tokens
-            loose = count * longest - own - length > step_tokens * min(wide, _USUAL_ANSWER)
+            loose = padding_cost * (count * longest - own - length) > step_tokens * min(wide, _USUAL_ANSWER)
             if full or loose or (not padded and length != longest):
                 break
         batch.append(row)

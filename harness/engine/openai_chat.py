@@ -81,5 +81,4 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 
 
 def _json(value: Mapping[str, Any]) -> str:
-
     return json.dumps(value, ensure_ascii=False)

@@ -19,8 +19,9 @@ from harness.persona.card import load_card
 from harness.persona.system_prompt import SystemPrompt, system_prompt_of
 from harness.prompt.render import Renderer, TemplateRefusal
 from harness.registry import Registry
+from harness.training.data_file import DataFile, data_file
 from harness.training.import_data import ImportedData
-from harness.training.recipe import DataFile, DataSpec, Recipe, data_file, load_recipe
+from harness.training.recipe import DataSpec, Recipe, load_recipe
 from harness.training.rows import TokenRow, token_rows, truncated
 from harness.training.start_adapter import start_adapter
 from harness.types import Sample

@@ -25,6 +25,7 @@ from harness.log.files import read_json, write_json_atomically
 from harness.log.writer import utc_now
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
 from harness.training.adapter_precision import weights_are_finite, widen_adapter
+from harness.training.early_stopping import early_stop_reason, higher_is_better, stopping_callbacks
 from harness.training.failures import says_torn, training_failure
 from harness.training.load_base import load_base
 from harness.training.preflight import wandb_can_log_in
@@ -242,7 +243,7 @@ class _Run:
             arguments.eval_on_start = False
         if prepared.validation is not None or recipe.eval_suite is not None:
             arguments.metric_for_best_model = logged_metric(recipe)
-            arguments.greater_is_better = _higher_is_better(prepared)
+            arguments.greater_is_better = higher_is_better(prepared)
         entries = EntryCallback(self._entry, self._checkpoint, self._step)
         made = self._task_metrics(model, prepared, self._device) if self._task_metrics else None
         trainer = RowTrainer(
@@ -253,7 +254,7 @@ class _Run:
             args=arguments,
             processing_class=prepared.tokenizer,
             peft_config=lora_config(recipe),
-            callbacks=[entries, *_early_stopping(prepared)],
+            callbacks=[entries, *stopping_callbacks(prepared)],
         )
         trainer.remove_callback(PrinterCallback)
         if self._device.dtype == "float16" or not shards_parameters():
@@ -268,7 +269,7 @@ class _Run:
         outcome = TrainOutcome(
             folder=self.folder.path,
             steps=trainer.state.global_step,
-            stopped_because=entries.stopped_because or _early(trainer),
+            stopped_because=entries.stopped_because or early_stop_reason(trainer),
             seconds=time.monotonic() - start,
             data_wait_s=trainer.data_wait_s,
         )
@@ -357,34 +358,6 @@ def _rows(prepared: Prepared) -> Rows:
         validation=prepared.validation.rows if prepared.validation else (),
         probe=[train[index * len(train) // probe] for index in range(probe)],
     )
-
-
-def _higher_is_better(prepared: Prepared) -> bool:
-    """Return the direction of the metric that checkpoints are compared by; a loss is better when lower."""
-    metric = logged_metric(prepared.recipe).removeprefix("eval_")
-    if prepared.recipe.eval_suite is None:
-        return not metric.endswith("loss")
-    from harness.training.task_metrics import metric_directions
-
-    return metric_directions(prepared).get(metric, not metric.endswith("loss"))
-
-
-def _early_stopping(prepared: Prepared) -> list[Any]:
-    spec = prepared.recipe.evaluation.early_stopping
-    if spec is None:
-        return []
-    from transformers import EarlyStoppingCallback
-
-    return [
-        EarlyStoppingCallback(early_stopping_patience=spec.patience, early_stopping_threshold=spec.min_delta)
-    ]
-
-
-def _early(trainer: Any) -> str | None:
-    state = trainer.state
-    if state.global_step >= state.max_steps:
-        return None
-    return f"early stopping: {trainer.args.metric_for_best_model} was best at step {state.best_global_step}"
 
 
 def _logged(checkpoint: Path | None) -> list[dict[str, Any]]:

@@ -111,6 +111,33 @@ def test_same_texts_as_generate(
     assert reasons == {"stop", "length"}, "the tiny model must exercise both"
 
 
+def test_prompts_of_unlike_length_are_computed_apart_and_answered_together(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import harness.engine.hf_batch as batches
+
+    passes: list[int] = []
+    begun: list[int] = []
+    own, whole = batches.SharedBatch._prefill, batches.SharedBatch.prefill
+    monkeypatch.setattr(
+        batches.SharedBatch,
+        "_prefill",
+        lambda self, rows, cache: passes.append(len(rows)) or own(self, rows, cache),
+    )
+    monkeypatch.setattr(
+        batches.SharedBatch, "prefill", lambda self: begun.append(len(self._rows)) or whole(self)
+    )
+    tool_block = tuple(range(200))
+    unlike = [make_prompt((*tool_block, 7, number), f"short{number}") for number in range(6)]
+    unlike += [make_prompt((*tool_block, *range(50, 110), number), f"long{number}") for number in range(3)]
+    unlike += [make_prompt((number,), f"one{number}") for number in range(3)]
+    built = engine(tiny)
+    passes.clear(), begun.clear()
+    assert short(answers(built, unlike)) == reference(tiny, unlike)
+    assert begun == [12], "one batch"
+    assert sorted(passes) == [3, 9]
+
+
 def test_scores_beyond_the_limit_are_computed_in_parts(
     tiny: Path, prompts: list[Prompt], expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

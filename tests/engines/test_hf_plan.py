@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.engine.hf_plan import MAX_PREFIXES, Budget, batch_tokens, common_prefix, plan_rows, take_batch
+from harness.engine.hf_plan import (
+    MAX_PREFIXES,
+    Budget,
+    batch_tokens,
+    common_prefix,
+    plan_rows,
+    prefill_groups,
+    take_batch,
+)
 from harness.types import Prompt, Sample, Sampling
 
 
@@ -98,6 +107,25 @@ def test_rows_of_very_different_lengths_do_not_pad_each_other() -> None:
     assert len(take_batch(rows, Budget(100_000, 64), step_tokens=10_000)) == 55, (
         "where a pass costs more than padding"
     )
+
+
+def test_where_prompts_are_computed_in_groups_they_are_answered_together() -> None:
+    rows = plan_rows([prompt((1,) * 400, new=64)] * 5 + [prompt((2,) * 10, new=64)] * 50, share=False)
+    assert len(take_batch(rows, Budget(100_000, 64), padding_cost=0.05)) == 55
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_groups_hold_every_row_once_and_little_padding(seed: int) -> None:
+    chance = random.Random(seed)
+    lengths = [chance.choice((1, 5, chance.randrange(1, 400))) for _ in range(chance.randrange(1, 60))]
+    groups = prefill_groups(lengths, 30)
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+    longest = [max(lengths[place] for place in group) for group in groups]
+    assert longest == sorted(longest, reverse=True)
+    for group, width in zip(groups, longest, strict=True):
+        assert group == sorted(group)
+        assert sum(width - lengths[place] for place in group) <= 30
+    assert prefill_groups(lengths, 10**6) == [list(range(len(lengths)))]
 
 
 def test_rows_of_like_length_meet_whatever_prefix_they_use() -> None:

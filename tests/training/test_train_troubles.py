@@ -126,7 +126,7 @@ def test_a_tracker_without_its_server_is_not_the_disk(recipe, tmp_path, monkeypa
 
     tracker = TensorBoardCallback.__new__(TensorBoardCallback)
     tracker.tb_writer, tracker.logging_dir = HungUp(), None
-    monkeypatch.setattr(training, "_early_stopping", lambda prepared: [tracker])
+    monkeypatch.setattr(training, "stopping_callbacks", lambda prepared: [tracker])
     error = _refused(lambda: run(recipe(), tmp_path / "runs"))
     (folder,) = (tmp_path / "runs").iterdir()
     assert isinstance(error, EngineError)
