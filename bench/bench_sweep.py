@@ -37,14 +37,17 @@ training: {{max_steps: 24, per_device_train_batch_size: 8, learning_rate: 8.0e-4
 evaluation: {{every: 6}}
 """
 TARGETS = 5
+BASE = "smollm2-135m"
 SHIPPED = ROOT / "train" / "adapters" / "structural-smollm2-135m"
 
 
 def seconds(*arguments: str | Path) -> float:
-    """Return the wall time of one harness command. Raises CalledProcessError."""
+    """Return the wall time of one harness command; end the bench with what it said if it fails."""
     started = time.perf_counter()
     command = [sys.executable, "-P", "-m", "harness", *map(str, arguments)]
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
     return time.perf_counter() - started
 
 
@@ -100,6 +103,7 @@ def measure(
         if alone_texts.keys() != sweep_texts.keys() or len(alone_texts) != samples * len(adapters):
             raise SystemExit("the two ways did not answer the same samples")
         return {
+            "checkpoints": given_run.name if given_run else "from the base" if fresh else SHIPPED.name,
             "samples": samples,
             "targets": len(adapters),
             "sweep_s": round(swept, 1),
@@ -115,13 +119,17 @@ def measure(
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--model", default=BASE)
     parser.add_argument("--samples", type=int, default=12)
     parser.add_argument("--engine", default="hf")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--fresh", action="store_true")
     way.add_argument("--run", type=Path)
     given = parser.parse_args()
+    if given.model != BASE and not (given.fresh or given.run):
+        parser.error(
+            f"the shipped adapter is one of {BASE}; another model wants --fresh, or --run with a run of it"
+        )
     machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     measured = measure(given.model, given.samples, given.engine, given.fresh, given.run)
     print(json.dumps({"bench": "sweep", "machine": machine, **measured}, indent=1))

@@ -95,9 +95,9 @@ one run; absolute times are the machine's.
   `python -m pytest` on an empty folder takes {results.get("bench_gate", {}).get("empty_s", "?")} s as a whole, with the 50 files {results.get("bench_gate", {}).get("whole_s", "?")} s.
 - **QLoRA / plain TRL script**: nf4, bf16, LoRA on all linear layers, the same records, micro-batches and optimiser; tokens of
   the rows over wall time without the first step. `share_prefix` computes a tool block once a micro-batch.
-- **sweep / separate runs**: four checkpoints of a run of 24 steps, the same answers to the same samples; most of the time is
+- **sweep / separate runs**: four checkpoints of a run of 24 steps that goes on from the shipped adapter, the same answers to the same samples; most of the time is
   generation, which both sides need. The sweep loads once, and checks the last target's answer before it writes one, which saves
-  the more, the more alike the checkpoints answer.
+  the more, the more alike the checkpoints answer. What it cannot save is computing the prompts, whose numbers are others under each adapter.
 - **whole run with vLLM / `LLM.generate`**: SmolLM2-135M, `suites/tool_calling`, the base; one vLLM engine behind both sides, its
   prefix cache emptied before each, median and range of seven rounds.
 - **hf / vllm**: `suites/tool_calling` as it runs by default, base and shipped adapter, once each; time of all answers. The base writes on

@@ -23,9 +23,15 @@ from harness.engine.hf_determinism import deterministic as settle_hf
 from harness.engine.hf_determinism import take_deterministic_algorithms
 from harness.engine.hf_drafts import Drafts
 from harness.engine.hf_grammar import Grammars
-from harness.engine.hf_load import HfOptions, LoadedModel, default_budget, load_model, read_options
+from harness.engine.hf_load import (
+    HfOptions,
+    LoadedModel,
+    carried_cost,
+    default_budget,
+    load_model,
+    read_options,
+)
 from harness.engine.hf_plan import (
-    CARRIED,
     Budget,
     PrefixNode,
     Row,
@@ -153,6 +159,7 @@ class HfEngine:
         self._drafts = None
         self._budget = Budget(*default_budget(loaded, options))
         self._step_tokens = step_tokens_on(loaded.device)
+        self._padding_cost = carried_cost(loaded, self._step_tokens) if self._fast else 1.0
 
     def _choose_path(self, loaded: LoadedModel) -> None:
         from harness.engine.hf_batch import padding_is_safe
@@ -245,7 +252,7 @@ class HfEngine:
                 self._budget,
                 padded=self._padded,
                 step_tokens=self._step_tokens,
-                padding_cost=CARRIED if self._fast else 1.0,
+                padding_cost=self._padding_cost,
             )
             waiting = {id(row): row for row in taken}
             failure: Exception | None = None

@@ -50,22 +50,27 @@ class OwnLayer(DynamicLayer):
         if not self.is_initialized:
             self.dtype, self.device = part.dtype, part.device
             self.keys, self.values = (
-                have.new_zeros((count, have.shape[1], self.capacity, have.shape[-1]))
+                have.new_empty((count, have.shape[1], self.capacity, have.shape[-1]))
                 for have in (part.keys, part.values)
             )
+            # Masked, but a product with what may stand there would be NaN all the same.
+            self.keys[:, :, :length] = 0
+            self.values[:, :, :length] = 0
             self.is_initialized = True
             self.length = length
         self.keys[rows, :, length - part.length : length] = part.keys
         self.values[rows, :, length - part.length : length] = part.values
 
-    def keep(self, rows: Any) -> None:
-        """Go on with some of the rows."""
-        used = self.length
+    def keep(self, rows: Any, first: int) -> None:
+        """Go on with some of the rows, and without the slots before `first`."""
+        used = self.length - first
         for name in ("keys", "values"):
             old = getattr(self, name)
-            new = old.new_empty((len(rows), *old.shape[1:]))
-            new[:, :, :used] = old[:, :, :used].index_select(0, rows)
+            new = old.new_empty((len(rows), old.shape[1], self.capacity - first, old.shape[3]))
+            new[:, :, :used] = old[:, :, first : self.length].index_select(0, rows)
             setattr(self, name, new)
+        self.length = used
+        self.capacity -= first
 
 
 def _forward(model: Any, tokens: Any, mask: Any, positions: Any, cache: Any, last: int = 1) -> Any:
@@ -93,8 +98,10 @@ def _padded(rows: Sequence[tuple[int, ...]], device: Any) -> tuple[Any, Any]:
 class SharedBatch:
     """Rows over shared prefixes. Needs the attention of `hf_attention` and layers of plain full attention."""
 
-    def __init__(self, model: Any, rows: Sequence[Row]) -> None:
+    def __init__(self, model: Any, rows: Sequence[Row], step_tokens: int | None = None) -> None:
+        """`step_tokens` bounds the padding of a pass over prompts; None for what the device is known for."""
         self._model = model
+        self._step_tokens = step_tokens_on(model.device.type) if step_tokens is None else step_tokens
         self._layer_count = int(model.config.get_text_config(decoder=True).num_hidden_layers)
         self._rows = list(rows)
         self._device = model.device
@@ -113,7 +120,7 @@ class SharedBatch:
         self._real = torch.arange(longest, device=self._device)[None] >= longest - lengths
         self._next = lengths + torch.tensor([[row.shared] for row in self._rows], device=self._device)
         self._cache = Cache(layers=[OwnLayer(capacity) for _ in range(self._layer_count)])
-        groups = prefill_groups([len(tokens) for tokens in own], step_tokens_on(self._device.type))
+        groups = prefill_groups([len(tokens) for tokens in own], self._step_tokens)
         if len(groups) == 1:
             logits = self._prefill(self._rows, self._cache)
         else:
@@ -144,6 +151,7 @@ class SharedBatch:
             logits[places] = found
             for layer, computed in zip(self._cache.layers, part.layers, strict=True):
                 layer.take(computed, places, count, longest)
+                del computed.keys, computed.values
         return logits
 
     @torch.inference_mode()
@@ -184,9 +192,11 @@ class SharedBatch:
         chosen = torch.tensor(indices, device=self._device)
         self._rows = [self._rows[index] for index in indices]
         self._segments = segments_of(self._rows)
-        self._real, self._next = self._real[chosen], self._next[chosen]
+        # Padding that only the rows that are gone needed goes with them.
+        first = int(self._real[chosen].int().argmax(1).min())
+        self._real, self._next = self._real[chosen, first:], self._next[chosen]
         for layer in self._cache.layers:
-            layer.keep(chosen)
+            layer.keep(chosen, first)
 
     def _run(self, tokens: Any, mask: Any, positions: Any, last: int = 1, cache: Any = None) -> Any:
         ACTIVE.segments, ACTIVE.grouped = self._segments, True

@@ -130,7 +130,6 @@ def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[Fi
     """
     live = [_Live(row, writer.stop_ids, writer.way(row.prompt)) for row in rows]
     logits = batch.prefill()
-    limit = max(1, min(_PIECE, _MAX_LOGITS // (len(live) * logits.shape[-1])))
     slots = max(row.room for row in rows)
     chosen = _choose(logits, live)
     while True:
@@ -155,6 +154,7 @@ def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[Fi
             batch.keep(left)
             live = [live[index] for index in left]
         # What a row drops of a piece takes slots of the cache all the same; those that answers may need yet stay free.
+        limit = max(1, min(_PIECE, _MAX_LOGITS // (len(live) * logits.shape[-1])))
         spare = slots - max(state.row.budget - len(state.tokens) for state in live if not state.done)
         pieces = _pieces(live, min(limit, spare + 1), logits.device)
         slots -= max(map(len, pieces))

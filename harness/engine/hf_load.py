@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.base import EngineRequest
+from harness.engine.hf_plan import USUAL_ANSWER
 from harness.engine.options import check_options, switch, whole_number
 from harness.engine.out_of_memory import is_out_of_memory
 from harness.engine.packages import check_quantization_library
@@ -224,15 +225,34 @@ def default_budget(loaded: LoadedModel, options: HfOptions) -> tuple[int, int]:
     if options.batch_tokens:
         return options.batch_tokens, rows
     text = loaded.model.config.get_text_config(decoder=True)
-    heads = getattr(text, "num_attention_heads", 1)
-    size = getattr(text, "head_dim", None) or getattr(text, "hidden_size", 64) // max(1, heads)
-    kv_heads = getattr(text, "num_key_value_heads", None) or heads
     width = 4 if loaded.dtype == "float32" else 2
-    slot = 2 * getattr(text, "num_hidden_layers", 1) * kv_heads * size * width
+    slot = _slot_bytes(loaded)
     # Activations of the widest layer are alive beside the cache while a prompt is computed.
     slot += 4 * width * max(getattr(text, "intermediate_size", 0) or 0, 4 * getattr(text, "hidden_size", 64))
     limit = _GPU_TOKENS if gpu else _CPU_TOKENS
     return max(1024, min(limit, _free_memory(gpu) // 3 // max(1, slot))), rows
+
+
+def carried_cost(loaded: LoadedModel, step_tokens: int) -> float:
+    """Return what a slot of padding costs in computed tokens that is only carried along, 1 at most.
+
+    Every decoding step reads its keys and values beside the weights, which takes as long as computing `step_tokens`
+    tokens. On a processor in 16 bit they are also widened in every step, so padding counts in full.
+    """
+    if loaded.device == "cpu" and loaded.dtype != "float32":
+        return 1.0
+    weights = sum(one.numel() * one.element_size() for one in loaded.model.parameters())
+    return min(1.0, _slot_bytes(loaded) / max(1, int(weights)) * step_tokens * USUAL_ANSWER)
+
+
+def _slot_bytes(loaded: LoadedModel) -> int:
+    """Return the size of one token's keys and values over all layers."""
+    text = loaded.model.config.get_text_config(decoder=True)
+    heads = getattr(text, "num_attention_heads", 1)
+    size = getattr(text, "head_dim", None) or getattr(text, "hidden_size", 64) // max(1, heads)
+    kv_heads = getattr(text, "num_key_value_heads", None) or heads
+    width = 4 if loaded.dtype == "float32" else 2
+    return int(2 * getattr(text, "num_hidden_layers", 1) * kv_heads * size * width)
 
 
 def _free_memory(gpu: bool) -> int:

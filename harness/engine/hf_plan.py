@@ -27,11 +27,7 @@ STEP_TOKENS, _STEP_TOKENS_GPU = 30, 200
 """A decoding step reads all weights; that takes as long as computing about this many prompt tokens. Measured on a CPU in
 fp32; on a GPU an estimate, from the operations in 16 bit that it does while it reads the two bytes of a weight."""
 
-CARRIED = 0.1
-"""What a slot of padding costs in computed tokens where prompts are computed in `prefill_groups`: it is only read, in every
-step. From the size of keys and values beside that of the weights (135M: 46 KB a slot, 540 MB), over some dozens of steps."""
-
-_USUAL_ANSWER = 40
+USUAL_ANSWER = 40
 """Tokens of an answer for which another batch is weighed against padding: most end long before their budget."""
 
 
@@ -265,7 +261,7 @@ def take_batch(
         if batch:
             wide, count = max(answer, row.room), len(batch) + 1
             full = count > budget.rows or count * (longest + wide) + shared > budget.tokens
-            loose = padding_cost * (count * longest - own - length) > step_tokens * min(wide, _USUAL_ANSWER)
+            loose = padding_cost * (count * longest - own - length) > step_tokens * min(wide, USUAL_ANSWER)
             if full or loose or (not padded and length != longest):
                 break
         batch.append(row)

@@ -109,9 +109,12 @@ def test_rows_of_very_different_lengths_do_not_pad_each_other() -> None:
     )
 
 
-def test_where_prompts_are_computed_in_groups_they_are_answered_together() -> None:
-    rows = plan_rows([prompt((1,) * 400, new=64)] * 5 + [prompt((2,) * 10, new=64)] * 50, share=False)
-    assert len(take_batch(rows, Budget(100_000, 64), padding_cost=0.05)) == 55
+def test_where_padding_is_only_carried_along_a_batch_takes_more_of_it() -> None:
+    texts = [prompt((1,) * 400, new=64)] * 5 + [prompt((2,) * 10, new=64)] * 50
+    rows = plan_rows(texts, share=False)
+    # 30 tokens a step, 40 steps: 1,200 tokens of padding in full, 12,000 at a tenth; a short row has 390.
+    assert len(take_batch(rows, Budget(100_000, 64))) == 5 + 3
+    assert len(take_batch(rows, Budget(100_000, 64), padding_cost=0.1)) == 5 + 30
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -125,6 +128,8 @@ def test_groups_hold_every_row_once_and_little_padding(seed: int) -> None:
     for group, width in zip(groups, longest, strict=True):
         assert group == sorted(group)
         assert sum(width - lengths[place] for place in group) <= 30
+    for group, width, following in zip(groups, longest, longest[1:], strict=False):
+        assert sum(width - lengths[place] for place in group) + width - following > 30, "no pass too many"
     assert prefill_groups(lengths, 10**6) == [list(range(len(lengths)))]
 
 

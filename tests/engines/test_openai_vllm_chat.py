@@ -31,7 +31,7 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = ROOT / "suites" / "tool_calling"
 ADAPTER = ROOT / "train" / "adapters" / "structural-smollm2-135m"
-LIMIT = 8
+LIMIT = 3
 
 
 def template_with_tools() -> str:
@@ -41,8 +41,8 @@ def template_with_tools() -> str:
     lines += "tool.function.description, 'parameters': tool.function.parameters}} | tojson(separators=(',', ':')) }}\n{% endfor %}"
     turn = "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
     return (
-        f"<|im_start|>system\n{before}<tools>\n{lines}</tools>{after}<|im_end|>\n"
-        f"{{% for message in messages %}}{turn}{{% endfor %}}<|im_start|>assistant\n"
+        f"{{% if tools %}}<|im_start|>system\n{before}<tools>\n{lines}</tools>{after}<|im_end|>\n{{% endif %}}"
+        f"{{% for message in messages %}}{turn}{{% endfor %}}{{{{ '<|im_start|>assistant\n' }}}}"
     )
 
 
@@ -69,7 +69,8 @@ def test_calls_that_the_server_takes_apart_are_scored_as_the_model_wrote_them(
                 *("run", SUITE, "--engine", "openai", "--base-url", server.url, "--adapter", ADAPTER),
                 *("--engine-option", f"mode={mode}", "--engine-option", "served_model=base"),
                 # The bundled model's own template has no tools, and the server has another.
-                *("--engine-option", "verify=off", "--limit", str(LIMIT), "--out", tmp_path / mode),
+                *("--engine-option", "verify=off", "--out", tmp_path / mode),
+                *("--tag", "category=single", "--limit", str(LIMIT)),
             )
             assert done.exit_code == 0, done.err
         written = records(tmp_path / "completions", "generations")
@@ -84,10 +85,12 @@ def test_calls_that_the_server_takes_apart_are_scored_as_the_model_wrote_them(
     }, "the two ways put the same prompt to the model"
     scores = [records(tmp_path / mode, "scores") for mode in ("chat", "completions")]
     assert len(scores[0]) == LIMIT
-    assert next({name: one["verdict"] for name, one in side.items()} for side in scores) == {
-        name: one["verdict"] for name, one in scores[1].items()
-    }
-    assert sum("<tool_call>" in one["text"] for one in read.values()) >= LIMIT // 2
+    verdicts = [{name: one["verdict"] for name, one in side.items()} for side in scores]
+    assert verdicts[0] == verdicts[1]
+    assert "correct" in verdicts[0].values()
+    assert all(one["text"].startswith("<tool_call>") for one in read.values()), "written back in the dialect"
+    (run,) = (tmp_path / "chat").iterdir()
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["prompt"]["template"] == "server"
 
 
 def _asked(url: str, body: dict[str, Any]) -> Any:

@@ -161,7 +161,7 @@ def test_a_server_that_is_killed_ends_the_run_and_another_finishes_it(
     limit = 60
 
     def options(url: str) -> dict[str, str]:
-        return {"base_url": url, "served_model": "tiny", "parallel": "2"}
+        return {"base_url": url, "served_model": "tiny", "parallel": "2", "attempts": "2"}
 
     with served(model, adapter) as found:
         asked = SessionRequest(
