@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from harness.types import EngineInfo, Generation, GenerationStatus, ParsedReply, Prompt, ToolCall
 
@@ -77,6 +77,20 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free everything. Calling twice is allowed."""
+        ...
+
+
+@runtime_checkable
+class EngineOfParts(Protocol):
+    """An engine that answers prompts of several adapters in one pass."""
+
+    def generate_for(
+        self, parts: Sequence[tuple[Path | None, Iterable[Prompt]]]
+    ) -> Iterator[tuple[int, Generation]]:
+        """Yield (place of the part, generation), exactly one for each prompt of each (adapter, prompts), as they finish.
+
+        Reads the parts one after another, lazily in bounded windows. The active adapter stays what it is.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from itertools import count
@@ -139,20 +139,42 @@ class VllmEngine:
 
         When vLLM fails, what is in it then becomes `error` and EngineError is raised.
         """
+        self._open()
+        with contextlib.closing(self.generate_for([(self._adapters.active, prompts)])) as answers:
+            for _, generation in answers:
+                yield generation
+
+    def generate_for(
+        self, parts: Sequence[tuple[Path | None, Iterable[Prompt]]]
+    ) -> Generator[tuple[int, Generation], None, None]:
+        """Yield the place of a part and a generation, for each prompt of each adapter; else as `generate`.
+
+        Prompts of the base and of adapters are never in vLLM together: its kernels for a CPU (0.32) compute the base's
+        rows with the weights of the last adapter slot then.
+        """
         engine = self._open()
-        source = iter(prompts)
-        waiting: dict[str, Prompt] = {}
-        exhausted = False
+        source = _places(parts)
+        requests = [self._adapters.request_for(adapter) for adapter, _ in parts]
+        waiting: dict[str, tuple[int, Prompt]] = {}
+        held: tuple[int, Prompt] | None = None
+        exhausted = of_base = False
         try:
             while True:
                 while not exhausted and len(waiting) < self._window:
-                    prompt = next(source, None)
-                    if prompt is None:
+                    held = held or next(source, None)
+                    if held is None:
                         exhausted = True
                         break
-                    refused = self._add(prompt, waiting)
+                    place, prompt = held
+                    if waiting and of_base != (requests[place] is None):
+                        break
+                    held, of_base = None, requests[place] is None
+                    name = str(next(self._numbers))
+                    refused = self._add(name, prompt, requests[place])
                     if refused is not None:
-                        yield refused
+                        yield place, refused
+                    else:
+                        waiting[name] = place, prompt
                 if not waiting:
                     return
                 try:
@@ -160,13 +182,14 @@ class VllmEngine:
                 except Exception as error:
                     self._dead = True
                     failure = _running_failure(error, self._info.model)
-                    for prompt in waiting.values():
-                        yield without_answer(prompt, "error", failure.what)
+                    for place, prompt in waiting.values():
+                        yield place, without_answer(prompt, "error", failure.what)
                     waiting.clear()
                     raise failure from error
                 for output in outputs:
                     if output.finished:
-                        yield self._finished(waiting.pop(output.request_id), output)
+                        place, prompt = waiting.pop(output.request_id)
+                        yield place, self._finished(prompt, output)
         finally:
             if waiting and not self._dead:
                 with contextlib.suppress(Exception):
@@ -179,25 +202,23 @@ class VllmEngine:
             raise EngineError("vLLM has failed; a new engine is needed")
         return self._engine
 
-    def _add(self, prompt: Prompt, waiting: dict[str, Prompt]) -> Generation | None:
+    def _add(self, name: str, prompt: Prompt, adapter: Any) -> Generation | None:
         """Give a prompt to vLLM, or return the outcome of one that must not reach it."""
         refused = self._refuse(prompt)
         if refused is not None:
             return refused
-        name = str(next(self._numbers))
         try:
             self._engine.add_request(
                 name,
                 {"prompt_token_ids": list(prompt.token_ids)},
                 self._params(prompt),
-                lora_request=self._adapters.active_request,
+                lora_request=adapter,
             )
         except Exception as error:  # vLLM checks a prompt with exceptions of many types
             # What a grammar fails by stands in the cause.
             return without_answer(
                 prompt, "error", f"vLLM refuses this prompt: {vllm_line(error.__cause__ or error)}"
             )
-        waiting[name] = prompt
         return None
 
     def _refuse(self, prompt: Prompt) -> Generation | None:
@@ -237,6 +258,12 @@ class VllmEngine:
         if reason is None:
             return without_answer(prompt, "error", f"vLLM stopped this prompt: {answer.finish_reason}")
         return self._writer.generation(prompt, list(answer.token_ids), reason)
+
+
+def _places(parts: Sequence[tuple[Path | None, Iterable[Prompt]]]) -> Iterator[tuple[int, Prompt]]:
+    for place, (_, prompts) in enumerate(parts):
+        for prompt in prompts:
+            yield place, prompt
 
 
 def _running_failure(error: Exception, model: str) -> EngineError:

@@ -16,7 +16,7 @@ _numbers = count(1)
 
 
 class VllmAdapters:
-    """The adapters of one engine, of which one or none is active. `active_request` is vLLM's LoRARequest for it."""
+    """The adapters of one engine, of which one or none is active."""
 
     def __init__(self, engine: Any, fingerprints: Mapping[Path, str]) -> None:
         """Load every adapter (already checked to fit). Raises ModelError or EngineError."""
@@ -39,15 +39,15 @@ class VllmAdapters:
                 raise ModelError("vLLM did not take the adapter", where=path)
             self._requests[path] = request
 
-    @property
-    def active_request(self) -> Any:
-        """What a prompt is sent with; None for the bare base."""
-        return None if self.active is None else self._requests[self.active]
+    def request_for(self, path: Path | None) -> Any:
+        """Return vLLM's LoRARequest for an adapter, None for the base. Raises EngineError for one that was not loaded."""
+        if path is not None and path not in self._requests:
+            raise not_loaded(path, self._requests)
+        return None if path is None else self._requests[path]
 
     def use(self, path: Path | None) -> None:
         """Activate one adapter, or the bare base. Raises EngineError for an adapter that was not loaded."""
-        if path is not None and path not in self._requests:
-            raise not_loaded(path, self._requests)
+        self.request_for(path)
         self.active = path
 
     def prove(self, tokenizer: Any, limit: int) -> dict[Path, float]:

@@ -27,6 +27,8 @@ _KNOWN = (
 _CPU_KV_CACHE_GIB = 2.0
 # On a CPU every token of a prefill gathers its own copy of the adapter's rows.
 _CPU_LORA_TOKENS = 512
+# Adapters that are computed with in one batch: each takes room on the device for the highest rank of all.
+_MOST_LORAS = 8
 # Without vLLM's `dummy`, which draws weights at random under the name of the real ones.
 _LOAD_FORMATS = (
     "auto",
@@ -136,7 +138,7 @@ def engine_arguments(
         arguments |= {
             "enable_lora": True,
             "max_lora_rank": max(ranks),
-            "max_loras": 1,
+            "max_loras": min(len(verdicts), _MOST_LORAS),
             "max_cpu_loras": len(verdicts),
         }
         if on_cpu and options.max_num_batched_tokens is None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from harness.engine.base import Engine
+from harness.engine.base import Engine, EngineOfParts
 from harness.errors import IncompleteRun, Interrupted, RunFolderError, StorageError
 from harness.fingerprint import plan_differences
 from harness.log.reader import Generations, RunFolder, redacted
@@ -25,6 +25,9 @@ from harness.run.metrics import metric_versions, metrics_of
 from harness.run.plan import RunPlan
 from harness.run.quoted import Answered
 from harness.types import Generation, Prompt
+
+Events = list[tuple[str, Mapping[str, Any]]]
+"""(kind, detail) of what an engine told."""
 
 
 class Progress(Protocol):
@@ -63,41 +66,89 @@ def check_resumable(folder: Path, plan: RunPlan) -> dict[str, Any]:
     return header
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One plan on its way into a run folder. `adapter` is what the engine answers it with, None for the base."""
+
+    plan: RunPlan
+    writer: RunWriter
+    progress: Progress
+    adapter: Path | None = None
+    reuse: Generations | None = None
+
+
 def execute(
     plan: RunPlan, engine: Engine, writer: RunWriter, progress: Progress, reuse: Generations | None = None
 ) -> Counts:
-    """Generate what is missing and append it; return the counts.
+    """Generate what is missing with the engine's active adapter and append it; return the counts.
 
     On Ctrl-C or SIGTERM the header says `interrupted` and Interrupted is raised; when the engine or the disk fails the
     header says `incomplete` and the error goes on. Nothing that was finished is lost in either case.
     """
-    counts = Counts(planned=plan.planned)
-    started = time.monotonic()
+    work = _Work(Job(plan=plan, writer=writer, progress=progress, reuse=reuse))
+
+    def generate(turn: int) -> None:
+        for generation in engine.generate(work.missing(turn)):
+            work.took(generation)
+
+    _execute([work], generate)
+    return work.counts
+
+
+def execute_together(jobs: Sequence[Job], engine: EngineOfParts, events: Events) -> list[Counts]:
+    """Do what `execute` does for plans of one suite and several adapters, in one pass of the engine; return their counts.
+
+    A job that is whole when the others are stopped stays whole. The time is shared out by the tokens that were written.
+    What the engine told goes into the first job's events however that ends; empties `events`.
+    """
+    works = [_Work(job) for job in jobs]
+
+    def generate(turn: int) -> None:
+        parts = [(work.job.adapter, work.missing(turn)) for work in works]
+        for place, generation in engine.generate_for(parts):
+            works[place].took(generation)
+
     try:
-        with _sigterm_as_interrupt():
-            _generate(plan, engine, writer, progress, reuse, counts)
+        _execute(works, generate)
+    finally:
+        _tell(jobs[0].writer, events)
+    return [work.counts for work in works]
+
+
+def _execute(works: Sequence[_Work], generate: Callable[[int], None]) -> None:
+    started = time.monotonic()
+    first = works[0].job.writer.folder
+    try:
+        with _sigterm_as_interrupt(), ExitStack() as stack:
+            for work in works:
+                work.begin(stack.enter_context(Generations(work.job.writer.folder)))
+            for turn in range(max(work.job.plan.rounds.count for work in works)):
+                generate(turn)
     except KeyboardInterrupt:
-        _close_header(writer, "interrupted", counts, started)
-        left = counts.planned - counts.kept - counts.reused - counts.generated
+        _close_headers(works, "interrupted", started)
+        planned, left = sum(work.counts.planned for work in works), sum(work.left for work in works)
         raise Interrupted(
-            f"stopped; {left} of {counts.planned} left",
-            where=writer.folder,
-            remedy=f"Go on with: harness run ... --resume {writer.folder}",
+            f"stopped; {left} of {planned} left",
+            where=first,
+            remedy=f"Go on with: harness run ... --resume {first}",
         ) from None
     except StorageError as error:
-        writer.free_reserve()
+        for work in works:
+            work.job.writer.free_reserve()
         # A second refusal must not hide the first.
         with suppress(StorageError):
-            _close_header(writer, "incomplete", counts, started)
-        remedy = f"{error.remedy or ''} What was finished is kept. Go on with: harness run ... --resume {writer.folder}"
+            _close_headers(works, "incomplete", started)
+        remedy = (
+            f"{error.remedy or ''} What was finished is kept. Go on with: harness run ... --resume {first}"
+        )
         raise StorageError(error.what, where=error.where, remedy=remedy.strip()) from error
     except Exception:
-        _close_header(writer, "incomplete", counts, started)
+        _close_headers(works, "incomplete", started)
         raise
-    _close_header(writer, "incomplete" if counts.errors else "complete", counts, started)
-    if counts.errors:
-        writer.event("errors", {"n": counts.errors})
-    return counts
+    _close_headers(works, None, started)
+    for work in works:
+        if work.counts.errors:
+            work.job.writer.event("errors", {"n": work.counts.errors})
 
 
 def execute_with_events(
@@ -105,67 +156,79 @@ def execute_with_events(
     engine: Engine,
     writer: RunWriter,
     progress: Progress,
-    events: list[tuple[str, Mapping[str, Any]]],
+    events: Events,
     reuse: Generations | None = None,
 ) -> Counts:
     """Do what `execute` does, and write what the engine told into the run's events however that ends; empties `events`."""
     try:
         return execute(plan, engine, writer, progress, reuse)
     finally:
-        for kind, detail in events:
-            writer.event(kind, detail)
-        events.clear()
+        _tell(writer, events)
 
 
-def _generate(
-    plan: RunPlan,
-    engine: Engine,
-    writer: RunWriter,
-    progress: Progress,
-    reuse: Generations | None,
-    counts: Counts,
-) -> None:
-    answered = Answered(plan.rounds)
+def _tell(writer: RunWriter, events: Events) -> None:
+    for kind, detail in events:
+        writer.event(kind, detail)
+    events.clear()
 
-    def keep(generation: Generation) -> None:
-        writer.generation(generation)
-        answered.add(generation)
-        progress.finished_one(generation)
 
-    with Generations(writer.folder) as done:
-        # Counting what is kept first costs one rendering pass, and only for runs that have something to keep.
+class _Work:
+    """What a job has still to ask, and what comes of each answer."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.counts = Counts(planned=job.plan.planned)
+        self._answered = Answered(job.plan.rounds)
+        self._done: Generations
+
+    @property
+    def left(self) -> int:
+        """How many planned generations are not there."""
+        counts = self.counts
+        return counts.planned - counts.kept - counts.reused - counts.generated
+
+    def begin(self, done: Generations) -> None:
+        """Count what is there already. Done first, it costs one rendering pass, and only for runs that have something."""
+        self._done = done
         if done.records:
-            counts.kept = _count_kept(plan, done, answered)
-        progress.started(counts.planned, counts.kept)
+            self.counts.kept = _count_kept(self.job.plan, done, self._answered)
+        self.job.progress.started(self.counts.planned, self.counts.kept)
 
-        def missing(turn: int) -> Iterator[Prompt]:
-            for prompt in plan.prompts(turn, answered):
-                if done.finished(prompt.key):
+    def missing(self, turn: int) -> Iterator[Prompt]:
+        """Yield the prompts of a turn that want an answer of the engine; settle those that do not."""
+        answered, counts, reuse = self._answered, self.counts, self.job.reuse
+        for prompt in self.job.plan.prompts(turn, answered):
+            if self._done.finished(prompt.key):
+                continue
+            if reuse is not None and reuse.finished(prompt.key):
+                old = reuse.by_key(prompt.key)
+                if old is not None:
+                    counts.reused += 1
+                    self._keep(old)
                     continue
-                if reuse is not None and reuse.finished(prompt.key):
-                    old = reuse.by_key(prompt.key)
-                    if old is not None:
-                        counts.reused += 1
-                        keep(old)
-                        continue
-                if (prompt.sample.id, prompt.repeat) in answered.unfit:
-                    counts.generated += 1
-                    keep(_too_long(prompt))
-                    continue
-                refusal = answered.refused.get((prompt.sample.id, prompt.repeat))
-                if refusal is not None:
-                    counts.generated += 1
-                    counts.errors += 1
-                    keep(_refused(prompt, refusal))
-                    continue
-                yield prompt
-
-        for turn in range(plan.rounds.count):
-            for generation in engine.generate(missing(turn)):
+            if (prompt.sample.id, prompt.repeat) in answered.unfit:
                 counts.generated += 1
-                counts.new_tokens += generation.new_tokens
-                counts.errors += generation.status == "error"
-                keep(generation)
+                self._keep(_too_long(prompt))
+                continue
+            refusal = answered.refused.get((prompt.sample.id, prompt.repeat))
+            if refusal is not None:
+                counts.generated += 1
+                counts.errors += 1
+                self._keep(_refused(prompt, refusal))
+                continue
+            yield prompt
+
+    def took(self, generation: Generation) -> None:
+        """Keep an answer of the engine."""
+        self.counts.generated += 1
+        self.counts.new_tokens += generation.new_tokens
+        self.counts.errors += generation.status == "error"
+        self._keep(generation)
+
+    def _keep(self, generation: Generation) -> None:
+        self.job.writer.generation(generation)
+        self._answered.add(generation)
+        self.job.progress.finished_one(generation)
 
 
 def _count_kept(plan: RunPlan, done: Generations, answered: Answered) -> int:
@@ -200,11 +263,22 @@ def _refused(prompt: Prompt, why: str) -> Generation:
     )
 
 
-def _close_header(writer: RunWriter, status: str, counts: Counts, started: float) -> None:
+def _close_headers(works: Sequence[_Work], stopped: str | None, started: float) -> None:
+    """Write how each job ended: `stopped` says how those that are not whole did."""
+    seconds = time.monotonic() - started
+    written = sum(work.counts.new_tokens for work in works)
+    for work in works:
+        whole = stopped is None or (len(works) > 1 and not work.left)
+        ended = "incomplete" if work.counts.errors else "complete"
+        share = work.counts.new_tokens / written if written else 1 / len(works)
+        _close_header(work, ended if whole else str(stopped), seconds * share)
+
+
+def _close_header(work: _Work, status: str, seconds: float) -> None:
     # Tokens and seconds of a killed session are both unknown, so the two are only ever counted together.
-    header = writer.header
-    spent = round(float(header.get("generation_s") or 0.0) + time.monotonic() - started, 3)
-    tokens = int(header.get("generated_tokens") or 0) + counts.new_tokens
+    writer = work.job.writer
+    spent = round(float(writer.header.get("generation_s") or 0.0) + seconds, 3)
+    tokens = int(writer.header.get("generated_tokens") or 0) + work.counts.new_tokens
     writer.update_header(
         status=status, generation_s=spent, generated_tokens=tokens, finished_at=utc_now(), duration_s=spent
     )

@@ -7,11 +7,12 @@ files, one that is not is gone on with, and answers of equal key are taken over 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.engine.base import EngineOfParts
 from harness.errors import (
     EngineError,
     IncompleteRun,
@@ -27,7 +28,7 @@ from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import Generations, RunFolder
 from harness.log.writer import RunLock
 from harness.parse.structural_tag import CONSTRAINTS, Constraint
-from harness.run.execute import Progress, execute_with_events, open_folder
+from harness.run.execute import Job, Progress, execute_together, execute_with_events, open_folder
 from harness.run.marked_measures import marked_measures
 from harness.run.metrics import metrics_of
 from harness.run.plan import RunPlan
@@ -39,6 +40,7 @@ from harness.suite.select import Selection
 from harness.training.choose_checkpoint import choose
 from harness.training.sweep_result import Sweep, Target, candidate_of, confirmation, sweep_of
 from harness.training.sweep_targets import BASE, Checkpoint, TrainingRun, locked_run, training_run
+from harness.types import Generation
 
 FOLDER, REQUEST = "sweep", "request.json"
 DEFAULT_METRIC = "tool_name_accuracy"
@@ -147,9 +149,12 @@ def _swept(
 
     def targets(session: Session) -> list[Target]:
         scorer = _Scorer(trained.path / FOLDER, watch, argv, events)
+        plans = session.plans(selection)
+        if isinstance(session.engine, EngineOfParts):
+            plans = iter(scorer.generated_together(list(plans), session))
         return [
             scorer.target(plan, session, usable[adapter] if adapter else None)
-            for adapter, plan in zip(session.targets, session.plans(selection), strict=True)
+            for adapter, plan in zip(session.targets, plans, strict=True)
         ]
 
     with closing(session.engine):
@@ -193,22 +198,18 @@ class _Scorer:
         self._watch = watch
         self._argv = list(argv)
         self._events = events
+        self._made: dict[str, Path] = {}
 
     def target(self, plan: RunPlan, session: Session, checkpoint: Checkpoint | None) -> Target:
         """Generate what is missing of one target and score it."""
         name = checkpoint.name if checkpoint else BASE
-        runs = list(_runs(self._folder))
-        same = [(path, header) for path, header in runs if header.get("plan_sha256") == plan.sha256]
-        done = [path for path, header in same if header["status"] == "complete"]
         progress = self._watch.begin(name, plan.suite.spec.dataset.split)
         try:
-            if done:
-                folder = done[-1]
+            folder = self._made.get(plan.sha256) or self._there(plan).done
+            if folder is not None:
                 progress.started(plan.planned, plan.planned)
             else:
-                folder = self._generate(
-                    plan, session, same[-1][0] if same else None, _like(runs, plan), progress
-                )
+                folder = self._generate(plan, session, progress)
         finally:
             self._watch.end()
         lock = RunLock(folder)
@@ -220,17 +221,80 @@ class _Scorer:
             lock.release()
         return Target(name=name, step=checkpoint.step if checkpoint else 0, folder=folder, summary=summary)
 
-    def _generate(
-        self, plan: RunPlan, session: Session, resume: Path | None, like: Path | None, progress: Progress
-    ) -> Path:
-        with open_folder(plan, resume, self._folder, self._argv) as writer:
-            earlier = Generations(like) if like is not None else None
+    def generated_together(self, plans: Sequence[RunPlan], session: Session) -> Sequence[RunPlan]:
+        """Generate what is missing of all targets in one pass of the engine; return the plans."""
+        assert isinstance(session.engine, EngineOfParts)
+        # By their hash: checkpoints of equal weights are one target.
+        places = {plan.sha256: (plan, self._there(plan)) for plan in plans}
+        missing = [(plan, place) for plan, place in places.values() if place.done is None]
+        if not missing:
+            return plans
+        split = plans[0].suite.spec.dataset.split
+        progress = _Together(self._watch.begin(f"targets: {len(missing)}", split), len(missing))
+        try:
+            with ExitStack() as stack:
+                jobs = []
+                for plan, place in missing:
+                    like = Generations(place.like) if place.like is not None else None
+                    if like is not None:
+                        stack.enter_context(closing(like))
+                    writer = stack.enter_context(open_folder(plan, place.begun, self._folder, self._argv))
+                    adapter = Path(plan.engine.adapter) if plan.engine.adapter else None
+                    jobs.append(Job(plan=plan, writer=writer, progress=progress, adapter=adapter, reuse=like))
+                execute_together(jobs, session.engine, self._events)
+                self._made = {job.plan.sha256: job.writer.folder for job in jobs}
+        finally:
+            self._watch.end()
+        return plans
+
+    def _there(self, plan: RunPlan) -> _There:
+        runs = list(_runs(self._folder))
+        same = [(path, header) for path, header in runs if header.get("plan_sha256") == plan.sha256]
+        done = [path for path, header in same if header["status"] == "complete"]
+        return _There(
+            done=done[-1] if done else None, begun=same[-1][0] if same else None, like=_like(runs, plan)
+        )
+
+    def _generate(self, plan: RunPlan, session: Session, progress: Progress) -> Path:
+        there = self._there(plan)
+        with open_folder(plan, there.begun, self._folder, self._argv) as writer:
+            earlier = Generations(there.like) if there.like is not None else None
             try:
                 execute_with_events(plan, session.engine, writer, progress, self._events, earlier)
             finally:
                 if earlier is not None:
                     earlier.close()
             return writer.folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _There:
+    """The runs that there are for a plan: one that is done, the last that was begun, and one with answers to take over."""
+
+    done: Path | None
+    begun: Path | None
+    like: Path | None
+
+
+class _Together:
+    """The progress of several targets as one."""
+
+    def __init__(self, progress: Progress, targets: int) -> None:
+        self._progress = progress
+        self._waited_for = targets
+        self._planned = self._done = 0
+
+    def started(self, planned: int, done: int) -> None:
+        """Count a target; begin to show with the last."""
+        self._planned += planned
+        self._done += done
+        self._waited_for -= 1
+        if not self._waited_for:
+            self._progress.started(self._planned, self._done)
+
+    def finished_one(self, generation: Generation) -> None:
+        """Show it."""
+        self._progress.finished_one(generation)
 
 
 def _runs(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:

@@ -201,6 +201,17 @@ def test_base_and_adapters_live_in_one_engine(wide: Path, adapters: tuple[Path, 
         assert len({json.dumps(one, sort_keys=True) for one in seen.values()}) == 3
         with pytest.raises(EngineError, match="not loaded"):
             built.use_adapter(wide)
+        with pytest.raises(EngineError, match="not loaded"):
+            next(built.generate_for([(wide, prompts)]))
+        # The same in one pass, under whichever adapter is active, few prompts in vLLM at a time.
+        built._window = 5
+        targets = (None, *adapters)
+        together: list[dict[str, Generation]] = [{} for _ in targets]
+        for place, one in built.generate_for([(adapter, prompts) for adapter in targets]):
+            assert one.key not in together[place]
+            together[place][one.key] = one
+        assert [facts(one) for one in together] == list(seen.values())
+        assert built.info().adapter == str(adapters[0])
     finally:
         built.close()
         reference.close()

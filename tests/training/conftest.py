@@ -81,12 +81,20 @@ def sweep_made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pa
 
 
 @pytest.fixture
-def place(sweep_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def planted_engine() -> type[PlantedEngine]:
+    """The engine of `place`."""
+    return PlantedEngine
+
+
+@pytest.fixture
+def place(
+    sweep_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted_engine: type[PlantedEngine]
+) -> Path:
     """A copy of it, `run` and `suite` inside, with the planted engine in place of the real one."""
     real = Registry.get
 
     def get(self: Registry, name: str) -> Any:
-        return PlantedEngine if (self.group, name) == ("harness.engines", "hf") else real(self, name)
+        return planted_engine if (self.group, name) == ("harness.engines", "hf") else real(self, name)
 
     monkeypatch.setattr(Registry, "get", get)
     copy = tmp_path / "place"

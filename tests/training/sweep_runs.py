@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -58,7 +59,7 @@ class PlantedEngine:
         cls.stop_after, cls.failing = None, set()
 
     def __init__(self, request: EngineRequest) -> None:
-        type(self).loads += 1
+        PlantedEngine.loads += 1
         self._request = request
         self._active: Path | None = None
 
@@ -83,23 +84,26 @@ class PlantedEngine:
         self._active = adapter
 
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
-        name = self._active.name if self._active else "base"
         for prompt in prompts:
-            sample = prompt.sample
-            if self.stop_after is not None and len(self.asked) >= self.stop_after:
-                raise KeyboardInterrupt
-            self.asked.append((name, sample.id))
-            split, _, number = sample.id.partition("-")
-            yield Generation(
-                key=prompt.key,
-                sample_id=sample.id,
-                repeat=prompt.repeat,
-                status="error" if (name, sample.id) in self.failing else "ok",
-                text=self._text(name, split, int(number), prompt),
-                finish_reason="stop",
-                prompt_tokens=1,
-                new_tokens=1,
-            )
+            yield self._answer(self._active, prompt)
+
+    def _answer(self, adapter: Path | None, prompt: Prompt) -> Generation:
+        name = adapter.name if adapter else "base"
+        sample = prompt.sample
+        if self.stop_after is not None and len(self.asked) >= self.stop_after:
+            raise KeyboardInterrupt
+        self.asked.append((name, sample.id))
+        split, _, number = sample.id.partition("-")
+        return Generation(
+            key=prompt.key,
+            sample_id=sample.id,
+            repeat=prompt.repeat,
+            status="error" if (name, sample.id) in self.failing else "ok",
+            text=self._text(name, split, int(number), prompt),
+            finish_reason="stop",
+            prompt_tokens=1,
+            new_tokens=1,
+        )
 
     def _text(self, name: str, split: str, number: int, prompt: Prompt) -> str:
         dialect = get_dialect("hermes")
@@ -114,6 +118,24 @@ class PlantedEngine:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class PlantedInOnePass(PlantedEngine):
+    """The same for several adapters at once: a window of prompts is held, and its last one answered first."""
+
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Generation]:
+        raise AssertionError("a sweep is one pass")
+
+    def generate_for(
+        self, parts: Sequence[tuple[Path | None, Iterable[Prompt]]]
+    ) -> Iterator[tuple[int, Generation]]:
+        before = self._active
+        source = ((place, prompt) for place, (_, prompts) in enumerate(parts) for prompt in prompts)
+        while window := list(islice(source, 100)):
+            for place, prompt in reversed(window):
+                assert parts[place][0] is None or parts[place][0] in self._request.adapters
+                yield place, self._answer(parts[place][0], prompt)
+        assert self._active is before
 
 
 class Quiet:

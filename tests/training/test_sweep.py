@@ -18,10 +18,16 @@ from harness.errors import (
 from harness.report.sweep_json import sweep_data
 from harness.report.sweep_wording import reasons, status_parts, verdict, warnings
 from harness.training.sweep import SweepRequest, last_request, sweep
-from tests.training.sweep_runs import LOSSES, PlantedEngine, Quiet, right_on, swept
+from tests.training.sweep_runs import LOSSES, PlantedEngine, PlantedInOnePass, Quiet, right_on, swept
 
 CALLS = 40
 """Of 60 validation samples those that expect a call: two of three."""
+
+
+@pytest.fixture(params=[PlantedEngine, PlantedInOnePass])
+def planted_engine(request: pytest.FixtureRequest) -> Any:
+    """Both ways: one target after another, and all in one pass."""
+    return request.param
 
 
 def calls_below(number: int) -> int:
@@ -57,7 +63,8 @@ def test_only_the_chosen_one_and_the_base_see_the_test_split(place: Path) -> Non
     found = swept(place, watch)
 
     names = ["base", *(f"checkpoint-{step}" for step in LOSSES)]
-    assert watch.begun == [(name, "validation") for name in names] + [
+    begun = [one for one in watch.begun if not one[0].startswith("targets: ")]
+    assert begun == [(name, "validation") for name in names] + [
         ("base", "test"),
         ("checkpoint-20", "test"),
     ]
