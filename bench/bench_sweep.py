@@ -84,7 +84,9 @@ def measure(
         if given_run is None:
             run = trained(folder, model, "" if fresh else f"start_from: {SHIPPED}")
         else:
-            run = Path(shutil.copytree(given_run, folder / given_run.name, ignore=lambda *_: ["sweep"]))
+            run = Path(
+                shutil.copytree(given_run, folder / given_run.name, ignore=shutil.ignore_patterns("sweep"))
+            )
         adapters: list[str | Path] = ["base", *checkpoints(run)]
         if len(adapters) != TARGETS:
             raise SystemExit(f"{len(adapters)} targets instead of {TARGETS}")

@@ -236,7 +236,16 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     yield "bench_vllm", f"hf engine / vllm engine, {device}", figure, "≥ 0.5"
     figure = of(
         "bench_vllm_sweep",
-        lambda r: f"{r['ratio']} ({r['samples']} samples; {r['identical_texts']} answers the same)",
+        lambda r: (
+            "; ".join(
+                (
+                    f"{r['ratio']} ({r['samples']} samples",
+                    f"{r['identical_texts']} answers the same",
+                    *filter(None, [r.get("note")]),
+                )
+            )
+            + ")"
+        ),
     )
     yield "bench_vllm_sweep", "base and 4 adapters in one vLLM engine / 5 runs", figure, "≤ 0.5"
     for row in results.get("bench_memory", {}).get("settings", []):

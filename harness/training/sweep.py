@@ -6,7 +6,7 @@ files, one that is not is gone on with, and answers of equal key are taken over 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import Generations, RunFolder
 from harness.log.writer import RunLock
 from harness.parse.structural_tag import CONSTRAINTS, Constraint
-from harness.run.execute import Job, Progress, execute_together, execute_with_events, open_folder
+from harness.run.execute import Events, Job, Progress, execute_together, execute_with_events, open_folder
 from harness.run.marked_measures import marked_measures
 from harness.run.metrics import metrics_of
 from harness.run.plan import RunPlan
@@ -139,7 +139,7 @@ def _swept(
     argv: Sequence[str],
 ) -> Sweep:
     usable = {one.path.resolve(): one for one in trained.checkpoints if one.refused is None}
-    events: list[tuple[str, Mapping[str, Any]]] = []
+    events: Events = []
     session = open_session(
         suite,
         replace(request.asked(), model=trained.base.name, adapters=(BASE, *map(str, usable))),
@@ -149,9 +149,10 @@ def _swept(
 
     def targets(session: Session) -> list[Target]:
         scorer = _Scorer(trained.path / FOLDER, watch, argv, events)
-        plans = session.plans(selection)
+        plans: Iterable[RunPlan] = session.plans(selection)
         if isinstance(session.engine, EngineOfParts):
-            plans = iter(scorer.generated_together(list(plans), session))
+            plans = list(plans)
+            scorer.generate_together(plans, session.engine)
         return [
             scorer.target(plan, session, usable[adapter] if adapter else None)
             for adapter, plan in zip(session.targets, plans, strict=True)
@@ -191,9 +192,7 @@ def _swept(
 class _Scorer:
     """Brings one target's run folder to its end: reused, gone on with, or new; then scored."""
 
-    def __init__(
-        self, folder: Path, watch: Watch, argv: Sequence[str], events: list[tuple[str, Mapping[str, Any]]]
-    ) -> None:
+    def __init__(self, folder: Path, watch: Watch, argv: Sequence[str], events: Events) -> None:
         self._folder = folder
         self._watch = watch
         self._argv = list(argv)
@@ -221,14 +220,13 @@ class _Scorer:
             lock.release()
         return Target(name=name, step=checkpoint.step if checkpoint else 0, folder=folder, summary=summary)
 
-    def generated_together(self, plans: Sequence[RunPlan], session: Session) -> Sequence[RunPlan]:
-        """Generate what is missing of all targets in one pass of the engine; return the plans."""
-        assert isinstance(session.engine, EngineOfParts)
+    def generate_together(self, plans: Sequence[RunPlan], engine: EngineOfParts) -> None:
+        """Generate what is missing of all targets in one pass of the engine."""
         # By their hash: checkpoints of equal weights are one target.
         places = {plan.sha256: (plan, self._there(plan)) for plan in plans}
         missing = [(plan, place) for plan, place in places.values() if place.done is None]
         if not missing:
-            return plans
+            return
         split = plans[0].suite.spec.dataset.split
         progress = _Together(self._watch.begin(f"targets: {len(missing)}", split), len(missing))
         try:
@@ -241,11 +239,10 @@ class _Scorer:
                     writer = stack.enter_context(open_folder(plan, place.begun, self._folder, self._argv))
                     adapter = Path(plan.engine.adapter) if plan.engine.adapter else None
                     jobs.append(Job(plan=plan, writer=writer, progress=progress, adapter=adapter, reuse=like))
-                execute_together(jobs, session.engine, self._events)
+                execute_together(jobs, engine, self._events)
                 self._made = {job.plan.sha256: job.writer.folder for job in jobs}
         finally:
             self._watch.end()
-        return plans
 
     def _there(self, plan: RunPlan) -> _There:
         runs = list(_runs(self._folder))
