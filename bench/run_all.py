@@ -30,12 +30,16 @@ BENCHES = (
     "bench_sweep",
     "bench_reuse",
     "bench_vllm",
+    "bench_vllm_hf",
     "bench_vllm_sweep",
     "bench_memory",
     "bench_persona",
     "bench_ray",
 )
-COMMANDS = {"bench_vllm_sweep": ("bench_sweep", "--engine", "vllm")}
+COMMANDS = {
+    "bench_vllm_hf": ("bench_vllm", "--against-hf"),
+    "bench_vllm_sweep": ("bench_sweep", "--engine", "vllm"),
+}
 """Benches that are another one's script with arguments."""
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 PAGE = ROOT / "docs" / "performance.md"
@@ -226,26 +230,17 @@ def _rows(results: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     )
     yield "bench_vllm", "whole run with vLLM / the same token ids through `LLM.generate`", figure, "≤ 1.03"
     figure = of(
-        "bench_vllm",
+        "bench_vllm_hf",
         lambda r: (
             f"{r['hf_speed_of_vllm']} × as fast (base {r['hf_speed_by_target'][0]}, adapter "
             f"{r['hf_speed_by_target'][1]}; {r['identical_texts']} of {r['texts']} texts the same)"
         ),
     )
-    device = results.get("bench_vllm", {}).get("device", "CPU, fp32")
-    yield "bench_vllm", f"hf engine / vllm engine, {device}", figure, "≥ 0.5"
+    device = results.get("bench_vllm_hf", {}).get("device", "CPU, fp32")
+    yield "bench_vllm_hf", f"hf engine / vllm engine, {device}", figure, "≥ 0.5"
     figure = of(
         "bench_vllm_sweep",
-        lambda r: (
-            "; ".join(
-                (
-                    f"{r['ratio']} ({r['samples']} samples",
-                    f"{r['identical_texts']} answers the same",
-                    *filter(None, [r.get("note")]),
-                )
-            )
-            + ")"
-        ),
+        lambda r: f"{r['ratio']} ({r['samples']} samples; {r['identical_texts']} answers the same)",
     )
     yield "bench_vllm_sweep", "base and 4 adapters in one vLLM engine / 5 runs", figure, "≤ 0.5"
     for row in results.get("bench_memory", {}).get("settings", []):

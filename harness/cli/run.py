@@ -28,6 +28,7 @@ from harness.cli.progress import RunProgress
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from harness.engine.base import EngineOfParts
     from harness.engine.determinism import Promise
     from harness.parse.structural_tag import Constraint
     from harness.run.plan import RunPlan
@@ -90,6 +91,7 @@ def command(
     """Measure a model (and adapters) on SUITE, a suite folder or the name of an installed suite."""
     if resume and reuse:
         raise UsageError("--resume goes on with a run and --reuse begins a new one: give one of them")
+    from harness.engine.base import EngineOfParts
     from harness.log.reader import RunFolder
     from harness.run.execute import complain_about_errors
     from harness.run.session import ADAPTERS_LEFT_OUT, SessionRequest, open_session
@@ -132,11 +134,15 @@ def command(
         plans = iter(session.plans(selection))
         if resume and len(session.targets) > 1:
             plans = _from_run_on(resume, plans)
-        earlier_runs = chain([resume], repeat(None))
-        finished = [
-            one_run(plan, session.engine, earlier, reuse, out, events)
-            for plan, earlier in zip(plans, earlier_runs, strict=False)
-        ]
+        adapted = sum(target is not None for target in session.targets)
+        if adapted > 1 and isinstance(session.engine, EngineOfParts):
+            finished = _runs_in_one_pass(list(plans), session.engine, resume, reuse, out, events)
+        else:
+            earlier_runs = chain([resume], repeat(None))
+            finished = [
+                one_run(plan, session.engine, earlier, reuse, out, events)
+                for plan, earlier in zip(plans, earlier_runs, strict=False)
+            ]
     if not finished:
         raise UsageError(
             "--resume: none of the models and adapters to measure is what this run measured, or it was asked otherwise",
@@ -193,6 +199,42 @@ def _compare(folders: list[Path]) -> None:
             write_scorecard(folder, baseline=folders[0])
         except HarnessError as error:
             click.echo(f"no comparison with the base: {error.one_message()}", err=True)
+
+
+def _runs_in_one_pass(
+    plans: list[RunPlan],
+    engine: EngineOfParts,
+    resume: Path | None,
+    reuse: Path | None,
+    out: Path,
+    events: list[tuple[str, Any]],
+) -> list[tuple[Any, Path]]:
+    """Do what `one_run` does for all plans at once. A stopped pass leaves several runs unfinished: all are gone on with."""
+    from harness.cli.present import finish_run
+    from harness.run.find_runs import runs_of_plan
+    from harness.run.one_pass import Asked, one_pass
+
+    if not plans:
+        return []
+    begun: list[Path | None] = [None] * len(plans)
+    if resume is not None:
+        for place, plan in enumerate(plans[1:], 1):
+            begun[place] = next((folder for folder, _ in runs_of_plan(resume.parent, plan)), None)
+        begun[0] = resume
+    progress = RunProgress(f"{plans[0].engine.model}, {len(plans)} runs in one pass")
+    try:
+        return one_pass(
+            [Asked(plan=plan, begun=there, like=reuse) for plan, there in zip(plans, begun, strict=True)],
+            engine,
+            out,
+            ["harness", *sys.argv[1:]],
+            progress,
+            events,
+            opened=lambda folder: click.echo(f"run folder: {folder}", err=True),
+            finish=lambda folder, plan: finish_run(folder, plan.suite),
+        )
+    finally:
+        progress.stop()
 
 
 def one_run(

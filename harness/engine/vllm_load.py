@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from harness.engine.base import EngineRequest
 from harness.engine.hf_load import choose_dtype
 from harness.engine.packages import install_command
-from harness.engine.vllm_options import VllmOptions, engine_arguments
+from harness.engine.vllm_options import VllmOptions, engine_arguments, groups_lora
 from harness.errors import EngineError, HarnessError, MissingDependency, ModelError, UsageError, named_line
 from harness.models.resolve import declared_quantization
 from harness.models.vllm_lora_rules import Rejection, VllmVerdict, check_for_vllm
@@ -95,11 +95,13 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
         raise UsageError("the vllm engine needs a model", remedy="Give one with --model.")
     on_cpu = bool(current_platform.is_cpu())
     gpu_bf16 = not on_cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
-    dtype = choose_dtype(request.dtype, "cpu" if on_cpu else "cuda", gpu_bf16)
+    dtype = _dtype(request, on_cpu=on_cpu, gpu_bf16=gpu_bf16)
     _check_plugin(request, options)
     arguments = engine_arguments(request, options, dtype=dtype, on_cpu=on_cpu, verdicts=verdicts)
+    grouped = on_cpu and bool(verdicts) and groups_lora(options)
     try:
-        return LLMEngine.from_engine_args(EngineArgs(**arguments))
+        with grouped_lora(current_platform) if grouped else contextlib.nullcontext():
+            return LLMEngine.from_engine_args(EngineArgs(**arguments))
     except (KeyboardInterrupt, HarnessError):
         raise
     except BaseException as error:  # vLLM raises anything here, SystemExit included
@@ -108,6 +110,29 @@ def load_engine(request: EngineRequest, options: VllmOptions, verdicts: Mapping[
         with contextlib.suppress(Exception):  # groups that are half made would be in the next engine's way
             cleanup_dist_env_and_memory()
         raise loading_failure(error, request.model_path) from error
+
+
+def _dtype(request: EngineRequest, *, on_cpu: bool, gpu_bf16: bool) -> str:
+    """Return the number type; on a CPU `auto` is bf16 for quantised weights, whose kernels in vLLM have no float32."""
+    path = request.model_path
+    if on_cpu and request.dtype == "auto" and path is not None and declared_quantization(path) is not None:
+        return "bfloat16"
+    return choose_dtype(request.dtype, "cpu" if on_cpu else "cuda", gpu_bf16)
+
+
+@contextlib.contextmanager
+def grouped_lora(platform: Any) -> Iterator[None]:
+    """Let a vLLM that is built within apply adapters by `vllm_cpu_lora.GroupedLora`."""
+    try:
+        from harness.engine.vllm_cpu_lora import GroupedLora
+    except ImportError:  # a release without what it builds on keeps its own kernels
+        yield
+        return
+    platform.get_punica_wrapper = lambda: f"{GroupedLora.__module__}.{GroupedLora.__qualname__}"
+    try:
+        yield
+    finally:
+        del platform.get_punica_wrapper
 
 
 def _quieten() -> None:
@@ -147,10 +172,11 @@ def loading_failure(error: BaseException, model: Path) -> HarnessError:
     if says_no_memory(error):
         return EngineError(f"vLLM has not enough memory: {reason}", where=model, remedy=_LESS_MEMORY)
     if isinstance(error, ValueError | TypeError | NotImplementedError | KeyError):
+        cure = "--dtype auto takes one of these. " if "Supported dtypes" in reason else ""
         return ModelError(
             f"vLLM cannot run this: {reason}",
             where=model,
-            remedy="--engine hf runs what transformers can load.",
+            remedy=f"{cure}--engine hf runs what transformers can load.",
         )
     return EngineError(
         f"vLLM does not start: {reason}",

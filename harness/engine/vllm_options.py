@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ _KNOWN = (
     "trust_remote_code",
 )
 _CPU_KV_CACHE_GIB = 2.0
-# On a CPU every token of a prefill gathers its own copy of the adapter's rows.
+# With vLLM's own kernels for a CPU every token of a prefill gathers its own copy of the adapter's rows.
 _CPU_LORA_TOKENS = 512
 # Adapters that are computed with in one batch: each takes room on the device for the highest rank of all.
 _MOST_LORAS = 8
@@ -95,6 +96,13 @@ def _amount(options: Mapping[str, str], name: str, *, most: float) -> float | No
     return value
 
 
+def groups_lora(options: VllmOptions) -> bool:
+    """Return True if adapters on a CPU are applied by `vllm_cpu_lora`: in this process alone, and uncompiled."""
+    one_process = os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING", "0") == "0"
+    alone = options.tensor_parallel == options.pipeline_parallel == 1
+    return one_process and alone and options.eager is not False
+
+
 def engine_arguments(
     request: EngineRequest,
     options: VllmOptions,
@@ -105,8 +113,8 @@ def engine_arguments(
 ) -> dict[str, Any]:
     """Return the keyword arguments of vLLM's EngineArgs.
 
-    `generation_config="vllm"`: a checkpoint's own temperature must not draw the answers. One adapter is active at a
-    time, so one slot is enough and the others wait in memory.
+    `generation_config="vllm"`: a checkpoint's own temperature must not draw the answers. As many adapters as there are
+    slots are computed with in one batch; the others wait in memory.
     """
     arguments: dict[str, Any] = {
         "model": str(request.model_path),
@@ -141,6 +149,6 @@ def engine_arguments(
             "max_loras": min(len(verdicts), _MOST_LORAS),
             "max_cpu_loras": len(verdicts),
         }
-        if on_cpu and options.max_num_batched_tokens is None:
+        if on_cpu and options.max_num_batched_tokens is None and not groups_lora(options):
             arguments["max_num_batched_tokens"] = _CPU_LORA_TOKENS
     return {name: value for name, value in arguments.items() if value is not None}

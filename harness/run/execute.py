@@ -117,7 +117,6 @@ def execute_together(jobs: Sequence[Job], engine: EngineOfParts, events: Events)
 
 def _execute(works: Sequence[_Work], generate: Callable[[int], None]) -> None:
     started = time.monotonic()
-    first = works[0].job.writer.folder
     try:
         with _sigterm_as_interrupt(), ExitStack() as stack:
             for work in works:
@@ -127,10 +126,11 @@ def _execute(works: Sequence[_Work], generate: Callable[[int], None]) -> None:
     except KeyboardInterrupt:
         _close_headers(works, "interrupted", started)
         planned, left = sum(work.counts.planned for work in works), sum(work.left for work in works)
+        unfinished = _first_unfinished(works)
         raise Interrupted(
             f"stopped; {left} of {planned} left",
-            where=first,
-            remedy=f"Go on with: harness run ... --resume {first}",
+            where=unfinished,
+            remedy=f"Go on with: harness run ... --resume {unfinished}",
         ) from None
     except StorageError as error:
         for work in works:
@@ -139,7 +139,8 @@ def _execute(works: Sequence[_Work], generate: Callable[[int], None]) -> None:
         with suppress(StorageError):
             _close_headers(works, "incomplete", started)
         remedy = (
-            f"{error.remedy or ''} What was finished is kept. Go on with: harness run ... --resume {first}"
+            f"{error.remedy or ''} What was finished is kept. "
+            f"Go on with: harness run ... --resume {_first_unfinished(works)}"
         )
         raise StorageError(error.what, where=error.where, remedy=remedy.strip()) from error
     except Exception:
@@ -149,6 +150,10 @@ def _execute(works: Sequence[_Work], generate: Callable[[int], None]) -> None:
     for work in works:
         if work.counts.errors:
             work.job.writer.event("errors", {"n": work.counts.errors})
+
+
+def _first_unfinished(works: Sequence[_Work]) -> Path:
+    return next((work for work in works if work.left), works[0]).job.writer.folder
 
 
 def execute_with_events(

@@ -7,7 +7,7 @@ files, one that is not is gone on with, and answers of equal key are taken over 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,9 +28,10 @@ from harness.log.files import read_json, storage_error, write_json_atomically
 from harness.log.reader import Generations, RunFolder
 from harness.log.writer import RunLock
 from harness.parse.structural_tag import CONSTRAINTS, Constraint
-from harness.run.execute import Events, Job, Progress, execute_together, execute_with_events, open_folder
+from harness.run.execute import Events, Progress, execute_with_events, open_folder
 from harness.run.marked_measures import marked_measures
 from harness.run.metrics import metrics_of
+from harness.run.one_pass import Asked, one_pass
 from harness.run.plan import RunPlan
 from harness.run.score_run import score_run
 from harness.run.session import Session, SessionRequest, check_ready, open_session
@@ -40,7 +41,6 @@ from harness.suite.select import Selection
 from harness.training.choose_checkpoint import choose
 from harness.training.sweep_result import Sweep, Target, candidate_of, confirmation, sweep_of
 from harness.training.sweep_targets import BASE, Checkpoint, TrainingRun, locked_run, training_run
-from harness.types import Generation
 
 FOLDER, REQUEST = "sweep", "request.json"
 DEFAULT_METRIC = "tool_name_accuracy"
@@ -228,21 +228,13 @@ class _Scorer:
         if not missing:
             return
         split = plans[0].suite.spec.dataset.split
-        progress = _Together(self._watch.begin(f"targets: {len(missing)}", split), len(missing))
+        progress = self._watch.begin(f"targets: {len(missing)}", split)
+        asked = [Asked(plan=plan, begun=place.begun, like=place.like) for plan, place in missing]
         try:
-            with ExitStack() as stack:
-                jobs = []
-                for plan, place in missing:
-                    like = Generations(place.like) if place.like is not None else None
-                    if like is not None:
-                        stack.enter_context(closing(like))
-                    writer = stack.enter_context(open_folder(plan, place.begun, self._folder, self._argv))
-                    adapter = Path(plan.engine.adapter) if plan.engine.adapter else None
-                    jobs.append(Job(plan=plan, writer=writer, progress=progress, adapter=adapter, reuse=like))
-                execute_together(jobs, engine, self._events)
-                self._made = {job.plan.sha256: job.writer.folder for job in jobs}
+            made = one_pass(asked, engine, self._folder, self._argv, progress, self._events)
         finally:
             self._watch.end()
+        self._made = {one.plan.sha256: folder for one, (_, folder) in zip(asked, made, strict=True)}
 
     def _there(self, plan: RunPlan) -> _There:
         runs = list(_runs(self._folder))
@@ -271,27 +263,6 @@ class _There:
     done: Path | None
     begun: Path | None
     like: Path | None
-
-
-class _Together:
-    """The progress of several targets as one."""
-
-    def __init__(self, progress: Progress, targets: int) -> None:
-        self._progress = progress
-        self._waited_for = targets
-        self._planned = self._done = 0
-
-    def started(self, planned: int, done: int) -> None:
-        """Count a target; begin to show with the last."""
-        self._planned += planned
-        self._done += done
-        self._waited_for -= 1
-        if not self._waited_for:
-            self._progress.started(self._planned, self._done)
-
-    def finished_one(self, generation: Generation) -> None:
-        """Show it."""
-        self._progress.finished_one(generation)
 
 
 def _runs(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
