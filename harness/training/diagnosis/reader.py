@@ -18,6 +18,7 @@ from harness.training.diagnosis.facts import (
 from harness.training.diagnosis.model import Note, RunFacts
 from harness.training.diagnosis.objective import other_objective
 from harness.training.diagnosis.tracker_export import from_tracker, is_tracker_export
+from harness.training.diagnosis.usual_names import names_a_loss
 
 HEADER, LOG, STATE, LLAMA_FACTORY = "train.json", "log.jsonl", "trainer_state.json", "trainer_log.jsonl"
 MAX_BYTES = 1 << 30
@@ -68,7 +69,7 @@ def read_training_log(path: Path) -> TrainingLog:
 def _must_hold_curves(log: TrainingLog) -> None:
     """Raise RunFolderError for objects that are no entries of a training log."""
     keys = {key: None for entry in log.entries for key in entry if isinstance(key, str)}
-    if any(key in _KNOWN_KEYS or key.startswith("eval_") for key in keys):
+    if any(key in _KNOWN_KEYS or key.startswith("eval_") for key in keys) or names_a_loss(keys):
         return
     seen = ", ".join(key[:40] for key in list(keys)[:8]) or "none"
     raise RunFolderError(

@@ -250,6 +250,22 @@ NOTES: dict[str, Both] = {
         "The log goes back to earlier places (a resumed run): {n} older values were replaced.",
         "로그가 앞 지점으로 되돌아갑니다(재개한 학습). 이전 값 {n}개를 새 값으로 바꾸었습니다.",
     ),
+    "reloaded": Both(
+        "Evaluations made after training, or of a checkpoint that was loaded again (`load_best_model_at_end`), were left out ({n}): the curve keeps what each step had before.",
+        "학습이 끝난 뒤, 또는 체크포인트를 다시 불러와(`load_best_model_at_end`) 한 평가 {n}개를 뺐습니다. 곡선에는 각 지점에서 처음 잰 값을 씁니다.",
+    ),
+    "null_losses": Both(
+        "Training losses that are null beside a learning rate or a gradient norm were left out ({n}): some writers put null for NaN.",
+        "학습률이나 그래디언트 노름 옆의 학습 손실 {n}개가 null이어서 뺐습니다. NaN을 null로 적는 프로그램도 있습니다.",
+    ),
+    "renamed": Both(
+        "Read as losses and evaluations under Hugging Face's names (of a perplexity, its logarithm): {key}.",
+        "Hugging Face 이름의 손실과 평가로 읽었습니다(퍼플렉시티는 로그를 취함): {key}.",
+    ),
+    "unread_keys": Both(
+        "No held-out loss was recognised; these keys may be evaluations, and were not understood: {key}.",
+        "검증 손실을 찾지 못했습니다. 다음 항목은 평가일 수 있지만 읽지 못했습니다: {key}.",
+    ),
     "unsorted": Both(
         "The entries were not in order and have been sorted.", "기록 순서가 뒤섞여 있어 정렬했습니다."
     ),
