@@ -32,6 +32,7 @@ _TONES: dict[Verdict, tuple[str, str]] = {
     "memorising": ("bad", "▲"),
     "diverged": ("bad", "▲"),
     "broken": ("bad", "✗"),
+    "flawed": ("bad", "✗"),
     "underfit": ("unsure", "▼"),
     "no_eval": ("unsure", "?"),
     "too_few_evals": ("unsure", "?"),

@@ -31,6 +31,7 @@ def falling(n: int, first: float = 2.0, last: float = 1.0) -> list[float]:
 
 GOOD = train(falling(40)) + evals(falling(8))
 U_TURN = [2.0, 1.5, 1.2, 1.1, 1.2, 1.35, 1.5, 1.6]
+LEVEL = [2.0, 2.01, 1.99, 2.0, 2.01, 1.99, 2.0, 2.005]
 RISING_TASK = [0.3, 0.5, 0.7, 0.8, 0.82, 0.83, 0.83, 0.83]
 
 

@@ -139,3 +139,17 @@ def test_best_checkpoint(log: Log, known: RunFacts, x: float, why_: str, why: st
     best = diagnose(sorted(log, key=lambda entry: entry["step"]), known).best
     assert best is not None
     assert (best.x, best.why) == (x, why_), why
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        train([0.0] * 10 + [1.0] * 20),
+        train([0.0] * 60 + [1.0] * 60 + [0.0] * 60),
+        train(falling(40)) + evals([1e200, 1.0, 1e180, 2.0, 1e190, 3.0]),
+        train([1e300, 1e200, 1e308] * 20) + evals([1e308, 1e308, 1e307, 1e308]),
+    ],
+    ids=["zero, then not", "a block of it", "absurd evaluations", "absurd everything"],
+)
+def test_absurd_numbers_raise_nothing(log: Log) -> None:
+    assert diagnose(log, facts()).verdict

@@ -12,6 +12,7 @@ import pytest
 from harness.training.diagnosis import RunFacts, diagnose
 from harness.training.diagnosis.export import diagnosis_data
 from harness.training.diagnosis.model import Change, Code, Confidence, Setting, Severity, Verdict
+from harness.training.diagnosis.texts import Both
 from harness.training.diagnosis.wording import change_text, finding_text, number, percent, place, towards
 from harness.training.diagnosis.words import (
     ADVICE,
@@ -23,7 +24,7 @@ from harness.training.diagnosis.words import (
     SEVERITIES,
     VERDICTS,
 )
-from harness.training.diagnosis.words_findings import FINDINGS, Both
+from harness.training.diagnosis.words_findings import FINDINGS
 
 TEXTS: dict[str, Both] = {
     **{f"{code} title": words.title for code, words in FINDINGS.items()},

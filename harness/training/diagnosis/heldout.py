@@ -95,6 +95,19 @@ class HeldOut:
         return self.y[-1] / self.lowest - 1 if self.lowest > 0 else 0.0
 
     @property
+    def gain(self) -> float:
+        """Return by how much the loss fell below its first value, to its lowest median of three: one low one is chance."""
+        later = self.y[1:]
+        settled = (
+            [median(later[i : i + _TAIL]) for i in range(max(1, len(later) - _TAIL + 1))] if later else []
+        )
+        return self.y[0] - min(settled, default=self.y[0])
+
+    def without_first(self) -> HeldOut | None:
+        """Return the reading of what follows the first evaluation, None where nothing does."""
+        return HeldOut.of(Series(key=self.key, x=self.x[1:], y=self.y[1:]))
+
+    @property
     def settled_rise(self) -> float:
         """Return the same for the median of the last three evaluations after the best: one bad one counts for little."""
         if not self.after or self.lowest <= 0:

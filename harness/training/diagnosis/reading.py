@@ -14,6 +14,12 @@ from harness.training.diagnosis.trend import ema, successive_noise
 EMA_SPAN = 10
 """Logs over which the training loss is smoothed, as in ZClip's and axolotl's windows; at least 5 % of the log."""
 
+START_SHARE = 0.02
+LEARNT = 0.03
+"""A fall of less than 3 % of a loss is no learning."""
+ENOUGH_PROGRESS = 0.2
+"""Of a run that has not got as far, it is not said that it learns nothing."""
+
 
 def finite(series: Series) -> tuple[list[float], list[float]]:
     """Return the finite points of a series."""
@@ -85,6 +91,12 @@ class Reading:
         return HeldOut.of(self.curves.losses[key]) if key else None
 
     @cached_property
+    def starts_with_base(self) -> bool:
+        """Return whether the first evaluation was made before training (in its first 2 %)."""
+        held_out = self.held_out
+        return held_out is not None and held_out.x[0] <= START_SHARE * self.curves.end
+
+    @cached_property
     def probe(self) -> HeldOut | None:
         """Return the train probe's loss, None without one."""
         key = self.curves.probe
@@ -110,6 +122,11 @@ class Reading:
         if self.facts.planned_epochs and self.last_epoch is not None:
             return self.last_epoch / self.facts.planned_epochs
         return None
+
+    @property
+    def far_enough(self) -> bool:
+        """Return whether a fifth of the plan is done, or the plan is unknown: before, little can have been learnt."""
+        return (self.progress or 1.0) >= ENOUGH_PROGRESS
 
     def lower_lr(self, factor: float = 10.0) -> Change:
         """Return the advice to divide the learning rate, with its new value where the old one is known."""

@@ -110,7 +110,18 @@ def generalisation(reading: Reading) -> Iterator[Finding]:
 
 
 def _overfit(reading: Reading, held_out: HeldOut) -> str | None:
-    """Return the severity of a rise that noise does not explain, None without one."""
+    """Return the severity of a rise that noise does not explain, None without one.
+
+    A loss that jumps above the base model's and does not rise further is no overfitting: `eval_above_start` tells it.
+    """
+    if held_out.best == 0 and reading.starts_with_base and len(held_out) > 2:
+        trained = held_out.without_first()
+        if trained is None or _risen(reading, trained) is None:
+            return None
+    return _risen(reading, held_out)
+
+
+def _risen(reading: Reading, held_out: HeldOut) -> str | None:
     after = held_out.after
     least = RISE_WARNING if len(held_out) >= TREND_EVALS else RISE_WARNING_FEW
     if not after or held_out.rise < least:

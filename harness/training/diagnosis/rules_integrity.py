@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from statistics import median
 
+from harness.training.diagnosis.heldout import MIN_EVALS
 from harness.training.diagnosis.model import Change, Finding, Series
-from harness.training.diagnosis.reading import Reading
+from harness.training.diagnosis.reading import LEARNT, Reading, finite
 
 LOST_WARNING, LOST_CRITICAL = 0.01, 0.10
 SUPERVISED_WARNING = 0.02
@@ -15,6 +17,10 @@ FEW_ROWS, SMALL_VALIDATION = 100, 20
 ZERO_LOSS, ZERO_LOSS_SHARE, OPENING_ZERO, OPENING = 1e-6, 0.5, 1e-4, 5
 UNIFORM_SHARE = 0.8
 USUAL_VOCABULARY = 32_000
+COLLAPSED_LOGS, COLLAPSED_EVALS, COLLAPSED_FROM, COLLAPSED_FALL = 3, 2, 0.01, 20
+"""Hugging Face rounds a training loss to four digits, so that one of a run that learns all by heart may end at 0, but
+only from below 0.01, or in a fall that has begun (twentyfold within three logs).
+"""
 ZERO_GRAD_WARNING, ZERO_GRAD_CRITICAL = 0.2, 0.7
 SKIPPED_SHARE = 0.01
 SKIPPED_LOGS = 100
@@ -90,15 +96,29 @@ def losses(reading: Reading) -> Iterator[Finding]:
                     Change(advice="bf16_or_fp32", setting="dtype"),
                 ),
             )
-    yield from _masked(reading)
+    yield from _zeros(reading)
+    yield from _near_uniform(reading)
+
+
+def _near_uniform(reading: Reading) -> Iterator[Finding]:
+    """A loss that starts like guessing. On held-out rows it may be the base model's, and is sure where it stays so."""
     vocabulary = reading.facts.vocab_size or USUAL_VOCABULARY
     limit = UNIFORM_SHARE * math.log(max(2, vocabulary))
+    held_out = reading.held_out
+    starts: list[tuple[str, float, float, bool]] = []
+    if held_out is not None and held_out.y[0] > limit:
+        stays = held_out.lowest > limit and held_out.gain <= max(held_out.band, LEARNT * held_out.y[0])
+        sure = stays and len(held_out) >= MIN_EVALS and reading.far_enough
+        starts.append((held_out.key, held_out.y[0], held_out.x[0], sure))
     if reading.n and reading.head > limit:
+        starts.append(("loss", reading.head, reading.x[0], reading.facts.vocab_size is not None))
+    if starts:
+        key, head, at, sure = max(starts, key=lambda start: start[3])
         yield Finding(
             code="near_uniform",
-            severity="critical" if reading.facts.vocab_size else "warning",
-            evidence={"head": reading.head, "vocabulary": vocabulary, "guessing": math.log(vocabulary)},
-            at=reading.x[0],
+            severity="critical" if sure else "warning",
+            evidence={"key": key, "head": head, "vocabulary": vocabulary, "guessing": math.log(vocabulary)},
+            at=at,
             changes=(Change(advice="check_base"),),
         )
 
@@ -126,19 +146,44 @@ def _nonfinite_loss(reading: Reading, bad: list[float]) -> Finding:
     )
 
 
-def _masked(reading: Reading) -> Iterator[Finding]:
-    if reading.n < 3:
-        return
-    zeros = sum(abs(value) < ZERO_LOSS for value in reading.y)
-    opening = median(reading.y[:OPENING])
-    if zeros >= ZERO_LOSS_SHARE * reading.n or opening < OPENING_ZERO:
-        yield Finding(
-            code="masked_labels",
-            severity="critical",
-            evidence={"n": zeros, "of": reading.n, "opening": opening},
-            at=reading.x[0],
-            changes=(_LOOK_AT_ROWS, Change(advice="raise", setting="max_length")),
-        )
+def _zeros(reading: Reading) -> Iterator[Finding]:
+    """Losses of zero, on the training rows or in an evaluation: from the start, or all of a sudden."""
+    curves = [("loss", reading.x, reading.y, COLLAPSED_LOGS, 3)]
+    curves += [(key, *finite(series), COLLAPSED_EVALS, 2) for key, series in reading.curves.losses.items()]
+    for key, x, y, lasting, enough in curves:
+        found = _collapsed(key, x, y, lasting) or (_masked(key, x, y) if len(y) >= enough else None)
+        if found is not None:
+            yield found
+            return
+
+
+def _masked(key: str, x: Sequence[float], y: Sequence[float]) -> Finding | None:
+    zeros = sum(abs(value) < ZERO_LOSS for value in y)
+    opening = median(y[:OPENING])
+    if zeros < ZERO_LOSS_SHARE * len(y) and opening >= OPENING_ZERO:
+        return None
+    return Finding(
+        code="masked_labels",
+        severity="critical",
+        evidence={"key": key, "n": zeros, "of": len(y), "opening": opening},
+        at=x[0],
+        changes=(_LOOK_AT_ROWS, Change(advice="raise", setting="max_length")),
+    )
+
+
+def _collapsed(key: str, x: Sequence[float], y: Sequence[float], lasting: int) -> Finding | None:
+    """Return the finding of a loss that is exactly 0 to the end, straight after values that were far from it."""
+    zeros = sum(1 for _ in takewhile(lambda value: value == 0, reversed(y)))
+    before = y[: len(y) - zeros][-3:]
+    if zeros < lasting or not before or before[-1] < max(COLLAPSED_FROM, before[0] / COLLAPSED_FALL):
+        return None
+    return Finding(
+        code="zero_collapse",
+        severity="critical",
+        evidence={"key": key, "n": zeros, "before": before[-1], "from_at": x[-zeros]},
+        at=x[-zeros],
+        changes=(Change(advice="bf16_or_fp32", setting="dtype"), _LOOK_AT_ROWS),
+    )
 
 
 def gradients(reading: Reading) -> Iterator[Finding]:

@@ -10,12 +10,11 @@ from statistics import median
 
 from harness.training.diagnosis.heldout import MIN_EVALS, HeldOut
 from harness.training.diagnosis.model import Change, Finding
-from harness.training.diagnosis.reading import Reading, significant
+from harness.training.diagnosis.reading import LEARNT, Reading, significant
 from harness.training.diagnosis.trend import mann_kendall, theil_sen, thinned
 
-LEARNT, LEARNT_BOUND = 0.03, 0.10
+LEARNT_BOUND = 0.10
 ENOUGH_LOGS, ENOUGH_STEPS, FEW_LOGS, USUAL_INTERVAL = 20, 100, 4, 10
-ENOUGH_PROGRESS = 0.2
 TREND_P = 0.05
 SLOW_DROP, SLOW_TRAIN = 0.10, 0.15
 GAIN_SHARE, GAIN_AHEAD = 0.01, 0.25
@@ -32,7 +31,7 @@ def not_learning(reading: Reading) -> Iterator[Finding]:
         and reading.curves.axis == "step"
         and reading.x[-1] - reading.x[0] >= ENOUGH_STEPS
     )
-    if not enough or reading.head <= 0 or (reading.progress or 1.0) < ENOUGH_PROGRESS:
+    if not enough or reading.head <= 0 or not reading.far_enough:
         return
     drop = 1 - reading.tail / reading.head
     error = reading.edge_error / reading.head
@@ -164,8 +163,8 @@ def by_heart(reading: Reading) -> Iterator[Finding]:
             at=None,
             changes=(Change(advice="fewer_epochs", setting="num_train_epochs"),) if not held_out else (),
         )
-    if reading.n >= FEW_LOGS and 0 < reading.tail < NEAR_ZERO and reading.tail < NEAR_ZERO * reading.head:
-        at = next(x for x, y in zip(reading.x, reading.y, strict=True) if y < 2 * reading.tail)
+    if reading.n >= FEW_LOGS and 0 <= reading.tail < NEAR_ZERO and reading.tail < NEAR_ZERO * reading.head:
+        at = next(x for x, y in zip(reading.x, reading.y, strict=True) if y <= 2 * reading.tail)
         yield Finding(
             code="near_zero_train",
             severity="info",

@@ -22,7 +22,8 @@ PERIODIC_CV = 0.15
 SETTLED_SHARE, SETTLED_LOGS = 0.05, 5
 EXCURSION_RATIO = 1.3
 NEAR_PEAK = 0.7
-START_SHARE, JUDGED_SHARE = 0.02, 0.2
+LAST_SHARE = 10
+"""A jump in the last tenth of the logs that no log has come back from; longer ones are divergence."""
 
 
 def divergence(reading: Reading) -> Iterator[Finding]:
@@ -99,6 +100,10 @@ def jumps(values: Sequence[float], z: float, ratio: float) -> list[int]:
 def spikes(reading: Reading) -> Iterator[Finding]:
     """D3: jumps of the loss, and of the gradient norm."""
     found = _onsets(jumps(reading.y, SPIKE_Z, SPIKE_RATIO))
+    last = _unrecovered(reading.y, found)
+    if last is not None:
+        found = [index for index in found if index < last]
+        yield _ends_high(reading, last)
     places = [reading.x[index] for index in found]
     evidence = {"n": len(found), "of": reading.n, "highest": max((reading.y[i] for i in found), default=0.0)}
     if len(found) >= SPIKES and _periodic(places):
@@ -129,6 +134,39 @@ def _onsets(found: Sequence[int]) -> list[int]:
     """Return the first log of each run of neighbouring logs: one jump that lasts is one jump."""
     known = set(found)
     return [index for index in found if index - 1 not in known]
+
+
+def _unrecovered(values: Sequence[float], onsets: Sequence[int]) -> int | None:
+    """Return the onset of a jump near the end that lasts to the end, None without one.
+
+    A single high log at the end is one only where the log has no other jump: where it has, it jumps now and then.
+    """
+    lowest, after = math.inf, {}
+    near = len(values) - max(DIVERGED_LOGS, len(values) // LAST_SHARE)
+    for index in range(len(values) - 1, max(0, near) - 1, -1):
+        lowest = min(lowest, values[index])
+        after[index] = lowest
+    for index in onsets:
+        base = median(values[max(0, index - SPIKE_WINDOW) : index]) if index in after else math.inf
+        if index in after and after[index] > SPIKE_RATIO * base:
+            return index if index < len(values) - 1 or len(onsets) == 1 else None
+    return None
+
+
+def _ends_high(reading: Reading, index: int) -> Finding:
+    before = median(reading.y[max(0, index - SPIKE_WINDOW) : index])
+    return Finding(
+        code="ends_high",
+        severity="warning",
+        evidence={
+            "n": reading.n - index,
+            "before": before,
+            "last": reading.y[-1],
+            "from_at": reading.x[index],
+        },
+        at=reading.x[index],
+        changes=(Change(advice="use_before", value=reading.x[index]), reading.lower_lr(3.0)),
+    )
 
 
 def _gradient_spikes(reading: Reading, loss_spikes: Sequence[float]) -> Iterator[Finding]:
@@ -164,25 +202,10 @@ def _near_peak(reading: Reading, places: Sequence[float]) -> bool:
 
 
 def too_high(reading: Reading) -> Iterator[Finding]:
-    """D5: the rate was too high, although nothing broke: a hump that came and went, or a worse held-out loss."""
+    """D5: the rate was too high, although nothing broke: a hump that came and went."""
     hump = _hump(reading)
     if hump is not None:
         yield hump
-    held_out = reading.held_out
-    if held_out is None or len(held_out) < 3 or reading.curves.end <= 0:
-        return
-    if held_out.x[0] > START_SHARE * reading.curves.end:
-        return
-    base = held_out.y[0]
-    later = [y for x, y in zip(held_out.x, held_out.y, strict=True) if x >= JUDGED_SHARE * reading.curves.end]
-    if len(later) >= 2 and min(held_out.y[1:]) > base + held_out.band:
-        yield Finding(
-            code="eval_above_start",
-            severity="warning",
-            evidence={"base": base, "lowest": min(later), "rise": min(later) / base - 1 if base > 0 else 0.0},
-            at=held_out.x[0],
-            changes=(reading.lower_lr(5.0), Change(advice="compare_splits", setting="validation")),
-        )
 
 
 def _hump(reading: Reading) -> Finding | None:

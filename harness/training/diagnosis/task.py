@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.training.diagnosis.metric_names import has, is_measure, is_probe, name_says_higher
@@ -40,6 +41,16 @@ class TaskMetric:
         return len(set(self.y)) > 1
 
     @property
+    def improved(self) -> bool:
+        """Return whether the best value is above the first by two standard errors."""
+        return self.y[self.best] - self.y[0] > 2 * self.error
+
+    @property
+    def at_floor(self) -> bool:
+        """Return whether every value is the worst there is: an accuracy of 0, an error rate of 1."""
+        return set(self.y) == ({0.0} if self.higher_is_better else {-1.0})
+
+    @property
     def values(self) -> tuple[float, ...]:
         """Return the values as logged."""
         return self.y if self.higher_is_better else tuple(-value for value in self.y)
@@ -68,30 +79,35 @@ def unknown_directions(curves: Curves, facts: RunFacts) -> tuple[str, ...]:
     return tuple(key for key in curves.metrics if higher_is_better(key, facts) is None)
 
 
-def task_metric(curves: Curves, facts: RunFacts) -> TaskMetric | None:
-    """Return the metric to go by: the one the run selects checkpoints by, else the most usual name; None without one.
-
-    Metrics of training rows, shares of bad replies and metrics of unknown direction are left out.
+def task_metrics(curves: Curves, facts: RunFacts) -> Mapping[str, Series]:
+    """Return the metrics that say how good answers are: not of training rows, not shares of bad replies, and of known
+    direction; the one that the run selects by whatever it is.
     """
-    usable = {
+    return {
         key: series
         for key, series in curves.metrics.items()
         if key == facts.metric
         or not (is_probe(key) or _is_health(key) or higher_is_better(key, facts) is None)
     }
+
+
+def task_metric(curves: Curves, facts: RunFacts) -> TaskMetric | None:
+    """Return the metric to go by: the one the run selects checkpoints by, else the most usual name; None without one."""
+    usable = task_metrics(curves, facts)
     if not usable:
         return None
     key = facts.metric if facts.metric in usable else None
     for phrase in _PREFERRED:
         key = key or next((name for name in usable if has(name, frozenset({phrase}))), None)
-    return _reading(usable[key or min(usable)], facts)
+    return read_metric(usable[key or min(usable)], facts)
 
 
 def _is_health(key: str) -> bool:
     return has(key, _HEALTH) and not is_measure(key)
 
 
-def _reading(series: Series, facts: RunFacts) -> TaskMetric | None:
+def read_metric(series: Series, facts: RunFacts) -> TaskMetric | None:
+    """Return one metric's finite points, turned so that higher is better; None where it has none."""
     points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(y)]
     if not points:
         return None

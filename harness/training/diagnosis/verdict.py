@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.training.diagnosis import (
+    rules_gain,
     rules_generation,
     rules_heldout,
     rules_integrity,
@@ -39,8 +40,10 @@ RULES: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     rules_stability.divergence,
     rules_heldout.evaluations,
     rules_heldout.generalisation,
+    rules_gain.gain,
     rules_heldout.leakage,
     rules_heldout.unquantised,
+    rules_gain.above_start,
     rules_stability.too_high,
     rules_stability.spikes,
     rules_learning.few_logs,
@@ -62,6 +65,7 @@ BROKEN: frozenset[Code] = frozenset(
         "nonfinite_eval",
         "nonfinite_grad",
         "masked_labels",
+        "zero_collapse",
         "near_uniform",
         "zero_gradients",
         "lr_zero",
@@ -70,15 +74,24 @@ BROKEN: frozenset[Code] = frozenset(
 )
 DIVERGED: frozenset[Code] = frozenset({"diverged", "lost_progress"})
 """What the verdicts of these names rest on."""
+_COUNTED: frozenset[Code] = frozenset({"rows_lost", "no_end_of_turn", "leaked_rows"})
+"""Flaws that were counted before the training."""
+_LESS_SURE: frozenset[Code] = frozenset({"gain_unseen", "ends_high"})
+_LESS_SURE_NOTES = frozenset({"null_losses"})
+"""With these, that there is no trouble is not said with high confidence."""
+_NO_GAIN: frozenset[Code] = frozenset({"no_transfer", "no_gain", "gain_unseen"})
 _IMPLIED: Mapping[Code, frozenset[Code]] = {
     "masked_labels": frozenset({"not_learning", "near_zero_train", "zero_gradients"}),
     "no_supervised_tokens": frozenset({"not_learning"}),
     "lr_zero": frozenset({"not_learning"}),
-    "diverged": frozenset({"lr_too_high", "lost_progress"}),
-    "lost_progress": frozenset({"lr_too_high"}),
-    "eval_above_start": frozenset({"val_below_train"}),
-    "overfit": frozenset({"still_improving", "underfit", "plateau"}),
-    "underfit": frozenset({"not_learning"}),
+    "zero_collapse": frozenset({"near_zero_train", "zero_gradients"}),
+    "diverged": frozenset({"lr_too_high", "lost_progress", "ends_high", *_NO_GAIN}),
+    "lost_progress": frozenset({"lr_too_high", "ends_high"}),
+    "eval_above_start": frozenset({"val_below_train", "final_not_best", "no_gain"}),
+    "overfit": frozenset({"still_improving", "underfit", "plateau", *_NO_GAIN}),
+    "no_transfer": frozenset({"plateau", "final_not_best"}),
+    "underfit": frozenset({"not_learning", *_NO_GAIN}),
+    "not_learning": _NO_GAIN,
 }
 """Findings that say nothing beside the one that causes them."""
 
@@ -105,7 +118,7 @@ def diagnose(log: Sequence[Mapping[str, Any]], facts: RunFacts | None = None) ->
     verdict = _verdict(found, reading)
     return Diagnosis(
         verdict=verdict,
-        confidence=_confidence(verdict, reading),
+        confidence=_confidence(verdict, reading, found),
         findings=tuple(found),
         best=best,
         curves=curves,
@@ -149,7 +162,9 @@ def _each_advice_once(found: Sequence[Finding]) -> list[Finding]:
 
 
 def _verdict(found: Sequence[Finding], reading: Reading) -> Verdict:
-    """Return the worst thing that is sure: broken, diverged, memorising, overfit, underfit, then what cannot be said."""
+    """Return the worst thing that is sure: broken, diverged, memorising, overfit, underfit, any other critical finding,
+    then what cannot be said.
+    """
     codes = {finding.code for finding in found}
     if any(finding.code in BROKEN and finding.severity == "critical" for finding in found):
         return "broken"
@@ -159,17 +174,26 @@ def _verdict(found: Sequence[Finding], reading: Reading) -> Verdict:
         return "memorising" if "memorising" in codes else "overfit"
     if "task_decline" in codes:
         return "overfit"
-    if codes & {"underfit", "not_learning"}:
+    if "no_transfer" in codes:
+        return "memorising"
+    if codes & {"underfit", "not_learning", "no_gain"}:
         return "underfit"
+    if any(finding.severity == "critical" for finding in found):
+        return "flawed"
     if "no_data" in codes:
         return "inconclusive"
     if "no_eval" in codes:
         return "inconclusive" if "few_logs" in codes else "no_eval"
     if _evaluations(reading) < MIN_EVALS:
         return "too_few_evals"
-    if "noisy_eval" in codes:
+    if "noisy_eval" in codes or any(_sees_nothing(finding) for finding in found):
         return "inconclusive"
     return "healthy"
+
+
+def _sees_nothing(finding: Finding) -> bool:
+    """Return whether the task, by every metric there is, was failed throughout: that outweighs a loss that fell."""
+    return finding.code == "metric_at_floor" and finding.severity == "warning"
 
 
 def _evaluations(reading: Reading) -> int:
@@ -178,7 +202,7 @@ def _evaluations(reading: Reading) -> int:
     return max(len(held_out) if held_out else 0, len(metric.x) if metric else 0)
 
 
-def _confidence(verdict: Verdict, reading: Reading) -> Confidence:
+def _confidence(verdict: Verdict, reading: Reading, found: Sequence[Finding]) -> Confidence:
     """Return how much data the verdict rests on: trends need eight evaluations on 20 rows or more, or 20 logs where the
     training loss alone decides (`no_eval` says that it shows no trouble).
     """
@@ -186,10 +210,21 @@ def _confidence(verdict: Verdict, reading: Reading) -> Confidence:
         return "high"
     if verdict in ("too_few_evals", "inconclusive"):
         return "low"
+    if verdict == "flawed" and any(each.severity == "critical" and each.code in _COUNTED for each in found):
+        return "high"
     n = _evaluations(reading)
     rows = reading.curves.eval_rows
     if rows is not None and rows < SMALL_VALIDATION:
         n = min(n, MIN_EVALS - 1)
     if verdict in ("diverged", "no_eval") or (verdict == "underfit" and n < MIN_EVALS):
-        return "high" if reading.n >= 20 else "moderate" if reading.n >= 10 else "low"
-    return "high" if n >= _HIGH_EVALS else "moderate" if n >= MIN_EVALS else "low"
+        enough, many = 10, 20
+        n = reading.n
+    else:
+        enough, many = MIN_EVALS, _HIGH_EVALS
+    sure = n >= many and not (verdict in ("healthy", "no_eval") and _in_doubt(reading, found))
+    return "high" if sure else "moderate" if n >= enough else "low"
+
+
+def _in_doubt(reading: Reading, found: Sequence[Finding]) -> bool:
+    noted = any(note.code in _LESS_SURE_NOTES for note in reading.curves.notes)
+    return noted or any(finding.code in _LESS_SURE for finding in found)

@@ -17,8 +17,9 @@ from harness.training.diagnosis.model import (
     Source,
     Value,
 )
+from harness.training.diagnosis.texts import Both
 from harness.training.diagnosis.words import ADVICE, BEST, LABELS, NOTES, SETTINGS, VERDICTS
-from harness.training.diagnosis.words_findings import FINDINGS, Both
+from harness.training.diagnosis.words_findings import FINDINGS
 
 _SOURCES: dict[Source, int] = {"harness": 0, "transformers": 1, "llama_factory": 2}
 _RATIOS = ("share", "rise", "drop")
@@ -143,6 +144,8 @@ def finding_text(finding: Finding, diagnosis: Diagnosis, language: Language) -> 
 def verdict_text(diagnosis: Diagnosis, language: Language) -> tuple[str, str]:
     """Return the verdict's word and its sentence."""
     word, sentence = VERDICTS[diagnosis.verdict]
+    if diagnosis.verdict == "healthy" and any(each.code == "gain_unseen" for each in diagnosis.findings):
+        sentence = LABELS["gain_unseen"]
     return say(word, language), say(sentence, language)
 
 

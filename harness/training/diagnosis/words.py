@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.training.diagnosis.model import Confidence, Setting, Severity, Verdict
-from harness.training.diagnosis.words_findings import Both
+from harness.training.diagnosis.texts import Both
 
 VERDICTS: dict[Verdict, tuple[Both, Both]] = {
     "healthy": (
@@ -23,8 +23,8 @@ VERDICTS: dict[Verdict, tuple[Both, Both]] = {
     "memorising": (
         Both("memorising", "암기"),
         Both(
-            "The training rows are learnt by heart while the held-out rows get worse.",
-            "학습 데이터를 외우는 동안 검증 데이터의 성적이 나빠졌습니다.",
+            "The training rows are learnt by heart while the held-out rows gain nothing or get worse.",
+            "학습 데이터만 외우고 있고 검증 데이터의 성적은 좋아지지 않거나 나빠졌습니다.",
         ),
     ),
     "underfit": (
@@ -40,6 +40,13 @@ VERDICTS: dict[Verdict, tuple[Both, Both]] = {
         Both(
             "The numbers of this run are wrong; nothing else can be read from them.",
             "이 학습의 수치가 잘못되어 있어 다른 것은 읽을 수 없습니다.",
+        ),
+    ),
+    "flawed": (
+        Both("flawed", "결함"),
+        Both(
+            "A critical finding makes this adapter useless, or worse than an earlier one or the base, whatever the curves say.",
+            "곡선이 어떻든 심각한 문제가 있어, 이 어댑터는 쓸 수 없거나 이전 체크포인트나 베이스 모델보다 못합니다.",
         ),
     ),
     "no_eval": (
@@ -103,6 +110,14 @@ ADVICE: dict[str, Both] = {
     "evaluate": Both(
         "Evaluate about ten times in a run: {setting}: {value}.",
         "한 학습에 열 번쯤 평가하세요. {setting}: {value}",
+    ),
+    "evaluate_at_start": Both(
+        "Evaluate once before training as well, so that a gain is measured against the base model: {setting}: {value}.",
+        "학습 전에도 한 번 평가해 베이스 모델과 견줄 수 있게 하세요. {setting}: {value}",
+    ),
+    "read_replies": Both(
+        "Read some replies: is the task failed, or does the metric not recognise right answers?",
+        "답변을 몇 개 읽어 보세요. 정말로 틀린 것인지, 지표가 맞는 답을 알아보지 못하는 것인지 확인하세요.",
     ),
     "evaluate_earlier": Both(
         "The first evaluation is the best one, so the true best may lie before it: {setting}: {value}.",
@@ -214,6 +229,7 @@ SETTINGS: dict[Setting, tuple[str, str, str]] = {
     "dropout": ("lora.dropout", "lora_dropout (LoraConfig)", "lora_dropout"),
     "validation": ("validation", "eval_dataset", "val_size / eval_dataset"),
     "every": ("evaluation.every", "eval_steps", "eval_steps"),
+    "at_start": ("evaluation.at_start", "eval_on_start", "eval_on_start"),
     "early_stopping": (
         "evaluation.early_stopping.patience",
         "early_stopping_patience (EarlyStoppingCallback)",
@@ -306,6 +322,10 @@ BEST: dict[str, Both] = {
 }
 
 LABELS: dict[str, Both] = {
+    "gain_unseen": Both(
+        "No sign of trouble, but the held-out rows were level from the first evaluation on: a gain, if any, came before it.",
+        "문제의 징후는 없지만 검증 성적이 첫 평가부터 그대로입니다. 좋아졌다면 첫 평가 이전입니다.",
+    ),
     "diagnosis": Both("Training diagnosis", "학습 진단"),
     "verdict": Both("Verdict", "판정"),
     "confidence": Both("confidence", "확신도"),

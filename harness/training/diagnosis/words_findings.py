@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from harness.training.diagnosis.model import Code
-
-
-class Both(NamedTuple):
-    """One text in both languages; the names in braces are the same in both."""
-
-    en: str
-    ko: str
-
-
-class Words(NamedTuple):
-    """A finding's title and its sentence."""
-
-    title: Both
-    because: Both
-
+from harness.training.diagnosis.texts import Both, Words
+from harness.training.diagnosis.words_heldout import HELD_OUT
 
 FINDINGS: dict[Code, Words] = {
     "no_data": Words(
@@ -115,15 +100,22 @@ FINDINGS: dict[Code, Words] = {
     "masked_labels": Words(
         Both("The loss is zero: the labels are masked", "손실이 0: 라벨이 마스킹됨"),
         Both(
-            "{n} of {of} logged losses are zero and the first ones are about {opening}. No model starts at zero: no label reaches the loss.",
-            "기록된 손실 {of}개 중 {n}개가 0이고 시작 값이 약 {opening}입니다. 처음부터 0인 모델은 없습니다. 손실에 닿는 라벨이 없는 것입니다.",
+            "{n} of {of} values of {key} are zero and the first ones are about {opening}. No model starts at zero: no label reaches the loss.",
+            "{key} 값 {of}개 중 {n}개가 0이고 시작 값이 약 {opening}입니다. 처음부터 0인 모델은 없습니다. 손실에 닿는 라벨이 없는 것입니다.",
+        ),
+    ),
+    "zero_collapse": Words(
+        Both("The loss has dropped to exactly zero", "손실이 갑자기 정확히 0이 됨"),
+        Both(
+            "{key} was {before} and is exactly 0 from {from_at} on ({n} values). A loss that falls never reaches 0 in one step: NaN was replaced by 0, or no label reaches the loss any more.",
+            "{key} 값이 {before}에서 바로 0이 되어 {from_at}부터 계속 정확히 0입니다({n}개). 학습으로 내려가는 손실은 한 번에 0이 되지 않습니다. NaN이 0으로 바뀌었거나 손실에 닿는 라벨이 없어진 것입니다.",
         ),
     ),
     "near_uniform": Words(
         Both("The model guesses", "모델이 찍고 있음"),
         Both(
-            "The loss starts at {head}; guessing among {vocabulary} tokens gives {guessing}. The weights, the tokenizer and the chat template do not belong together, or the loss was summed over accumulation steps.",
-            "손실이 {head}에서 시작합니다. 어휘 {vocabulary}개에서 아무렇게나 찍으면 {guessing}입니다. 가중치, 토크나이저, 챗 템플릿이 서로 맞지 않거나 누적 스텝의 손실이 평균 대신 합산된 것입니다.",
+            "{key} starts at {head}; guessing among {vocabulary} tokens gives {guessing}. The weights, the tokenizer and the chat template do not belong together, or the loss was summed over accumulation steps.",
+            "{key} 값이 {head}에서 시작합니다. 어휘 {vocabulary}개에서 아무렇게나 찍으면 {guessing}입니다. 가중치, 토크나이저, 챗 템플릿이 서로 맞지 않거나 누적 스텝의 손실이 평균 대신 합산된 것입니다.",
         ),
     ),
     "zero_gradients": Words(
@@ -150,6 +142,13 @@ FINDINGS: dict[Code, Words] = {
         Both(
             "The smoothed training loss was {best} at {best_at} and is now {last}.",
             "평활한 학습 손실이 {best_at}에서 {best}까지 내려갔다가 지금은 {last}입니다.",
+        ),
+    ),
+    "ends_high": Words(
+        Both("The loss jumps at the end and does not come back", "끝에서 손실이 튀어 돌아오지 않음"),
+        Both(
+            "Before {from_at} the training loss was {before}; from there to the end of the log ({n} logs) it is far above, at last {last}. Whether it comes back cannot be seen.",
+            "{from_at} 전에는 학습 손실이 {before} 수준인데, 그 뒤 로그가 끝날 때까지 기록 {n}개가 훨씬 높고 마지막은 {last}입니다. 다시 내려올지는 알 수 없습니다.",
         ),
     ),
     "spikes": Words(
@@ -220,93 +219,7 @@ FINDINGS: dict[Code, Words] = {
         ),
     ),
     # D6, D9
-    "no_eval": Words(
-        Both("Nothing was held out", "검증 데이터 없음"),
-        Both(
-            "The log holds no evaluation on held-out rows. A training loss alone cannot tell learning from memorising.",
-            "따로 떼어 둔 데이터로 한 평가가 로그에 없습니다. 학습 손실만으로는 학습과 암기를 구별할 수 없습니다.",
-        ),
-    ),
-    "too_few_evals": Words(
-        Both("Too few evaluations", "평가 횟수 부족"),
-        Both(
-            "There are {n}; noise can be told from change with {needed}, a trend with {for_trend}.",
-            "평가가 {n}번뿐입니다. 잡음과 변화를 구별하려면 {needed}번, 추세를 보려면 {for_trend}번이 필요합니다.",
-        ),
-    ),
-    "noisy_eval": Words(
-        Both("The evaluations are too noisy", "평가 값의 잡음이 너무 큼"),
-        Both(
-            "From one evaluation to the next {key} moves by {noise_share} without a direction; no verdict can rest on it.",
-            "{key} 값이 평가할 때마다 방향 없이 {noise_share}씩 흔들려서 판정의 근거로 쓸 수 없습니다.",
-        ),
-    ),
-    "overfit": Words(
-        Both("Overfitting", "과적합"),
-        Both(
-            "{key} was lowest at {best_at} ({best}) and ended at {last} ({rise}) at {last_at}; noise explains {band} at most.",
-            "{key} 값이 {best_at}에서 {best}까지 내려간 뒤 {last_at}에는 {last}까지 올랐습니다({rise}). 잡음으로 설명되는 폭은 최대 {band}입니다.",
-        ),
-    ),
-    "memorising": Words(
-        Both("The training rows are being memorised", "학습 데이터를 외우고 있음"),
-        Both(
-            "{probe} keeps falling ({first} to {last}, p = {p}) while the held-out loss rises; the gap is {gap_share} of the held-out loss.",
-            "검증 손실이 오르는 동안 {probe} 값은 계속 내려갑니다({first}에서 {last}까지, p = {p}). 둘의 차이가 검증 손실의 {gap_share}입니다.",
-        ),
-    ),
-    "calibration_drift": Words(
-        Both("Overconfident, not worse at the task", "과업 성능은 그대로, 확신만 지나침"),
-        Both(
-            "{key} rose from {best} to {last} ({rise}), but {metric} is {value}, within one standard error ({error}) of its best: the model grows overconfident, its answers are as good.",
-            "{key} 값은 {best}에서 {last}까지 올랐지만({rise}) {metric} 값은 {value}로 최고값과 표준오차({error}) 이내입니다. 모델의 확신이 지나칠 뿐 답은 나빠지지 않았습니다.",
-        ),
-    ),
-    "task_decline": Words(
-        Both("The task metric has fallen", "과업 지표가 나빠짐"),
-        Both(
-            "{metric} was {best} at {best_at} and is now {last}; one standard error is {error}.",
-            "{metric} 값이 {best_at}에서 {best}였는데 지금은 {last}입니다. 표준오차는 {error}입니다.",
-        ),
-    ),
-    "side_eval_rises": Words(
-        Both("Another held-out set gets worse", "다른 검증 세트가 나빠짐"),
-        Both(
-            "{key} was lowest at {best_at} ({best}) and ended at {last} ({rise}): something the base model could do is being forgotten.",
-            "{key} 값이 {best_at}에서 최저({best})였다가 {last}까지 올랐습니다({rise}). 베이스 모델이 하던 것을 잊고 있습니다.",
-        ),
-    ),
-    "final_not_best": Words(
-        Both(
-            "The last evaluation is not the lowest, within noise",
-            "마지막 평가가 최저는 아니지만 잡음 범위 안",
-        ),
-        Both(
-            "{key} was {best} at {best_at} and is {last} at the end; differences up to {band} count as equal.",
-            "{key} 값은 {best_at}에서 {best}, 마지막에는 {last}입니다. {band} 이하의 차이는 같은 것으로 봅니다.",
-        ),
-    ),
-    "best_not_saved": Words(
-        Both("The best checkpoint was not kept", "가장 좋은 체크포인트가 남아 있지 않음"),
-        Both(
-            "{key} was best at {best_at} ({best}), where no checkpoint lies.",
-            "{key} 값이 {best_at}에서 가장 좋았지만({best}) 그 체크포인트가 없습니다.",
-        ),
-    ),
-    "val_below_train": Words(
-        Both("Held-out rows are easier than training rows", "검증 행이 학습 행보다 쉬움"),
-        Both(
-            "At all {n} evaluations the held-out loss is at most {highest} times the train probe's (median {ratio}). Held-out rows should be as hard: look for copies and for a split that is not random.",
-            "평가 {n}번 모두 검증 손실이 학습 표본 손실의 {highest}배 이하입니다(중앙값 {ratio}배). 검증 행도 똑같이 어려워야 합니다. 복사된 행이나 치우친 분할이 있는지 보세요.",
-        ),
-    ),
-    "worse_unquantised": Words(
-        Both("Worse over the unquantised base", "양자화하지 않은 베이스에서는 더 나쁨"),
-        Both(
-            "{rows} held-out rows have a loss of {quantised} over the 4-bit base, and of {unquantised} ({rise}) over the base's own weights: the adapter also learnt to mend what quantisation broke. `harness merge` takes the own weights; servers and `harness sweep` do unless told otherwise.",
-            "검증 행 {rows}개의 손실이 4비트 베이스에서는 {quantised}, 원래 가중치의 베이스에서는 {unquantised}입니다({rise}). 어댑터가 양자화로 생긴 오차까지 함께 배웠기 때문입니다. `harness merge`는 원래 가중치를 쓰고, 서버와 `harness sweep`도 따로 지정하지 않으면 그렇습니다.",
-        ),
-    ),
+    **HELD_OUT,
     "epoch_staircase": Words(
         Both("The loss falls in steps at epoch boundaries", "손실이 에폭 경계에서 계단처럼 떨어짐"),
         Both(
