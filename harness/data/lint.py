@@ -14,6 +14,7 @@ from harness.data.leakage import NEAR, near_duplicates, normalise, pair_key, use
 from harness.data.records import sample_from_record
 from harness.data.strict_json import decode_bytes, iter_lines
 from harness.data.tools import ToolCatalog, load_tools
+from harness.data.turn_problems import turn_problems
 from harness.errors import RecordError
 from harness.types import Sample
 
@@ -164,13 +165,13 @@ def _gold(placed: list[_Placed], catalog: ToolCatalog) -> Iterator[LintFinding]:
                 continue
             for name, argument in call.arguments.items():
                 where = f"gold {call.name}.{name}"
-                for value in argument.accept:
+                for number, value in enumerate(argument.accept):
                     problem = catalog.checks.problem(tool, name, value)
                     if problem:
                         message = f"{where}: accepted value {value!r} is forbidden by the schema: {problem}"
                         yield _at(
                             item,
-                            "warning",
+                            "warning" if number else "error",  # the first is the one that training writes
                             "gold-forbidden",
                             message,
                             "Remove the value, or widen the schema.",
@@ -183,12 +184,20 @@ def _gold(placed: list[_Placed], catalog: ToolCatalog) -> Iterator[LintFinding]:
 
 
 def _history(placed: list[_Placed], catalog: ToolCatalog) -> Iterator[LintFinding]:
+    """Find earlier turns that are wrong: an error where training may learn them, which a `weight` of 0 rules out."""
     for item in placed:
-        for message in item.sample.messages:
-            for call in message.tool_calls:
-                if item.sample.tool(call.name) is None:
-                    text = f"an earlier turn calls {call.name!r}, which is not offered"
-                    yield _at(item, "warning", "history-tool", text, "Offer the tool, or drop the turn.")
+        for turn in item.sample.messages:
+            learnt = turn.learn and item.split != "test"
+            for problem in turn_problems(turn, item.sample.tools, catalog.checks):
+                yield _at(
+                    item,
+                    "error" if learnt else "warning",
+                    f"history-{problem.fault}",
+                    f"an earlier turn {problem.message}",
+                    f"{problem.remedy} `weight: 0` keeps a turn from being learnt."
+                    if learnt
+                    else problem.remedy,
+                )
 
 
 def _duplicates(placed: list[_Placed], _: ToolCatalog) -> Iterator[LintFinding]:

@@ -24,6 +24,7 @@ from harness.training.memory_plan import decide_target, gib, plan_memory
 from harness.training.prepare import Prepared, PreparedData, reasons
 from harness.training.rows import TokenRow
 from harness.training.run_budget import plan_disk
+from harness.training.turn_check import turn_findings
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -57,7 +58,7 @@ def preflight(prepared: Prepared, out: Path) -> list[PreflightFinding]:
         *_ends(prepared),
         *answer_findings(prepared),
         *leak_findings(prepared),
-        *_unknown_tools(prepared),
+        *turn_findings(prepared),
         *_disk(prepared, out),
         *_trackers(prepared),
     ]
@@ -195,21 +196,6 @@ def _ends(prepared: Prepared) -> Iterator[PreflightFinding]:
 
 def _names(prepared: Prepared) -> str:
     return ", ".join(repr(prepared.tokenizer.decode([token])) for token in sorted(prepared.stop_ids))
-
-
-def _unknown_tools(prepared: Prepared) -> Iterator[PreflightFinding]:
-    for sample in prepared.train.samples:
-        offered = {tool.name for tool in sample.tools}
-        for message in sample.messages:
-            for call in message.tool_calls:
-                if call.name not in offered:
-                    yield PreflightFinding(
-                        code="unknown_tool",
-                        severity="warning",
-                        message=f"{sample.id}: an earlier turn calls {call.name!r}, which is not offered there",
-                        remedy="Offer the tool in that record: the model would learn to call what it cannot see.",
-                    )
-                    return
 
 
 def _disk(prepared: Prepared, out: Path) -> Iterator[PreflightFinding]:

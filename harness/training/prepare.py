@@ -44,7 +44,7 @@ class Dropped:
 class PreparedData:
     """One split as rows. `read` records became `rows`; `dropped` and `cut` say what is missing and why.
 
-    `samples` holds the records in file order, those that were dropped included.
+    `samples` holds the records in file order, those that were dropped included, and `lines` where each stands in it.
     """
 
     path: Path
@@ -52,6 +52,7 @@ class PreparedData:
     read: int
     rows: tuple[TokenRow, ...]
     samples: tuple[Sample, ...]
+    lines: tuple[int, ...]
     dropped: tuple[Dropped, ...]
     cut: tuple[Dropped, ...]
     imported: ImportedData | None = None
@@ -171,12 +172,14 @@ def _split(
 ) -> PreparedData:
     spec, path = recipe.tokens, file.path
     samples: list[Sample] = []
+    lines: list[int] = []
     rows: list[TokenRow] = []
     dropped: list[Dropped] = []
     cut: list[Dropped] = []
     for located in read_records(path, data.limit):
         sample = located.sample if prompt is None else prompt.before(located.sample)
         samples.append(sample)
+        lines.append(located.line)
         where = f"{path}:{located.line}"
         try:
             made = list(
@@ -228,6 +231,7 @@ def _split(
         read=len(samples),
         rows=tuple(rows),
         samples=tuple(samples),
+        lines=tuple(lines),
         dropped=tuple(dropped),
         cut=tuple(cut),
         imported=file.imported,

@@ -17,6 +17,7 @@ from harness.training.prepare import Prepared, prepare
 from harness.training.rows import TokenRow
 from harness.training.settings import Device
 from harness.types import Message, ToolCall
+from tests.training.records import record
 
 CPU = Device(kind="cpu", dtype="float32", checkpointing=False)
 
@@ -106,21 +107,94 @@ def test_many_rows_may_be_seen_many_times(prepared: Prepared, tmp_path: Path) ->
     assert "many_epochs" not in found(with_training(many, max_steps=None, num_train_epochs=9.0), tmp_path)
 
 
-@pytest.mark.parametrize("offered", [False, True])
-def test_an_earlier_turn_calls_a_tool_that_is_not_offered(
-    prepared: Prepared, tmp_path: Path, offered: bool
-) -> None:
-    """Record 1 offers `turn` alone, record 0 offers `stop`, too."""
+def with_turn(prepared: Prepared, turn: Message, loss_on: str = "answer") -> Prepared:
+    """Plant an earlier turn in record 1, which offers `turn` alone."""
     samples = list(prepared.train.samples)
-    place = 0 if offered else 1
-    call = Message(role="assistant", content="", tool_calls=(ToolCall(name="stop", arguments={}),))
-    samples[place] = replace(samples[place], messages=(*samples[place].messages, call))
-    planted = replace(prepared, train=replace(prepared.train, samples=tuple(samples)))
-    finding = found(planted, tmp_path).get("unknown_tool")
-    assert (finding is None) == offered
-    if finding is not None:
-        assert finding.severity == "warning"
-        assert finding.message.startswith("train-1: an earlier turn calls 'stop'")
+    samples[1] = replace(samples[1], messages=(*samples[1].messages, turn))
+    tokens = prepared.recipe.tokens.model_copy(update={"loss_on": loss_on})
+    return replace(
+        prepared,
+        recipe=prepared.recipe.model_copy(update={"tokens": tokens}),
+        train=replace(prepared.train, samples=tuple(samples)),
+    )
+
+
+def calling(name: str, **arguments: Any) -> Message:
+    call = ToolCall(name=name, arguments=arguments)
+    return Message(role="assistant", content="", tool_calls=(call,))
+
+
+WRONG_TURNS = [
+    (calling("stop"), "turn_tool", "calls 'stop', which is not offered"),
+    (calling("turn", lamp=None), "turn_null", "calls turn where lamp is null"),
+    (calling("turn", lamp=1, hue=[None]), "turn_null", "hue[0] is null"),
+    (calling("turn", lamp="five"), "turn_arguments", "'five' is not of type 'integer'"),
+    (calling("turn", hue="red"), "turn_arguments", "calls turn without 'lamp'"),
+    (calling("turn", lamp=1, watt=5), "turn_arguments", "calls turn with 'watt'"),
+    (Message(role="assistant", content=" "), "turn_empty", "is empty"),
+]
+
+
+@pytest.mark.parametrize("weight", [1, 0])
+@pytest.mark.parametrize("loss_on", ["answer", "assistant", "all"])
+@pytest.mark.parametrize(("turn", "code", "said"), WRONG_TURNS, ids=lambda value: str(value)[:30])
+def test_an_earlier_turn_that_is_wrong(
+    prepared: Prepared, tmp_path: Path, turn: Message, code: str, said: str, loss_on: str, weight: int
+) -> None:
+    """It is critical where it is learnt, and a null always; a turn of weight 0 is learnt by `loss_on: all` alone."""
+    planted = with_turn(prepared, replace(turn, learn=weight == 1), loss_on)
+    faults = {name: one for name, one in found(planted, tmp_path).items() if name.startswith("turn_")}
+    learnt = loss_on == "all" or (loss_on == "assistant" and weight == 1)
+    if not learnt and weight == 0:
+        assert not faults
+        return
+    assert faults.keys() == {code}
+    finding = faults[code]
+    assert finding.severity == ("critical" if learnt or code == "turn_null" else "warning")
+    assert finding.message.startswith("train: 1 record holds ")
+    who = "an earlier turn that is learnt" if learnt else "an earlier turn"
+    assert f"first: {prepared.train.path}:2 (train-1): {who} " in finding.message
+    assert said in finding.message
+    assert "`weight: 0`" in finding.remedy
+
+
+@pytest.mark.parametrize("loss_on", ["answer", "assistant", "all"])
+def test_an_earlier_turn_that_is_right(prepared: Prepared, tmp_path: Path, loss_on: str) -> None:
+    for turn in (calling("turn", lamp=1), Message(role="assistant", content="Which lamp?")):
+        assert not any(
+            code.startswith("turn_") for code in found(with_turn(prepared, turn, loss_on), tmp_path)
+        )
+
+
+@pytest.mark.parametrize(("accept", "code"), [([None, 3], "turn_null"), (["three", 3], "turn_arguments")])
+def test_an_answer_that_its_tool_forbids(
+    recipe: Callable[..., Path], tmp_path: Path, accept: list[Any], code: str
+) -> None:
+    """Gold may accept more than the schema permits; its first value is the one that is learnt."""
+    rows = [record(number) for number in range(12)]
+    rows[3]["gold"][0]["arguments"]["lamp"] = {"accept": accept}
+    finding = found(prepare(recipe(rows)), tmp_path)[code]
+    assert finding.severity == "critical"
+    assert "train.jsonl:4 (train-3): the answer calls turn" in finding.message
+    rows[3]["gold"][0]["arguments"]["lamp"] = {"accept": accept[::-1]}
+    assert code not in found(prepare(recipe(rows)), tmp_path)
+
+
+def test_a_null_in_an_earlier_turn_ends_training_before_it_begins(
+    recipe: Callable[..., Path], in_process: Any, tmp_path: Path
+) -> None:
+    calls = [{"name": "turn", "arguments": {"lamp": None}}]
+    rows = [record(number) for number in range(12)]
+    rows[1]["messages"] += [
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        {"role": "tool", "name": "turn", "content": "ok"},
+    ]
+    done = in_process("train", recipe(rows), "--out", tmp_path / "runs")
+    assert done.exit_code == 4
+    assert "critical: train: 1 record holds a null" in done.err
+    assert "train.jsonl:2 (train-1): an earlier turn calls turn where lamp is null" in done.err
+    assert "Leave the argument out" in done.err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

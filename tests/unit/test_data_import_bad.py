@@ -178,6 +178,34 @@ def test_a_history_null_is_found_too(tmp_path: Path) -> None:
         import_text(tmp_path, json.dumps(row))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"name": "gone", "arguments": {}},
+        {"name": "get_weather", "arguments": {"days": 1}},
+        {"name": "get_weather", "arguments": {"city": "Oslo", "country": "no"}},
+        {"name": "get_weather", "arguments": {"city": 5}},
+    ],
+)
+def test_an_earlier_call_that_its_tool_does_not_take_is_kept_and_never_learnt(
+    call: dict[str, Any], tmp_path: Path
+) -> None:
+    row = asked(call)
+    row["messages"] += [
+        {"role": "tool", "content": "no"},
+        {"role": "assistant", "tool_calls": [{"type": "function", "function": CALL}]},
+        {"role": "tool", "content": "1"},
+        {"role": "assistant", "content": "Cold."},
+    ]
+
+    result = import_text(tmp_path, json.dumps(row))
+
+    (located,) = iter_samples(result.out / "train.jsonl", {})
+    assert [turn.learn for turn in located.sample.messages if turn.role == "assistant"] == [False, True]
+    assert list(result.notes.values()) == [1]
+    assert "kept with weight 0" in result.out.joinpath("DATASHEET.md").read_text(encoding="utf-8")
+
+
 def test_drop_nulls_removes_and_counts_them(tmp_path: Path) -> None:
     row = asked(
         {"name": "get_weather", "arguments": json.dumps({"city": "Oslo", "days": None})}, tools=[SCHEMA_NULL]

@@ -103,9 +103,15 @@ def _write(data: Data, line: Any) -> None:
     data["test"][2] = line
 
 
-def _history(data: Data) -> None:
-    turn = {"role": "assistant", "content": "", "tool_calls": [{"name": "gone", "arguments": {}}]}
-    data["test"][2]["messages"].insert(0, turn)
+def _history(
+    *calls: dict[str, Any], split: str = "test", content: str = "", weight: int = 1
+) -> Callable[[Data], object]:
+    turn = {"role": "assistant", "content": content, "tool_calls": list(calls), "weight": weight}
+    return lambda data: data[split][2]["messages"].insert(0, turn)
+
+
+def _earlier(name: str = "load", **arguments: Any) -> dict[str, Any]:
+    return {"name": name, "arguments": arguments}
 
 
 def _copy(data: Data) -> None:
@@ -126,7 +132,12 @@ PLANTS: list[tuple[str, str, Callable[[Data], object]]] = [
         lambda d: d["test"][2]["gold"][0]["arguments"]["node_id"]["accept"].append("five"),
     ),
     ("gold-optional", "requires it", lambda d: d["test"][2].update(gold=_call(77, optional=True))),
-    ("history-tool", "'gone'", _history),
+    ("history-tool", "'gone'", _history(_earlier("gone"))),
+    ("history-null", "node_id is null", _history(_earlier(node_id=None))),
+    ("history-arguments", "without 'node_id'", _history(_earlier(unit="N"))),
+    ("history-arguments", "'colour'", _history(_earlier(node_id=1, colour="red"))),
+    ("history-arguments", "'five'", _history(_earlier(node_id="five"))),
+    ("history-empty", "no words and no call", _history()),
     ("duplicate", "test-1", _copy),
     ("leak-text", "train-1", lambda d: _say(d, _text(d, "train", 1).upper().replace(" ", "  "))),
     ("leak-near", "train-1", lambda d: _say(d, _text(d, "train", 1) + "s")),
@@ -148,8 +159,49 @@ def test_each_plant_is_found_once_where_it_is(
     assert findings[0].file == str(tmp_path / "test.jsonl")
     assert words in findings[0].message
     assert findings[0].remedy
-    warnings = ("gold-forbidden", "gold-optional", "history-tool", "duplicate")
-    assert findings[0].severity == ("warning" if code in warnings else "error")
+    warnings = ("gold-forbidden", "gold-optional", "duplicate")
+    assert findings[0].severity == ("warning" if code in warnings or code.startswith("history") else "error")
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize(
+    ("calls", "code"),
+    [
+        ([_earlier("gone")], "history-tool"),
+        ([_earlier(node_id=None)], "history-null"),
+        ([_earlier(node_id=1), _earlier(unit="N")], "history-arguments"),
+        ([], "history-empty"),
+    ],
+)
+def test_an_earlier_turn_that_may_be_learnt_must_be_right(
+    calls: list[dict[str, Any]], code: str, split: str, tmp_path: Path
+) -> None:
+    for weight, severity in ((1, "error"), (0, "warning")):
+        data = clean()
+        _history(*calls, split=split, weight=weight)(data)
+        (finding,) = lint(write(tmp_path, data))
+        assert (finding.code, finding.line, finding.severity) == (code, 3, severity)
+        assert ("`weight: 0`" in finding.remedy) == (weight == 1)
+
+
+def test_earlier_turns_that_are_right(tmp_path: Path) -> None:
+    """What a schema decides itself is its own affair: null where it allows it, other parameters where it takes them."""
+    tools = copy.deepcopy(TOOLS)
+    tools[0]["parameters"]["properties"]["unit"] = {"type": ["string", "null"]}
+    tools[1]["parameters"]["additionalProperties"] = True
+    data = clean()
+    calls = [_earlier(node_id=1, unit=None), _earlier("move", node_id=2, colour="red")]
+    _history(*calls, split="train")(data)
+    _history(content="Good morning.", split="train")(data)
+    assert lint(write(tmp_path, data, tools)) == []
+
+
+def test_the_first_accepted_value_is_the_one_that_training_writes(tmp_path: Path) -> None:
+    data = clean()
+    data["test"][2]["gold"] = _call(None)
+    data["test"][2]["gold"][0]["arguments"]["node_id"]["accept"].append(77)
+    (finding,) = lint(write(tmp_path, data))
+    assert (finding.code, finding.severity) == ("gold-forbidden", "error")
 
 
 def test_all_findings_are_collected(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.cli.main import COMMANDS
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, GoldenPrompt, origin_record
-from harness.training import answer_check, leak_check, memory_plan, preflight, run_folder
+from harness.training import answer_check, leak_check, memory_plan, preflight, run_folder, turn_check
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def codes_in_source() -> dict[str, set[str]]:
     """
     trees = [
         ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-        for module in (preflight, memory_plan, answer_check, leak_check)
+        for module in (preflight, memory_plan, answer_check, leak_check, turn_check)
     ]
     found: dict[str, set[str]] = {}
     for node in (node for tree in trees for node in ast.walk(tree)):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterable
 
 from harness.data.importing.context import Context
-from harness.data.importing.nulls import null_in_value, without_nulls
+from harness.data.importing.nulls import without_nulls
 from harness.data.importing.rows import Row
 from harness.data.strict_json import StrictJsonError, decode, refuse_depth, refuse_surrogates
-from harness.types import Json, ToolCall, ToolSpec
+from harness.types import Json, ToolCall
 
-_NULL_REMEDY = "Leave the argument out, allow null in the schema, or remove all nulls with --drop-nulls."
 _LITERAL_LIMIT = 1 << 20
 
 
@@ -51,25 +49,6 @@ def read_call(entry: Json, row: Row, context: Context, what: str) -> ToolCall:
 
 def _object_remedy() -> str:
     return "Arguments are a JSON object, or one as text; {} if there are none."
-
-
-def refuse_nulls(call: ToolCall, tools: Iterable[ToolSpec], row: Row, context: Context) -> None:
-    """Raise RecordError if an argument holds a null that the tool's schema does not allow."""
-    tool = next((tool for tool in tools if tool.name == call.name), None)
-    for name, value in call.arguments.items():
-        null = null_in_value(value, name)
-        if null is None or tool is None or name not in tool.parameters["properties"]:
-            continue
-        try:
-            problem = context.checks.problem(tool, name, value)
-        except ValueError as error:
-            raise row.fail(
-                f"the schema of {tool.name} cannot be applied: {error}", "Correct the schema."
-            ) from None
-        if problem is not None:
-            raise row.fail(
-                f"a call of {call.name}: {null} is null, which its schema does not allow", _NULL_REMEDY
-            )
 
 
 def decode_loosely(text: str, context: Context, what: str) -> Json:

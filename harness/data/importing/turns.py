@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.data.importing.calls import refuse_nulls
 from harness.data.importing.context import Context
 from harness.data.importing.rows import Row
 from harness.data.strict_json import StrictJsonError, decode
+from harness.data.turn_problems import turn_problems
 from harness.errors import RecordError
 from harness.types import GoldArgument, GoldCall, Message, Role, Sample, ToolCall, ToolSpec
 
 _ANSWERABLE = ("user", "tool")
+_NULL_REMEDY = "Leave the argument out, allow null in the schema, or remove all nulls with --drop-nulls."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,23 +45,37 @@ def conversation_samples(
 ) -> list[Sample]:
     """Return the sample whose answer is the last assistant turn, or with `every_turn` one for each of them.
 
-    Raises RecordError if there is no assistant turn that answers something, and for turns in an impossible order.
+    An earlier turn that is empty or calls what the tools do not take is kept, never to be learnt. Raises RecordError if there is no
+    assistant turn that answers something, for turns in an impossible order, and for a null that a tool does not allow.
     """
     turns = _system_turns(_named_results(_merged(turns, row, context), row, context), context, row)
-    for turn in turns:
-        for call in turn.calls:
-            refuse_nulls(call, tools, row, context)
+    messages = [_message(turn, tools, row, context) for turn in turns]
     answers = _answers(turns, row, context)
     if not context.every_turn:
         context.note("turns after the answer left out", len(turns) - 1 - answers[-1])
         answers = answers[-1:]
     return [
-        _sample(turns[:index], turns[index], tools, context, source_id, dict(tags or {})) for index in answers
+        _sample(messages[:index], turns[index], tools, context, source_id, dict(tags or {}))
+        for index in answers
     ]
 
 
+def _message(turn: Turn, tools: tuple[ToolSpec, ...], row: Row, context: Context) -> Message:
+    message = Message(
+        role=turn.role, content=turn.content, tool_calls=turn.calls, name=turn.name, learn=turn.learn
+    )
+    problems = list(turn_problems(message, tools, context.checks))
+    null = next((problem for problem in problems if problem.fault == "null"), None)
+    if null is not None:
+        raise row.fail(f"an assistant turn {null.message}", _NULL_REMEDY)
+    if not problems or not turn.learn:
+        return message
+    context.note("earlier turns that are empty or call what the tools do not take, kept with weight 0")
+    return replace(message, learn=False)
+
+
 def _sample(
-    before: Sequence[Turn],
+    before: Sequence[Message],
     answer: Turn,
     tools: tuple[ToolSpec, ...],
     context: Context,
@@ -72,16 +87,7 @@ def _sample(
     tags.setdefault("category", category_of(before, answer, tools))
     return Sample(
         id=source_id,
-        messages=tuple(
-            Message(
-                role=turn.role,
-                content=turn.content,
-                tool_calls=turn.calls,
-                name=turn.name,
-                learn=turn.learn,
-            )
-            for turn in before
-        ),
+        messages=tuple(before),
         tools=tools,
         expect="call" if answer.calls else "no_call",
         gold=tuple(gold_call(call) for call in answer.calls),
@@ -96,7 +102,7 @@ def gold_call(call: ToolCall) -> GoldCall:
     return GoldCall(name=call.name, arguments=arguments)
 
 
-def category_of(before: Sequence[Turn], answer: Turn, tools: Sequence[ToolSpec]) -> str:
+def category_of(before: Sequence[Turn | Message], answer: Turn, tools: Sequence[ToolSpec]) -> str:
     """Return the tag `category`: chat, no_call, follow_up, parallel, single or multiple."""
     if any(turn.role == "tool" for turn in before):
         return "follow_up"

@@ -1,0 +1,81 @@
+"""Is what is learnt a call that the tools take? The answers, and the earlier assistant turns beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.data.tools import SchemaChecks
+from harness.data.turn_problems import TurnFault, TurnProblem, turn_problems
+from harness.prompt.answer import expected_turn
+from harness.training.prepare import Prepared, PreparedData
+from harness.types import Sample
+
+if TYPE_CHECKING:
+    from harness.training.preflight import PreflightFinding
+
+_WHAT: dict[TurnFault, str] = {
+    "tool": "a call of a tool that is not offered",
+    "null": "a null that the tool's schema does not allow",
+    "arguments": "a call that the tool's schema does not allow",
+    "empty": "an empty assistant turn",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    """The records with one fault. `first` is the first of them, with its place."""
+
+    where: str
+    first: TurnProblem
+    records: set[str] = field(default_factory=set)
+
+
+def turn_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
+    """Yield a finding for each fault of assistant turns: critical for what is learnt and for nulls, else a warning.
+
+    A turn of `weight: 0` that is not learnt is passed over: its record says that it is there to be read.
+    """
+    from harness.training.preflight import PreflightFinding  # preflight calls this module
+
+    splits = {"train": prepared.train, "validation": prepared.validation}
+    for split, data in splits.items():
+        for (fault, critical), found in _faults(prepared, data).items() if data else ():
+            number = len(found.records)
+            holds = "record holds" if number == 1 else "records hold"
+            yield PreflightFinding(
+                code=f"turn_{fault}",
+                severity="critical" if critical else "warning",
+                message=f"{split}: {number} {holds} {_WHAT[fault]}; first: {found.where} {found.first.message}",
+                remedy=f"{found.first.remedy} An earlier turn that is there to be read takes `weight: 0`, and "
+                "tokens.loss_on: answer or assistant.",
+            )
+
+
+def _faults(prepared: Prepared, data: PreparedData) -> dict[tuple[TurnFault, bool], _Found]:
+    """Return what is wrong by fault and whether it must not be trained with."""
+    checks = SchemaChecks()
+    faults: dict[tuple[TurnFault, bool], _Found] = {}
+    for sample, line in zip(data.samples, data.lines, strict=True):
+        for problem, learnt, who in _problems(prepared, sample, checks):
+            critical = learnt or problem.fault == "null"
+            where = f"{data.path}:{line} ({sample.id}): {who}"
+            found = faults.setdefault((problem.fault, critical), _Found(where=where, first=problem))
+            found.records.add(sample.id)
+    return faults
+
+
+def _problems(
+    prepared: Prepared, sample: Sample, checks: SchemaChecks
+) -> Iterator[tuple[TurnProblem, bool, str]]:
+    """Yield (problem, whether its turn is learnt, which turn) of one record."""
+    tokens = prepared.recipe.tokens
+    for index, turn in enumerate(sample.messages):
+        learnt = tokens.loss_on == "all" or (tokens.loss_on == "assistant" and turn.learn and index > 0)
+        if learnt or turn.learn:
+            for problem in turn_problems(turn, sample.tools, checks):
+                yield problem, learnt, "an earlier turn that is learnt" if learnt else "an earlier turn"
+    answer = expected_turn(sample, optional=tokens.optional_arguments == "write")
+    for problem in turn_problems(answer, sample.tools, checks):
+        yield problem, True, "the answer"
