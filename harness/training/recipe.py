@@ -18,7 +18,7 @@ from harness.data.importing.context import SystemAs
 from harness.data.importing.request import Format
 from harness.errors import SpecError, nearest_hint
 from harness.fingerprint import sha256_of
-from harness.training.removed_names import refused_extra, removed_name
+from harness.training.removed_names import library_option, refused_extra, removed_name
 from harness.yaml_spec import Spec, place_of, read_yaml_spec
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -357,15 +357,17 @@ _SECTIONS: dict[str, type[Spec]] = {
     "tokens": TokensSpec,
     "training": TrainingSpec,
     "evaluation": EvaluationSpec,
+    "evaluation.early_stopping": EarlyStoppingSpec,
 }
 
 
 def _remedy(key: str) -> str | None:
-    """Return what to write instead of an unknown key: ours of another name, or this one where it belongs."""
+    """Return what to write instead of an unknown key: ours of another name, this one where it belongs, or a library's
+    where it is passed on."""
     renamed = removed_name(key)
     if renamed is not None:
         return renamed
     places = [section for section, spec in _SECTIONS.items() if key in spec.model_fields]
     if key in Recipe.model_fields:
         return f"{key} stands at the top level of a recipe."
-    return f"It belongs under `{places[0]}:`." if len(places) == 1 else None
+    return f"It belongs under `{places[0]}:`." if len(places) == 1 else library_option(key)

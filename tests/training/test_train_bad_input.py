@@ -95,6 +95,18 @@ def test_early_stopping_needs_something_to_evaluate(recipe):
         ("share_prefix", "belongs under `tokens:`"),
         ("training__r", "belongs under `lora:`"),
         ("training__eval_suite", "top level"),
+        ("patience", "belongs under `evaluation.early_stopping:`"),
+        ("training__deepspeed", "accelerate launch"),
+        ("lora__use_dora", "plain LoRA"),
+        ("lora__use_bdlora", "plain LoRA"),
+        ("training__chars_per_token", "packed by their own tokens"),
+        ("training__torchdynamo", "training.extra: {torch_compile: true}"),
+        ("training__adam_beta1", "training.extra: {adam_beta1: ...}"),
+        ("torch_compile", "training.extra: {torch_compile: ...}"),
+        ("training__eos_token", "Leave it out"),
+        ("training__logging_first_step", "sets it for every run"),
+        ("hub_model_id", "harness publish"),
+        ("wandb_api_key", "no login"),
     ],
 )
 def test_removed_and_foreign_names_are_answered_with_the_name_to_use(recipe, key: str, replacement: str):

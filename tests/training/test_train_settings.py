@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from harness.errors import SpecError
+from harness.training.installed_options import lora_options, trainer_options
 from harness.training.recipe import load_recipe
 from harness.training.settings import Device, sft_config
 
@@ -93,6 +96,35 @@ def test_extra_options_that_break_or_do_nothing(recipe, in_process, extra: dict[
 def test_extra_options_that_are_documented_are_taken(recipe, in_process, extra: dict[str, Any]):
     done = preflight(in_process, recipe(training__extra=extra))
     assert done.exit_code == 0, done.err
+
+
+def test_the_options_of_the_libraries_are_read_from_their_source():
+    from peft import LoraConfig, PeftConfig
+    from trl import SFTConfig
+
+    assert trainer_options() == {field.name for field in dataclasses.fields(SFTConfig) if field.init}
+    shared = {field.name for field in dataclasses.fields(PeftConfig)}
+    assert lora_options() >= {field.name for field in dataclasses.fields(LoraConfig)} - shared
+
+
+def test_a_field_of_the_trainer_is_sent_to_where_it_is_taken(recipe, tmp_path: Path):
+    """`training.extra` is the answer to a field beside the recipe's keys if, and only if, it takes that field."""
+    cpu = Device(kind="cpu", dtype="float32", checkpointing=False)
+    answers: dict[str, str] = {}
+    for name in sorted(trainer_options()):
+        with pytest.raises(SpecError) as caught:
+            load_recipe(recipe(train={"path": "data", "split": "train", name: 1}))
+        remedy = answers[name] = str(caught.value.remedy)
+        assert remedy.startswith(("Use ", "Leave it out: ", "It belongs under ")) or "top level" in remedy
+        said = ""
+        try:
+            made = load_recipe(recipe(training__extra={name: 1}))
+            sft_config(made, cpu, tmp_path, micro_batch=1, accumulation=1)
+        except SpecError as error:
+            said = error.what
+        taken = "not taken" not in said and "decided by other keys" not in said
+        assert taken == (f"training.extra: {{{name}:" in remedy), (name, remedy, said)
+    assert "training.extra: {adam_beta1: ...}" in answers["adam_beta1"]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from harness.cli.main import COMMANDS
 from harness.training import recipe as recipes
+from harness.training.foreign_names import BY_TRAINER, REPLACEMENTS
 from harness.training.recipe import Recipe
-from harness.training.removed_names import _REPLACEMENTS, removed_name
+from harness.training.removed_names import removed_name
 from harness.yaml_spec import Spec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -112,13 +113,19 @@ def test_the_table_has_every_choice(name: str) -> None:
 
 
 def test_the_names_of_other_trainers_are_the_ones_that_are_answered() -> None:
-    answers = {name: answer.replace("`", "") for name, answer in _REPLACEMENTS.items()}
+    answers = {name: answer.replace("`", "") for name, answer in REPLACEMENTS.items()}
     assert names_in_table() == answers
+    assert re.findall(r"^\| \*\*(.+)\*\* \| \|$", PAGE, flags=re.MULTILINE) == list(BY_TRAINER)
 
 
-@pytest.mark.parametrize("name", _REPLACEMENTS)
+def test_each_foreign_name_has_one_answer() -> None:
+    names = [name for table in BY_TRAINER.values() for line in table.values() for name in line.split()]
+    assert sorted(names) == sorted(REPLACEMENTS)
+
+
+@pytest.mark.parametrize("name", REPLACEMENTS)
 def test_what_a_foreign_name_is_answered_with_exists(name: str) -> None:
-    answer = _REPLACEMENTS[name]
+    answer = REPLACEMENTS[name]
     for path in re.findall(
         r"\b(?:train|validation|lora|tokens|training|evaluation|eval_suite)(?:\.[a-z_]+)+", answer
     ):
