@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from harness.errors import SpecError, did_you_mean
 
@@ -15,9 +17,55 @@ _MOST_OTHERS = 6
 
 
 class Spec(BaseModel):
-    """Base of everything that people write in YAML."""
+    """Base of everything that people write in YAML.
+
+    Not strict, since YAML reads `1e-4` as text; but a number is never made of `true`, nor of `yes` and `on`, which YAML
+    reads as true.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_no_booleans(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        wrong: list[InitErrorDetails] = []
+        for key, wanted in _numbers(cls).items():
+            value = data.get(key)
+            inner = (
+                value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+            )
+            if any(isinstance(one, bool) for one in inner):
+                message = f"Input should be a valid {wanted}; true, false, yes, no, on and off are none"
+                wrong.append(
+                    InitErrorDetails(type=PydanticCustomError("boolean", message), loc=(key,), input=value)
+                )
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return data
+
+
+@cache
+def _numbers(model: type[BaseModel]) -> dict[str, str]:
+    """Return the keys that hold numbers and no booleans, each with "integer" or "number"."""
+    found: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        kinds = set(_plain_types(field.annotation))
+        if kinds & {int, float} and not kinds & {bool, Any}:
+            found[field.alias or name] = "number" if float in kinds else "integer"
+    return found
+
+
+def _plain_types(annotation: Any) -> Iterator[Any]:
+    """Yield the types that an annotation is put together of; those of its literals, and a model as itself."""
+    if get_origin(annotation) is Literal:
+        yield from map(type, get_args(annotation))
+    elif get_args(annotation):
+        for part in get_args(annotation):
+            yield from _plain_types(part)
+    else:
+        yield annotation
 
 
 SpecT = TypeVar("SpecT", bound=BaseModel)

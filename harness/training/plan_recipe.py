@@ -22,7 +22,7 @@ from harness.training.recipe import Recipe, load_recipe
 from harness.training.rows import TokenRow
 from harness.training.run_budget import DiskPlan, plan_disk
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)", re.IGNORECASE)
 
@@ -101,12 +101,13 @@ def plan_recipe(
 
 
 def read_size(text: str) -> int:
-    """Return the bytes of "24GB" (powers of ten) or "16GiB" (powers of two). Raises SpecError."""
+    """Return the bytes of "24GB" (powers of ten) or "16GiB" (powers of two). Raises SpecError, also without a unit."""
     match = _SIZE.fullmatch(text.strip())
-    unit = _UNITS.get(match[2].upper()) if match else None
-    if match is None or unit is None or float(match[1]) <= 0:
+    if match is None or (match[2] and match[2].upper() not in _UNITS) or float(match[1]) <= 0:
         raise SpecError(f"{text[:40]!r} is no size", remedy="Write it like 24GB or 16GiB.")
-    return int(float(match[1]) * unit)
+    if not match[2]:
+        raise SpecError(f"{text[:40]!r} has no unit", remedy=f"Write {match[1]}GiB (or {match[1]}GB).")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
 def seconds_of(made: RecipePlan, rate: float | None) -> float | None:

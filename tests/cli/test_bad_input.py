@@ -75,6 +75,13 @@ SUITE_EDITS = [
         "tool_name_accuracy",
         "a metric misspelt",
     ),
+    (
+        "max_new_tokens: 64",
+        "max_new_tokens: yes",
+        "generation.max_new_tokens: Input should be a valid integer",
+        "suite.yaml",
+        "yes is no 1",
+    ),
     ("max_new_tokens: 64", "max_new_tokens: 0", "max_new_tokens", "suite.yaml", "a budget of nothing"),
     ("schema: 1", "schema: 1\nschema: 1", "stands twice", "suite.yaml:2", "a duplicate key is not last-wins"),
     ("schema: 1", "schema: [1", "not valid YAML", "suite.yaml", "broken YAML"),

@@ -45,6 +45,14 @@ def refused(path: Path) -> HarnessError:
         ({"tokens": {"packing": True, "share_prefix": True}}, "choose one"),
         ({"evaluation__metric": "tool_name_accuracy"}, "eval_suite"),
         ({"name": "../up"}, "name"),
+        ({"lora__r": True}, "lora.r: Input should be a valid integer"),
+        ({"lora__alpha": True}, "lora.alpha: Input should be a valid number"),
+        ({"training__max_steps": True}, "valid integer"),
+        ({"training__max_grad_norm": False}, "yes, no, on and off are none"),
+        ({"training__neftune_noise_alpha": True}, "valid number"),
+        ({"evaluation__every": True}, "valid integer"),
+        ({"evaluation__early_stopping": {"patience": True}}, "evaluation.early_stopping.patience"),
+        ({"train": {"path": "x", "import": {"split": {"train": True}}}}, "train.import.split"),
     ],
 )
 def test_values_that_cannot_be(recipe, changes: dict[str, Any], said: str):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.training.machine import read_gpus, visible_gpus
+from harness.training.plan_recipe import read_size
 
 THREE = (
     "0, GPU-8f1d2a, NVIDIA A100-SXM4-40GB, 1000\n"
@@ -77,3 +78,32 @@ def test_a_plan_for_a_card_that_does_not_say_what_is_free(
     assert done.exit_code == 0, done.err
     assert "memory on the GPU" in done.out
     assert "there: unknown; give it with --gpu" in done.out
+
+
+@pytest.mark.parametrize(
+    ("size", "said", "remedy"),
+    [
+        ("24", "'24' has no unit", "Write 24GiB (or 24GB)."),
+        ("8.5", "'8.5' has no unit", "Write 8.5GiB (or 8.5GB)."),
+        ("24gigs", "is no size", "Write it like 24GB or 16GiB."),
+        ("0", "is no size", "Write it like 24GB or 16GiB."),
+    ],
+)
+@pytest.mark.parametrize("option", ["--gpu", "--memory"])
+def test_a_size_needs_its_unit(
+    in_process: Any, tmp_path: Path, option: str, size: str, said: str, remedy: str
+) -> None:
+    """A number alone would be bytes, in which nothing fits."""
+    done = in_process("plan", tmp_path / "recipe.yaml", option, size)
+    assert done.exit_code == 4
+    assert said in done.err
+    assert remedy in done.err
+
+
+def test_sizes_with_their_units() -> None:
+    assert [read_size(text) for text in ("24GB", "16GiB", "1.5 gib", "512B")] == [
+        24 * 10**9,
+        16 << 30,
+        3 << 29,
+        512,
+    ]
