@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.training.settings import shards_parameters, uses_fsdp
 from tests.training.records import record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +69,50 @@ def test_launch_configurations_are_what_accelerate_reads(name: str):
         assert json.loads((ROOT / settings["deepspeed_config_file"]).read_text())["zero_optimization"][
             "stage"
         ] in (2, 3)
+
+
+def launch_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what `accelerate launch` would tell the processes that it starts."""
+    from accelerate.commands import launch
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+
+    environments: list[dict[str, str]] = []
+    keep = environments.append
+    monkeypatch.setattr(launch, "deepspeed_launcher", lambda told: keep(prepare_deepspeed_cmd_env(told)[1]))
+    monkeypatch.setattr(launch, "multi_gpu_launcher", lambda told: keep(prepare_multi_gpu_env(told)))
+    monkeypatch.chdir(ROOT)
+    given = ["--config_file", f"train/accelerate/{name}.yaml", "-m", "harness"]
+    launch.launch_command(launch.launch_command_parser().parse_args(given))
+    for key, value in environments[0].items():
+        monkeypatch.setenv(key, value)
+
+
+def test_fsdp_is_what_its_file_says(monkeypatch: pytest.MonkeyPatch):
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    launch_environment("fsdp", monkeypatch)
+    assert uses_fsdp()
+    assert shards_parameters()
+    for loading in ("FSDP_CPU_RAM_EFFICIENT_LOADING", "FSDP_SYNC_MODULE_STATES"):
+        assert os.environ[loading] == "true"
+        monkeypatch.setenv(loading, "false")  # these two look for a GPU at once
+    plugin = FullyShardedDataParallelPlugin()
+    assert plugin.sharding_strategy.name == "FULL_SHARD"
+    assert plugin.state_dict_type.name == "FULL_STATE_DICT"
+    assert plugin.auto_wrap_policy.__name__ == "transformer_auto_wrap_policy"
+    assert not plugin.use_orig_params
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_deepspeed_is_what_its_file_says(stage: int, monkeypatch: pytest.MonkeyPatch):
+    from accelerate.utils import DeepSpeedPlugin
+
+    launch_environment(f"deepspeed_zero{stage}", monkeypatch)
+    assert shards_parameters()
+    assert not uses_fsdp()
+    plugin = DeepSpeedPlugin()
+    assert plugin.zero_stage == stage
+    assert plugin.hf_ds_config.is_zero3() == plugin.zero3_init_flag == (stage == 3)
 
 
 @pytest.mark.network

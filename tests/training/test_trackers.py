@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import pytest
 
+from harness.training.recipe import load_recipe
+from harness.training.settings import Device, sft_config
 from tests.training.test_train import run
 
 
@@ -33,3 +36,21 @@ def test_wandb_records_offline_without_a_login(recipe, tmp_path, harness, monkey
     written = recorded.read_bytes()
     for logged in (b"train/loss", b"eval/loss", b"train/learning_rate"):
         assert logged in written
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trackio") is not None, reason="trackio is installed")
+def test_trackio_that_is_missing_is_told_with_the_one_command(recipe, tmp_path, in_process):
+    done = in_process("train", recipe(report_to="trackio"), "--out", tmp_path / "runs")
+    assert done.exit_code == 4
+    assert "report_to: trackio needs the package trackio, which is not installed" in done.err
+    assert "pip install trackio, or set report_to: none." in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_trackio_is_handed_on_with_the_names_of_run_and_project(recipe, tmp_path):
+    made = load_recipe(recipe(report_to=["trackio", "tensorboard"], training__extra={"project": "lamps"}))
+    cpu = Device(kind="cpu", dtype="float32", checkpointing=False)
+    config = sft_config(made, cpu, tmp_path, micro_batch=1, accumulation=1)
+    assert config.report_to == ["trackio", "tensorboard"]
+    assert (config.run_name, config.project) == ("tiny", "lamps")
+    assert (config.trackio_space_id, config.push_to_hub) == (None, False), "nothing leaves the machine"

@@ -15,6 +15,8 @@ from harness.errors import SpecError
 from harness.training.installed_options import lora_options, trainer_options
 from harness.training.recipe import load_recipe
 from harness.training.settings import Device, sft_config
+from harness.training.trainer import RowTrainer
+from tests.training.test_train import run
 
 SECRET = "hf_" + "0123456789abcdef"
 
@@ -270,3 +272,31 @@ def test_a_sampling_strategy_has_no_say_beside_shared_prefixes(recipe, in_proces
     done = preflight(in_process, recipe(training__extra=extra, tokens__share_prefix=True))
     assert done.exit_code == 4
     assert "train_sampling_strategy" in done.err
+
+
+@pytest.mark.parametrize(("rank_stabilised", "scale"), [(False, 2.0), (True, 4.0)])
+def test_the_scale_that_is_trained_is_the_one_that_is_loaded(
+    recipe, tiny_model, tmp_path: Path, monkeypatch, rank_stabilised: bool, scale: float
+):
+    """Rank 4 and alpha 8: 8 / 4, and 8 / √4 for rsLoRA, while it trains and for whoever loads the adapter."""
+    from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
+    from transformers import AutoModelForCausalLM
+
+    def scales(model: Any) -> set[float]:
+        layers = [each for each in model.modules() if isinstance(each, LoraLayer)]
+        return {value for layer in layers for value in layer.scaling.values()}
+
+    step = RowTrainer.training_step
+    seen: set[float] = set()
+
+    def noted(self: RowTrainer, model: Any, *arguments: Any) -> Any:
+        seen.update(scales(model))
+        return step(self, model, *arguments)
+
+    monkeypatch.setattr(RowTrainer, "training_step", noted)
+    path = recipe(lora__use_rslora=rank_stabilised, training__max_steps=1, evaluation={"every": 1})
+    saved = run(path, tmp_path / "runs").folder / "checkpoint-1"
+    assert json.loads((saved / "adapter_config.json").read_text())["use_rslora"] is rank_stabilised
+    loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), saved)
+    assert seen == scales(loaded) == {scale}

@@ -6,9 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ import pytest
 import requests
 import torch
 
+from harness.cli.training_view import finish_training
 from harness.errors import EngineError, HarnessError, StorageError
 from harness.training import train as training
+from harness.training.batches import SharedPrefixCollator
+from harness.training.prepare import prepare
 from harness.training.run_folder import HEADER, TrainingFolder, checkpoints
 from harness.training.trainer import RowTrainer
 from tests.training.test_train import header, losses, run
@@ -134,6 +139,25 @@ def test_a_tracker_without_its_server_is_not_the_disk(recipe, tmp_path, monkeypa
     assert f"--resume {folder}" in str(error.remedy)
     assert header(folder)["status"] == "failed"
     assert "tensorboard" in header(folder)["stopped_because"]
+
+
+def test_waiting_for_data_is_counted_and_told_with_its_cure(recipe, tmp_path, monkeypatch, capsys):
+    """Every batch is made slow: eight of them hold up four steps."""
+    collate = SharedPrefixCollator.__call__
+
+    def slow(self: SharedPrefixCollator, *arguments: Any) -> Any:
+        time.sleep(0.05)
+        return collate(self, *arguments)
+
+    monkeypatch.setattr(SharedPrefixCollator, "__call__", slow)
+    path = recipe(tokens__share_prefix=True)
+    outcome = run(path, tmp_path / "runs")
+    assert 8 * 0.05 <= outcome.data_wait_s <= outcome.seconds
+    for share, told in ((0.21, True), (0.19, False)):
+        finish_training(replace(outcome, seconds=outcome.data_wait_s / share), prepare(path), "en")
+        said = capsys.readouterr().err
+        assert ("training waited 21% of its time for data" in said) == told
+        assert ("set training.extra: {dataloader_num_workers: 2} in the recipe" in said) == told
 
 
 def test_an_error_of_no_known_kind_is_raised_as_it_is_and_on_record(recipe, tmp_path, monkeypatch):

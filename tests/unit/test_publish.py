@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 hub = pytest.importorskip("huggingface_hub")
 
@@ -77,6 +78,11 @@ def test_the_card_holds_the_numbers_of_the_run(in_process, adapter: Path, tmp_pa
         assert result.metric_value == round(said[metric]["value"], 4)
         assert result.metric_args["n"] == said[metric]["n"]
         assert (result.dataset_type, result.dataset_split) == ("smoke", "test")
+    _, front, _ = done.out.split("--- README.md\n", 1)[1].split("---\n", 2)
+    (index,) = yaml.safe_load(front)["model-index"]
+    assert index["name"] == REPO.rpartition("/")[2]
+    measured = {one["type"]: one["value"] for result in index["results"] for one in result["metrics"]}
+    assert measured == {metric: result.metric_value for metric, result in published.items()}
     # The base was planted to call nothing, the adapter is right.
     (row,) = [line for line in card.text.splitlines() if line.startswith("| Tool names exact (")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
