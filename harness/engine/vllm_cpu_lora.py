@@ -6,12 +6,13 @@ token for a model of 135M, and so spend more time on the adapter than on the mod
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
-_Rows = slice | torch.Tensor
+Rows: TypeAlias = slice | Any
+"""Which tokens: side by side, or a tensor (n) of their places."""
 
 
 class GroupedLora(PunicaWrapperCPU):  # type: ignore[misc]
@@ -22,7 +23,7 @@ class GroupedLora(PunicaWrapperCPU):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._groups: list[tuple[int, _Rows]] = []
+        self._groups: list[tuple[int, Rows]] = []
 
     def update_metadata(self, *args: Any, **kwargs: Any) -> None:
         """Take in whose the tokens of the next batch are."""
@@ -55,9 +56,9 @@ class GroupedLora(PunicaWrapperCPU):  # type: ignore[misc]
     _expand_decode = _expand_prefill
 
 
-def groups(slots: torch.Tensor) -> list[tuple[int, _Rows]]:
+def groups(slots: torch.Tensor) -> list[tuple[int, Rows]]:
     """Return (slot, rows) for each slot from 0 among `slots` (n), rows as a slice where they lie side by side."""
-    found: list[tuple[int, _Rows]] = []
+    found: list[tuple[int, Rows]] = []
     for slot in torch.unique(slots).tolist():
         if slot < 0:
             continue
