@@ -47,9 +47,12 @@ def is_local(address: str) -> bool:
     if name == "localhost":
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        number = ipaddress.ip_address(name)
     except ValueError:
         return False
+    plain = getattr(number, "ipv4_mapped", None) or number
+    # Asked as a client, the address of all interfaces is this machine.
+    return bool(plain.is_loopback or plain.is_unspecified)
 
 
 def sends_plainly(address: str) -> bool:

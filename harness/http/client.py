@@ -1,4 +1,4 @@
-"""Requests to one server: time-outs, capped attempts, Retry-After, and a name for everything that fails.
+"""Requests to one server: time-outs, capped attempts, pauses, and a name for everything that fails.
 
 httpx is imported where it is used: it comes with an extra.
 """
@@ -6,29 +6,27 @@ httpx is imported where it is used: it comes with an extra.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from harness.errors import MissingDependency, ServerRefuses, UsageError
+from harness.errors import MissingDependency, UsageError
 from harness.http.address import host_of, is_local
 from harness.http.failure import FailureReason, RequestFailed
-from harness.http.retry_after import retry_after
+from harness.http.gate import Gate, Sleep
+from harness.http.refusal import Refusals
 from harness.http.secret import Secret
+from harness.http.stated_error import stated_status
 
 if TYPE_CHECKING:
     import httpx
 
 _LONGEST_DETAIL = 300
-_FIRST_WAIT_S = 1.0
-_RETRIED = {408, 409, 425, 429}
-_KEY_REFUSED = {401, 403}
-_QUOTA = ("insufficient_quota", "billing_hard_limit_reached")
+_LET_IN: frozenset[FailureReason] = frozenset(("refused", "not_an_answer", "too_large"))
+"""How an attempt fails that the server had no lack of room for."""
 
-Sleep = Callable[[float], Awaitable[object]]
 Result = TypeVar("Result")
 
 
@@ -38,7 +36,9 @@ class Server:
 
     `whose` ("the judge's") and the remedies are for messages. `timeout_s` is for one attempt from first byte to last,
     `longest_wait_s` the longest pause between attempts that the server may ask for, `deadline_s` how long after its
-    first attempt a request may have another one. `largest_answer` is in bytes, `extra` is what brings httpx.
+    first attempt a request may have another one. Where there is a deadline, a rate limit (HTTP 429) uses up no
+    attempts, and the deadline counts from the server's last answer to anybody: whose turn has not come yet waits.
+    `largest_answer` is in bytes, `extra` is what brings httpx.
     """
 
     base_url: str
@@ -87,7 +87,7 @@ class Pace(Protocol):
 class HttpClient:
     """Asks one server; an asynchronous context manager. `sleep` is what waits between attempts.
 
-    A server that asks to wait makes all requests wait, not only the one that was told.
+    A server that asks to wait, or has too many requests, makes all of them wait, not only the one that was told.
     """
 
     def __init__(
@@ -98,11 +98,9 @@ class HttpClient:
         self._pace = pace
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
-        self._pauses = 0
-        self._open_again = asyncio.Event()
-        self._open_again.set()
-        # Spreads the retries of parallel requests; it decides nothing that is measured.
-        self._jitter = random.Random(0)
+        self._gate = Gate(sleep, server.longest_wait_s)
+        self._refusals = Refusals(server, key is not None, self.excerpt)
+        self._last_answer = 0.0
 
     async def __aenter__(self) -> HttpClient:
         server = self.server
@@ -136,6 +134,7 @@ class HttpClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._gate.close()
         if self._client is not None:
             await self._client.aclose()
 
@@ -159,41 +158,58 @@ class HttpClient:
         server = self.server
         url = (server.base_url if below is None else below) + path
         most = server.attempts if attempts is None else attempts
+        patient = server.deadline_s is not None and attempts is None
+        used = 0
         first = 0.0
         last: RequestFailed | None = None
-        for attempt in range(1, most + 1):
-            begun = await self._begin()
+        while True:
+            turn = await self._turn(first, last)
+            if turn is None:
+                break
+            begun, entered = turn
             if last is None:
                 first = time.monotonic()
-            elif self._is_late(first, last):
-                self._pace.give_back(begun)
-                break
             reason: FailureReason | None = None
             try:
-                return await self._attempt(url, payload, read, answers)
+                status, result = await self._attempt(url, payload, read, answers)
             except RequestFailed as failed:
                 last, reason = failed, failed.reason
+            else:
+                if status == 200:
+                    self._refusals.answered()
+                self._last_answer = time.monotonic()
+                self._gate.let_in(entered)
+                return result
             finally:
                 self._pace.end(begun, reason)
-            if (
-                not last.again
-                or attempt == most
-                or not self._worth_waiting(last)
-                or self._is_late(first, last)
-            ):
+            if reason in _LET_IN:
+                self._gate.let_in(entered)
+            used += not (patient and reason == "rate_limit")
+            if not last.again or used == most or not self._worth_waiting(last) or self._is_late(first, last):
                 break
-            await self._wait(last.wait_s, attempt)
+            if reason == "rate_limit" or last.wait_s is not None:
+                await self._gate.pause(entered, last.wait_s)
+            else:
+                await self._sleep(self._gate.back_off_s(used))
         assert last is not None, "no attempt was allowed"
         last.detail = self.redacted(last.detail)
         raise last
 
-    async def _begin(self) -> int:
-        """Wait until the server lets requests through and the pace has a place; a pause may begin while one waits."""
+    async def _turn(self, first: float, last: RequestFailed | None) -> tuple[int, int] | None:
+        """Wait for a place of the pace while the gate is open; return what `Pace.end` and `Gate.pause` are told.
+
+        None for a request whose deadline has passed: its first attempt began at `first`, and `last` is how the last
+        one failed.
+        """
         while True:
-            await self._open_again.wait()
+            await self._gate.opened()
             begun = await self._pace.begin()
-            if self._open_again.is_set():
-                return begun
+            if last is not None and self._is_late(first, last):
+                self._pace.give_back(begun)
+                return None
+            entered = self._gate.enter()
+            if entered is not None:
+                return begun, entered
             self._pace.give_back(begun)
 
     def _worth_waiting(self, last: RequestFailed) -> bool:
@@ -206,28 +222,17 @@ class HttpClient:
     def _is_late(self, first: float, last: RequestFailed) -> bool:
         """Return whether a request whose first attempt began at `first` may have no other, and say so in its failure."""
         limit = self.server.deadline_s
-        if limit is None or time.monotonic() - first < limit:
+        waits = last.reason == "rate_limit"
+        since = max(first, self._last_answer) if waits else first
+        if limit is None or time.monotonic() - since < limit:
             return False
-        last.detail += f" (given up {limit:g} s after the first attempt)"
+        nobody = f"after nothing was answered for {limit:g} s"
+        last.detail += f" (given up {nobody if waits else f'{limit:g} s after the first attempt'})"
         return True
-
-    async def _wait(self, asked_s: float | None, attempt: int) -> None:
-        if asked_s is None:
-            backoff = min(self.server.longest_wait_s, _FIRST_WAIT_S * 2 ** (attempt - 1))
-            await self._sleep(backoff * (0.75 + 0.5 * self._jitter.random()))
-            return
-        self._pauses += 1
-        self._open_again.clear()
-        try:
-            await self._sleep(asked_s)
-        finally:
-            self._pauses -= 1
-            if not self._pauses:
-                self._open_again.set()
 
     async def _attempt(
         self, url: str, payload: bytes | None, read: Callable[[Reply], Result], answers: Collection[int]
-    ) -> Result:
+    ) -> tuple[int, Result]:
         httpx = import_httpx(self.server.whose, self.server.extra)
         try:
             # httpx's own time-outs are for one read; a server that sends a byte now and then would hold us for ever.
@@ -237,9 +242,11 @@ class HttpClient:
             raise RequestFailed("timeout", f"no answer within {self.server.timeout_s:g} s") from None
         except httpx.HTTPError as error:
             raise RequestFailed("connection", f"{type(error).__name__}: {error}") from None
+        if reply.status == 200:
+            reply = replace(reply, status=stated_status(reply.body) or 200)
         if reply.status not in answers:
-            raise self._refusal(reply)
-        return read(reply)
+            raise self._refusals.of(reply)
+        return reply.status, read(reply)
 
     async def _exchange(self, url: str, payload: bytes | None) -> Reply:
         assert self._client is not None, "used outside its context"
@@ -252,28 +259,6 @@ class HttpClient:
                 if len(body) > limit:
                     raise RequestFailed("too_large", f"more than {limit >> 20} MB", again=False)
             return Reply(status=response.status_code, headers=response.headers, body=bytes(body))
-
-    def _refusal(self, reply: Reply) -> RequestFailed:
-        """Return what a status means for this request; raise ServerRefuses where it means all of them."""
-        server, status = self.server, reply.status
-        said = f"HTTP {status}: {self.excerpt(reply.body)}"
-        if status in _KEY_REFUSED:
-            had = "the key was refused" if self._key else "the server wants a key"
-            raise ServerRefuses(f"{had} ({said})", where=server.host, remedy=server.key_remedy)
-        if status == 404 or 300 <= status < 400:
-            raise ServerRefuses(
-                f"no such address or model ({said})", where=server.host, remedy=server.address_remedy
-            )
-        if status == 429 and any(word in said for word in _QUOTA):
-            raise ServerRefuses(
-                f"the quota is used up ({said})", where=server.host, remedy=server.quota_remedy
-            )
-        wait_s = retry_after(reply.headers.get("retry-after"))
-        if status == 429:
-            return RequestFailed("rate_limit", said, wait_s=wait_s, status=status)
-        if status >= 500 or status in _RETRIED:
-            return RequestFailed("server_error", said, wait_s=wait_s, status=status)
-        return RequestFailed("refused", said, again=False, status=status)
 
     def excerpt(self, body: bytes) -> str:
         """Return the beginning of a body. The key is taken out first: a cut would leave a part that is no longer it."""

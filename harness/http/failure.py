@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 FailureReason = Literal[
-    "timeout", "connection", "rate_limit", "server_error", "not_an_answer", "refused", "too_large"
+    "timeout",
+    "connection",
+    "rate_limit",
+    "server_error",
+    "not_an_answer",
+    "refused",
+    "too_large",
+    "prompt_cut",
 ]
 
 

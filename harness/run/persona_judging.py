@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import StorageError
-from harness.http.client import Sleep
+from harness.http.gate import Sleep
 from harness.http.secret import Secret
 from harness.log.writer import RunLock
 from harness.persona.judge.asking import MAX_MISSING, Asking, Tally

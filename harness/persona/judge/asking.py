@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import IncompleteRun
-from harness.http.client import Sleep
+from harness.http.gate import Sleep
 from harness.http.secret import Secret
 from harness.persona.judge.answers import AnswerStore, JudgeAnswer, JudgeFailure, JudgeRequest, Outcome
 from harness.persona.judge.client import CallBudget, JudgeClient

@@ -12,8 +12,9 @@ from typing import Any
 
 from harness.errors import IncompleteRun
 from harness.http import client as http
-from harness.http.client import HttpClient, Reply, Server, Sleep
+from harness.http.client import HttpClient, Reply, Server
 from harness.http.failure import FailureReason, RequestFailed
+from harness.http.gate import Sleep
 from harness.http.secret import Secret
 from harness.persona.judge.answers import JudgeAnswer, JudgeFailure, JudgeRequest, Outcome
 from harness.persona.judge.endpoint import KEY_VARIABLE, Endpoint

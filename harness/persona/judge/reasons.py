@@ -19,6 +19,7 @@ REASONS: Mapping[str, str] = {
     "not_an_answer": "the server sent no chat completion",
     "refused": "the server refused the request",
     "too_large": "an answer of more than 1 MB",
+    "prompt_cut": "the server cut the prompt",
     # an answer that says nothing readable
     "cut": "the answer hit its budget",
     "no_json": "prose instead of JSON",

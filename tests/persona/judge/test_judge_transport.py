@@ -209,6 +209,8 @@ def test_waits_grow_and_are_capped() -> None:
         (None, None),
         ("0", 0.0),
         (" 12 ", 12.0),
+        ("2.5", 2.5),
+        ("2.", None),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 30.0),
         ("Sun, 06 Nov 1994 08:49:00 GMT", 0.0),
         ("soon", None),
@@ -236,8 +238,10 @@ def test_no_more_requests_at_once_than_allowed() -> None:
         (401, b'{"error": "Incorrect API key provided: %s"}' % KEY.encode(), "the key was refused"),
         (403, b"no", "the key was refused"),
         (404, b'{"error": "model not found"}', "no such address or model"),
-        (302, b"", "no such address or model"),
+        (302, b"", "the server sends requests elsewhere"),
         (429, b'{"error": {"code": "insufficient_quota"}}', "the quota is used up"),
+        (402, b'{"error": {"message": "Insufficient credits"}}', "the quota is used up"),
+        (200, b'{"error": {"message": "Insufficient credits", "code": 402}}', "the quota is used up"),
     ],
 )
 def test_what_would_fail_for_every_request_ends_at_once(status: int, body: bytes, said: str) -> None:
@@ -368,6 +372,10 @@ def test_null_takes_a_parameter_out() -> None:
     ("url", "plainly"),
     [
         ("http://127.0.0.1/v1", False),
+        ("http://0.0.0.0:8000/v1", False),
+        ("http://[::]:8000/v1", False),
+        ("http://[::ffff:127.0.0.1]:8000/v1", False),
+        ("http://10.0.0.1/v1", True),
         ("http://localhost/v1", False),
         ("https://h/v1", False),
         ("http://h/v1", True),
