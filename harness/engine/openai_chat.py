@@ -10,6 +10,9 @@ from harness.engine.base import CallWords
 from harness.engine.openai_calls import served_calls, write_calls
 from harness.types import Message, Sample, ToolSpec
 
+_UNSAID = ("thinking", "redacted_thinking", "reasoning", "reference")
+"""Parts of a message's content that are no part of what it says."""
+
 
 def chat_body(sample: Sample) -> dict[str, Any]:
     """Return the conversation and the tools of a request, in OpenAI's form."""
@@ -49,14 +52,15 @@ def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return turns
 
 
-def text_of(message: Mapping[str, Any], words: CallWords) -> str:
+def text_of(message: Mapping[str, Any], words: CallWords, *, cut: bool = False) -> str:
     """Return a chat message as the model would have written it in the dialect: its content, then its calls.
 
+    `cut`: the answer ended because its budget was spent, perhaps inside the last call.
     Raises TypeError, LookupError or ValueError for a message of another shape, or calls that the dialect cannot write.
     """
     content = message.get("content")
     if isinstance(content, list):
-        content = "".join(part["text"] for part in content)
+        content = "".join(part["text"] for part in content if part.get("type") not in _UNSAID)
     if content is None:
         refusal = message.get("refusal")
         content = refusal if isinstance(refusal, str) else ""
@@ -65,7 +69,7 @@ def text_of(message: Mapping[str, Any], words: CallWords) -> str:
     calls = served_calls(message)
     if not calls:
         return content
-    written = write_calls(words, calls)
+    written = write_calls(words, calls, cut=cut)
     return f"{content}\n{written}" if content else written
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -75,6 +76,44 @@ def test_a_broken_call_leaves_the_right_one_beside_it() -> None:
     assert parsed.status == "malformed"
 
 
+CUT = ["", "{", '{"a": "long tex', '{"a": 1,', '{"a": [1, {"b": 2', '{"a"']
+
+
+@pytest.mark.parametrize("words", DIALECTS, ids=lambda words: words.name)
+@pytest.mark.parametrize("raw", CUT)
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_call_that_the_budget_cut_off_reads_as_truncated(words: CallWords, raw: str, before: int) -> None:
+    calls = [ServedCall(name="g", arguments='{"x": 1}')] * before + [ServedCall(name="f", arguments=raw)]
+    text = write_calls(words, calls, cut=True)
+    assert text.endswith(raw)
+    parsed = words.parse(text, truncated=True)
+    assert parsed.status == "truncated"
+    assert not any(call.name == "f" and call.arguments is not None for call in parsed.calls)
+
+
+@pytest.mark.parametrize("words", DIALECTS, ids=lambda words: words.name)
+@pytest.mark.parametrize(("raw", "why"), BROKEN, ids=[why for _, why in BROKEN])
+def test_a_spent_budget_makes_no_call_of_broken_arguments(words: CallWords, raw: str, why: str) -> None:
+    """Text such as `{"a": 1}}` would close the call if nothing came after it."""
+    parsed = words.parse(write_calls(words, [ServedCall(name="f", arguments=raw)], cut=True), truncated=True)
+    assert parsed.status in ("malformed", "truncated"), why
+    assert all(call.arguments is None for call in parsed.calls), why
+
+
+@pytest.mark.parametrize("words", DIALECTS, ids=lambda words: words.name)
+def test_a_whole_call_stays_whole_where_the_budget_was_spent_after_it(words: CallWords) -> None:
+    call = [ServedCall(name="f", arguments='{"a": 1}')]
+    assert write_calls(words, call, cut=True) == write_calls(words, call)
+
+
+@pytest.mark.parametrize("words", DIALECTS, ids=lambda words: words.name)
+def test_a_number_beyond_all_range_is_an_answer(words: CallWords) -> None:
+    parsed = words.parse(write_calls(words, [ServedCall(name="f", arguments='{"a": 1e999}')]))
+    assert parsed.status == "ok"
+    assert [call.arguments for call in parsed.calls] == [{"a": math.inf}]
+    assert "number_overflow" in parsed.calls[0].problems
+
+
 @pytest.mark.parametrize("raw", ['{"a": 1, "a": 2}', '{"a": NaN}'])
 def test_what_json_readers_differ_about_is_left_to_the_parser(raw: str) -> None:
     assert raw in write_calls(Hermes(), [ServedCall(name="f", arguments=raw)])
@@ -87,6 +126,8 @@ def test_what_json_readers_differ_about_is_left_to_the_parser(raw: str) -> None:
         ({"content": None}, ""),
         ({"content": None, "refusal": "no"}, "no"),
         ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab"),
+        ({"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}]}, "a"),
+        ({"content": [{"type": "text", "text": "a"}, {"type": "reference", "reference_ids": [1]}]}, "a"),
         ({"content": "hi", "tool_calls": []}, "hi"),
         ({"content": "hi", "tool_calls": None}, "hi"),
     ],
