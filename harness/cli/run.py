@@ -127,6 +127,8 @@ def command(
         for detail in (detail for kind, detail in events if kind == "server"):
             if refused := detail.get("completions_refused"):
                 click.echo(f"the server renders the prompts, not the harness: {refused}", err=True)
+            for note in detail.get("notes", ()):
+                click.echo(note, err=True)
         if reuse and session.promise is not None:
             _check_promised(reuse, session.promise)
         if session.promise is not None:

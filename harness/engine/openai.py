@@ -16,12 +16,14 @@ from harness.engine.base import EngineRequest, without_answer
 from harness.engine.determinism import Promise, Settled
 from harness.engine.openai_adapters import names_of, prove
 from harness.engine.openai_constrain import prove_constraint
+from harness.engine.openai_fit import ChatFit
 from harness.engine.openai_loop import LoopThread, as_they_finish
+from harness.engine.openai_ollama import loaded_context, ollama_note
 from harness.engine.openai_options import KEY_VARIABLE, OpenAiOptions, read_options
 from harness.engine.openai_pace import Pace
 from harness.engine.openai_prompt import StopTokens, find_form
 from harness.engine.openai_reply import Answer, says_too_long
-from harness.engine.openai_server import ServedModel, describe
+from harness.engine.openai_server import ServedModel, describe, unlisted_note
 from harness.engine.openai_talk import Completions, Talk, open_chat
 from harness.engine.openai_verify import Found, check, make_probe, same_template, same_tokens
 from harness.errors import EngineError, UsageError
@@ -97,6 +99,7 @@ class OpenAiEngine:
         self._tag_of = request.structural_tag
         if self._tag_of is not None and options.mode == "chat":
             raise UsageError(_NOT_IN_CHATS, remedy="Leave out mode=chat, or --constrain.")
+        self._context = options.context_length
         server = _server(options)
         self._pace = Pace(options.parallel, server.host)
         self._loop: LoopThread | None = LoopThread("harness-openai")
@@ -117,7 +120,8 @@ class OpenAiEngine:
             self.close()
             raise
         self._model = request.model or self._served.name
-        self._context = options.context_length or self._served.context_length
+        checked = self._tokenizer if options.verify else None
+        self._fit = ChatFit(tokenizer=checked, context=self._context, kind=self._served.kind)
         if key is not None and sends_plainly(options.base_url):
             self._on_event("key_sent_unencrypted", {"host": self._client.server.host})
 
@@ -208,6 +212,24 @@ class OpenAiEngine:
 
     async def _talking(self, request: EngineRequest) -> Talk:
         """Return how to talk to the server, and tell what was found out about it."""
+        served = self._served
+        try:
+            talk, detail = await self._opened_talk(request)
+        except EngineError as error:
+            if served.is_listed:
+                raise
+            remedy = f"{unlisted_note(served)}. {error.remedy or ''}"
+            raise type(error)(error.what, where=error.where, remedy=remedy) from None
+        notes = [] if served.is_listed else [unlisted_note(served)]
+        self._context = self._context or served.context_length
+        if served.kind == "ollama":
+            self._context = self._context or await loaded_context(self._client, served)
+            notes.append(ollama_note(self._context, self._tokenizer))
+        self._on_event("server", detail | ({"notes": notes} if notes else {}))
+        return talk
+
+    async def _opened_talk(self, request: EngineRequest) -> tuple[Talk, dict[str, Any]]:
+        """Return how to talk to the server, and what to tell of it."""
         served, client, options = self._served, self._client, self._options
         detail: dict[str, Any] = {"host": client.server.host, "served_model": served.name}
         detail |= {"software": served.kind, "version": served.version, "weights": "not verified"}
@@ -226,11 +248,10 @@ class OpenAiEngine:
                     check(tokens, template, served, request.model, client.server.host)
                 detail |= {"mode": "completions", "prompt": how.form, "template": template}
                 detail |= {"tokenizer": tokens if tokens == "equal" or not how.counts else "same length"}
-                self._on_event("server", detail)
                 stops = self._stops(request.model_path)
                 return Completions(
                     client=client, served=served, how=how, stops=stops, tokenizer=self._tokenizer
-                )
+                ), detail
             if options.mode == "completions":
                 raise EngineError(
                     f"the server does not take our prompt at /completions: {how}",
@@ -246,8 +267,7 @@ class OpenAiEngine:
             raise UsageError("asking in chats needs a dialect to write calls in")
         chat = await open_chat(client, served, request.dialect)
         detail |= {"mode": "chat", "template": "server", "tokenizer": tokens}
-        self._on_event("server", detail | ({"completions_refused": refused} if refused else {}))
-        return chat
+        return chat, detail | ({"completions_refused": refused} if refused else {})
 
     def _stops(self, model_path: Path | None) -> StopTokens:
         found = stop_token_ids(model_path, self._tokenizer) if model_path is not None else frozenset()
@@ -285,6 +305,8 @@ class OpenAiEngine:
         if ours and self._context is not None and length + budget > self._context:
             limit = f"{length} + {budget} tokens do not fit into {self._context}"
             return _Outcome(without_answer(prompt, "too_long", limit))
+        if not ours and (misfit := self._fit.before(prompt)):
+            return _Outcome(without_answer(prompt, *misfit))
         if budget < 1 or (ours and length == 0):
             unfit = "a prompt needs one token, and a budget of one, at least"
             return _Outcome(without_answer(prompt, "error", unfit))
@@ -299,6 +321,8 @@ class OpenAiEngine:
             )
         except ValueError as error:  # UnicodeEncodeError and numbers that are none
             return _Outcome(without_answer(prompt, "error", f"the prompt cannot be sent: {error}"[:300]))
+        if not ours and (misfit := self._fit.after(prompt, answer)):
+            return _Outcome(without_answer(prompt, *misfit), "prompt_cut")
         return _Outcome(self._generation(prompt, answer))
 
     def _generation(self, prompt: Prompt, answer: Answer) -> Generation:

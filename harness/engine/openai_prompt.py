@@ -79,7 +79,7 @@ def sampling_body(sampling: Sampling, seed: int, kind: Kind, extras: bool) -> di
         body |= {"top_k": sampling.top_k or off, "min_p": 0.0}
         if kind in ("vllm", "sglang", "other"):
             body["repetition_penalty"] = 1.0
-        if kind in ("llama.cpp", "other"):
+        if kind in ("llama.cpp", "ollama", "other"):
             body["repeat_penalty"] = 1.0
     elif sampling.top_k > 0:
         body["top_k"] = sampling.top_k

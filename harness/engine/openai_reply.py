@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,37 @@ from harness.http.client import HttpClient, Reply
 from harness.http.failure import RequestFailed
 from harness.types import FinishReason
 
-_STOPPED = ("stop", "eos", "stop_sequence", "tool_calls", "function_call", "end_turn")
-_TOO_LONG = (
-    *("context_length_exceeded", "exceed_context_size", "maximum context length", "context window"),
-    *("exceeds the available context", "longer than the model's context", "larger than the maximum"),
-    *("maximum model length", "max_model_len", "longer than the maximum"),
+# The words of OpenAI, then those that TGI, Cohere, Anthropic and Mistral have, and gateways to them hand on.
+_CALLED = ("tool_calls", "function_call")
+_STOPPED = (
+    *("stop", *_CALLED),
+    *("eos", "eos_token", "stop_sequence", "complete", "end_turn", "tool_use", "tool_call"),
 )
+_WITHHELD = ("content_filter", "safety", "sensitive")
+_SPENT = ("length", "max_tokens", "model_length")
+_TOO_LONG = re.compile(
+    "|".join(
+        (
+            *("context_length_exceeded", "exceed_context_size", "maximum context length", "context window"),
+            *("exceeds the available context", "longer than the model's context", "larger than the maximum"),
+            *("maximum model length", "max_model_len", "longer than the maximum"),
+            # TGI
+            r"max_new_tokens`? must be <=",
+            r"\binputs`? must have less than \d+ tokens",
+            # Anthropic, Bedrock, Ollama
+            r"\b(prompt|input)( is)? too long\b",
+            r"exceed(s|ed)? (the )?(context (limit|length)|max(imum)? (context|allowed|input|prompt|sequence) length)",
+            # Gemini
+            r"token count[^.]{0,40} exceeds the maximum number of tokens",
+            # Cohere
+            r"too many tokens: [^.]{0,60}\bprompt\b",
+            # Groq, OpenAI
+            r"reduce the length of the (messages|prompt|input)",
+            "request too large",
+        )
+    )
+)
+_TOO_LARGE_STATUS = 413
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +62,10 @@ def reader(client: HttpClient, read: Callable[[Mapping[str, Any]], Answer]) -> C
 
     def answer(reply: Reply) -> Answer:
         try:
-            return read(decoded(reply))
+            value = decoded(reply)
+            if value.get("error") and not value.get("choices"):
+                raise RequestFailed("not_an_answer", f"an error in its place: {client.excerpt(reply.body)}")
+            return read(value)
         except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
             detail = f"{type(error).__name__}: {error} in {client.excerpt(reply.body)}"
             raise RequestFailed("not_an_answer", detail) from None
@@ -63,9 +92,12 @@ def read_completion(value: Mapping[str, Any]) -> Answer:
     )
 
 
-def read_chat(value: Mapping[str, Any], text_of: Callable[[Mapping[str, Any]], str]) -> Answer:
-    """Return the answer in what /chat/completions sent; `text_of` makes text of its message.
+def read_chat(
+    value: Mapping[str, Any], text_of: Callable[[Mapping[str, Any], bool], str], budget: int
+) -> Answer:
+    """Return the answer in what /chat/completions sent; `text_of` makes text of its message, and is told if it was cut.
 
+    Some servers say of every answer with calls that it ended for them; one of `budget` tokens was cut.
     Raises ValueError, LookupError or TypeError for another shape.
     """
     choice = _choice(value)
@@ -74,11 +106,14 @@ def read_chat(value: Mapping[str, Any], text_of: Callable[[Mapping[str, Any]], s
         raise TypeError("its message is no object")
     listed = choice.get("logprobs")
     content = listed.get("content") if isinstance(listed, dict) else None
+    reason, new_tokens = finish_reason(choice), _count(value, "completion_tokens")
+    if new_tokens is not None and new_tokens >= budget and choice["finish_reason"] in _CALLED:
+        reason = "length"
     return Answer(
-        text=text_of(message),
-        finish_reason=finish_reason(choice),
+        text=text_of(message, reason == "length"),
+        finish_reason=reason,
         prompt_tokens=_count(value, "prompt_tokens"),
-        new_tokens=_count(value, "completion_tokens"),
+        new_tokens=new_tokens,
         logprobs=_numbers([one.get("logprob") for one in content if isinstance(one, dict)])
         if isinstance(content, list)
         else (),
@@ -89,8 +124,7 @@ def says_too_long(failed: RequestFailed) -> bool:
     """Return True if a server refused a request because it does not fit the model's context."""
     if failed.reason != "refused":
         return False
-    said = failed.detail.lower()
-    return any(phrase in said for phrase in _TOO_LONG)
+    return failed.status == _TOO_LARGE_STATUS or _TOO_LONG.search(failed.detail.lower()) is not None
 
 
 def finish_reason(choice: Mapping[str, Any]) -> FinishReason:
@@ -100,12 +134,14 @@ def finish_reason(choice: Mapping[str, Any]) -> FinishReason:
     says, as it would be again.
     """
     reason = choice.get("finish_reason")
-    if reason == "content_filter":
-        raise RequestFailed("refused", "the server withholds the answer (content_filter)", again=False)
-    if reason == "length":
+    word = reason.lower() if isinstance(reason, str) else ""
+    if word in _WITHHELD:
+        raise RequestFailed("refused", f"the server withholds the answer ({word})", again=False)
+    if word in _SPENT:
         return "length"
-    if reason in _STOPPED:
+    if word in _STOPPED:
         return "stop"
+    # It may mean that the answer was broken off, so that it is none, and the word is told.
     raise ValueError(f"the server ended the answer for the reason {str(reason)[:50]!r}")
 
 

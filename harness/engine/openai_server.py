@@ -1,6 +1,6 @@
 """What a server says about itself: which models it serves, what kind it is, how long a context it has.
 
-vLLM, SGLang and llama.cpp each say some of it in places of their own; a server that says nothing is asked all the same.
+vLLM, SGLang, llama.cpp and Ollama each say some of it in places of their own; a server that says nothing is asked all the same.
 """
 
 from __future__ import annotations
@@ -9,16 +9,23 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from harness.errors import EngineError, UsageError, nearest_hint
 from harness.fingerprint import sha256_of
 from harness.http.client import HttpClient, Reply
 from harness.http.failure import RequestFailed
 
-Kind = Literal["vllm", "sglang", "llama.cpp", "other"]
+Kind = Literal["vllm", "sglang", "llama.cpp", "ollama", "other"]
 
-_KINDS: Mapping[str, Kind] = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llama.cpp"}
+_KINDS: Mapping[str, Kind] = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "llamacpp": "llama.cpp",
+    "library": "ollama",
+}
+_LIST_IS_WHOLE: frozenset[Kind] = frozenset(("vllm", "sglang", "llama.cpp"))
+"""Servers that take no model's name but those in their list. Gateways and Ollama take others as well."""
 _STATED = ("id", "owned_by", "root", "parent", "max_model_len", "meta")
 """What of a listed model is said again by a server that starts anew; `created` and `permission` are not."""
 
@@ -50,6 +57,11 @@ class ServedModel:
     """Folders that the server says it has loaded adapters from, with the names that it serves them under."""
 
     @property
+    def is_listed(self) -> bool:
+        """False if the server has a list of models and this name is not in it."""
+        return not self.names or self.name in self.names
+
+    @property
     def fingerprint(self) -> str:
         """Stand for the weights, which nobody can see from here: `server:` and a hash of what is declared."""
         return f"server:{sha256_of(dict(self.declared))}"
@@ -58,8 +70,8 @@ class ServedModel:
 async def describe(client: HttpClient, served_model: str | None) -> ServedModel:
     """Ask the server what it is. `served_model` is the name to use, None for the only one that there is.
 
-    Raises EngineError for a server that cannot be reached, UsageError for a name that it does not serve, and where none
-    was chosen and it lists several, none, or has no list.
+    Raises EngineError for a server that cannot be reached, UsageError for a name that it does not serve (where its list
+    is known to be whole), and where none was chosen and it lists several, none, or has no list.
     """
     listed = await _models(client)
     if listed is None and served_model is None:
@@ -74,16 +86,24 @@ async def describe(client: HttpClient, served_model: str | None) -> ServedModel:
     name = _chosen(names, entries, served_model, client.server.host)
     entry = next((entry for entry in entries if entry["id"] == name), {"id": name})
     root = client.server.base_url.removesuffix("/v1")
-    kind = _KINDS.get(str(entry.get("owned_by")), "other")
+    kind = _kind_of(entry)
     props = await look(client, "/props", root) if kind in ("llama.cpp", "other") else {}
-    version = await look(client, "/version", root) if kind == "vllm" else {}
+    if kind == "other" and isinstance(props.get("build_info"), str):
+        kind = "llama.cpp"
+    version = {}
+    if kind == "vllm":
+        version = await look(client, "/version", root)
+    elif kind in ("ollama", "other"):
+        # Its models that are not of its own library are listed under the names of their owners.
+        version = await look(client, "/api/version", root)
+        kind = "ollama" if kind == "ollama" or isinstance(version.get("version"), str) else "other"
     said = version.get("version") or props.get("build_info")
     template = props.get("chat_template")
     declared = {key: entry[key] for key in _STATED if entry.get(key) is not None}
     return ServedModel(
         name=name,
         names=names,
-        kind="llama.cpp" if kind == "other" and isinstance(props.get("build_info"), str) else kind,
+        kind=kind,
         version=client.redacted(said)[:_LONGEST_NAME] if isinstance(said, str) else "",
         context_length=_context(entry, props),
         declared=declared,
@@ -165,7 +185,7 @@ def _chosen(
     listed = ", ".join(name[:_LONGEST_NAME] for name in names[:_MOST_LISTED])
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
     if served_model is not None:
-        if names and served_model not in names:
+        if entries and served_model not in names and _kind_of(entries[0]) in _LIST_IS_WHOLE:
             raise UsageError(
                 f"the server has no model {served_model!r}",
                 where=host,
@@ -188,6 +208,22 @@ def _context(entry: Mapping[str, Any], props: Mapping[str, Any]) -> int | None:
         settings.get("n_ctx") if isinstance(settings, dict) else None,
         meta.get("n_ctx") if isinstance(meta, dict) else None,
     ):
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 40:
+        if is_length(value):
             return value
     return None
+
+
+def is_length(value: Any) -> TypeGuard[int]:
+    """Return whether a value from a server can be a context's length."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 40
+
+
+def unlisted_note(served: ServedModel) -> str:
+    """Return what to say of a name that the user gave and the server does not list."""
+    hint = nearest_hint(served.name, served.names)
+    listed = ", ".join(name[:_LONGEST_NAME] for name in served.names[:_MOST_LISTED])
+    return f"the server does not list a model {served.name!r}, which is asked all the same. {hint}It lists: {listed}"
+
+
+def _kind_of(entry: Mapping[str, Any]) -> Kind:
+    return _KINDS.get(str(entry.get("owned_by")), "other")

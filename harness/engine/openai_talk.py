@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from harness.engine.base import CallWords
 from harness.engine.openai_chat import chat_body, text_of
+from harness.engine.openai_fit import says_cut
 from harness.engine.openai_prompt import (
     PromptForm,
     StopTokens,
@@ -79,8 +80,11 @@ class Completions:
         read = reader(self.client, read_completion)
         answer = await self.client.ask("/completions", payload_of(body), read)
         length = len(prompt.token_ids)
-        if self.how.counts and answer.prompt_tokens not in (None, length):
-            detail = f"the server read {answer.prompt_tokens} tokens where the prompt has {length}"
+        counted = answer.prompt_tokens
+        if self.how.counts and counted is not None and counted != length:
+            if cut := says_cut(counted, length):
+                raise RequestFailed("prompt_cut", cut, again=False)
+            detail = f"the server read {counted} tokens where the prompt has {length}"
             raise RequestFailed("not_an_answer", f"{detail}: its tokenizer is another one", again=False)
         return replace(answer, text=answer_text(answer, self.stops, self.tokenizer), prompt_tokens=length)
 
@@ -125,10 +129,16 @@ class Chat:
         body = {"model": model, **chat_body(prompt.sample), **drawn}
         if logprobs:
             body |= {"logprobs": True, "top_logprobs": 1}
-        return await self.client.ask("/chat/completions", payload_of(body), reader(self.client, self._read))
+        read = self.reads(prompt.sampling.max_new_tokens)
+        return await self.client.ask("/chat/completions", payload_of(body), read)
 
-    def _read(self, value: Mapping[str, Any]) -> Answer:
-        return read_chat(value, lambda message: text_of(message, self.words))
+    def reads(self, budget: int) -> Callable[[Reply], Answer]:
+        """Return what reads an answer of `budget` tokens at most."""
+
+        def read(value: Mapping[str, Any]) -> Answer:
+            return read_chat(value, lambda message, cut: text_of(message, self.words, cut=cut), budget)
+
+        return reader(self.client, read)
 
     def question(self, text: str) -> Prompt:
         return _question(text, ())
@@ -145,9 +155,9 @@ async def open_chat(client: HttpClient, served: ServedModel, words: CallWords) -
         drawn = sampling_body(Sampling(max_new_tokens=PROBE_TOKENS), 0, served.kind, extras)
         drawn[budget] = drawn.pop("max_tokens")
         body = {"model": served.name, "messages": [{"role": "user", "content": "Hello"}], **drawn}
-        read = reader(client, chat._read)
+        read = chat.reads(PROBE_TOKENS)
 
-        def answer(reply: Reply, read: Any = read) -> str:
+        def answer(reply: Reply, read: Callable[[Reply], Answer] = read) -> str:
             if reply.status != 200:
                 return f"HTTP {reply.status}: {client.excerpt(reply.body)}"
             read(reply)

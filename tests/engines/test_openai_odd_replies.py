@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from harness.engine.openai_pace import Pace
 from harness.errors import EngineError
 from harness.http.client import HttpClient, Server
 from harness.models.tokenizer import load_tokenizer
-from tests.engines.openai_engines import opened, prompts
+from harness.parse.hermes import Hermes
+from tests.engines.openai_engines import Events, opened, prompt, prompts
 from tests.engines.stub_openai import StubOpenAi, error, serving
 from tests.planted_server import Reaction, Request
 
@@ -29,6 +31,17 @@ RIGHT = b'{"choices": [{"text": "x", "finish_reason": "stop"}]}'
 @pytest.fixture(scope="module")
 def tokenizer(tiny: Path) -> Any:
     return load_tokenizer(tiny)
+
+
+def about_questions(reaction: Reaction) -> Callable[[Request], Reaction | None]:
+    """React to prompts of samples, and to no probe."""
+
+    def react(request: Request) -> Reaction | None:
+        asked = request.body.get("prompt")
+        text = bytes(asked) if isinstance(asked, list) and max(asked) < 256 else b""
+        return reaction if b"question" in text else None
+
+    return react
 
 
 def test_a_request_that_waited_for_its_turn_when_a_pause_began_is_not_made_within_it(tokenizer: Any) -> None:
@@ -61,14 +74,93 @@ ODD_REPLIES = [
 def test_odd_token_ids_are_left_unread(more: dict[str, Any], why: str, tiny: Path, tokenizer: Any) -> None:
     raw = json.dumps({"choices": [{"text": "x", "finish_reason": "stop", **more}]}).encode()
 
-    def odd(request: Request) -> Reaction | None:
-        asked = (request.body or {}).get("prompt")
-        about = bytes(asked) if isinstance(asked, list) and max(asked) < 256 else b""
-        return Reaction(raw=raw) if b"question" in about else None
-
-    with serving(tokenizer, odd) as server, opened(server, tiny) as engine:
+    with serving(tokenizer, about_questions(Reaction(raw=raw))) as server, opened(server, tiny) as engine:
         answers = list(engine.generate(prompts(3)))
     assert [(one.status, one.text) for one in answers] == [("ok", "x")] * 3, why
+
+
+ENDS = [
+    ("eos_token", "stop"),
+    ("EOS", "stop"),
+    ("end_turn", "stop"),
+    ("COMPLETE", "stop"),
+    ("max_tokens", "length"),
+    ("model_length", "length"),
+]
+
+
+@pytest.mark.parametrize(("word", "reason"), ENDS)
+def test_other_words_for_how_an_answer_ended(word: str, reason: str, tiny: Path, tokenizer: Any) -> None:
+    raw = json.dumps({"choices": [{"text": "x", "finish_reason": word}]}).encode()
+    with serving(tokenizer, about_questions(Reaction(raw=raw))) as server, opened(server, tiny) as engine:
+        answers = list(engine.generate(prompts(3)))
+    assert [(one.status, one.finish_reason) for one in answers] == [("ok", reason)] * 3
+
+
+def test_an_unknown_word_is_told(tiny: Path, tokenizer: Any) -> None:
+    raw = json.dumps({"choices": [{"text": "x", "finish_reason": "had_enough"}]}).encode()
+    with (
+        serving(tokenizer, about_questions(Reaction(raw=raw))) as server,
+        opened(server, tiny, attempts="1") as engine,
+    ):
+        (answer,) = engine.generate(prompts(1))
+    assert answer.status == "error"
+    assert "'had_enough'" in (answer.error or "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": 429, "message": "slow down"}},
+        {"error": {"code": "503", "message": "no provider"}, "choices": []},
+        {"choices": [{"text": "", "finish_reason": "error", "error": {"code": 502, "message": "gone"}}]},
+    ],
+)
+def test_an_error_in_the_body_counts_as_its_code_and_is_asked_again(
+    body: dict[str, Any], tiny: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.http.gate._FIRST_WAIT_S", 0.01)
+    planted = about_questions(Reaction(raw=json.dumps(body).encode()))
+    left = 3
+
+    def react(request: Request) -> Reaction | None:
+        nonlocal left
+        reaction = planted(request) if left else None
+        left -= reaction is not None
+        return reaction
+
+    events: Events = []
+    with serving(tokenizer, react) as server, opened(server, tiny, events, parallel="1") as engine:
+        answers = list(engine.generate(prompts(3)))
+    assert {one.status for one in answers} == {"ok"}
+    assert set(dict(events)["requests"]["failed"]) <= {"rate_limit", "server_error"}
+
+
+def test_an_error_without_a_code_is_shown(tiny: Path, tokenizer: Any) -> None:
+    raw = Reaction(raw=b'{"error": "Unexpected endpoint or method."}')
+    with (
+        serving(tokenizer, about_questions(raw)) as server,
+        opened(server, tiny, attempts="1") as engine,
+    ):
+        (answer,) = engine.generate(prompts(1))
+    assert answer.error == (
+        'not_an_answer: an error in its place: {"error": "Unexpected endpoint or method."}'
+    )
+
+
+def test_a_call_that_the_budget_cut_off_is_truncated_whatever_the_server_calls_its_end(
+    tokenizer: Any,
+) -> None:
+    """Many servers say `tool_calls` of every answer with a call."""
+    call = {"id": "1", "function": {"name": "f", "arguments": '{"text": "some lo'}}
+    with (
+        serving(tokenizer, message=lambda body: {"content": None, "tool_calls": [call]}) as server,
+        opened(server, None, mode="chat") as engine,
+    ):
+        cut, ended = (next(iter(engine.generate([prompt("q", str(new), new=new)]))) for new in (5, 6))
+    assert (cut.finish_reason, ended.finish_reason) == ("length", "stop"), "the stub counts five tokens"
+    assert Hermes().parse(cut.text, truncated=True).status == "truncated"
+    assert Hermes().parse(ended.text).status == "malformed"
 
 
 @pytest.mark.parametrize(
