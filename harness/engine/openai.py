@@ -18,6 +18,7 @@ from harness.engine.openai_adapters import names_of, prove
 from harness.engine.openai_constrain import prove_constraint
 from harness.engine.openai_fit import ChatFit
 from harness.engine.openai_loop import LoopThread, as_they_finish
+from harness.engine.openai_marks import lost_mark
 from harness.engine.openai_ollama import loaded_context, ollama_note
 from harness.engine.openai_options import KEY_VARIABLE, OpenAiOptions, read_options
 from harness.engine.openai_pace import Pace
@@ -242,6 +243,10 @@ class OpenAiEngine:
                 tokens = await same_tokens(client, served, probe)
                 check(tokens, "unknown", served, request.model, client.server.host)
             how = await find_form(client, served, probe)
+            if not isinstance(how, str) and request.dialect is not None:
+                lost = await lost_mark(client, served, probe, how, self._tokenizer, request.dialect)
+                if lost is not None:
+                    how = f"its text leaves out {lost}, which this model's calls are written with"
             if not isinstance(how, str):
                 if options.verify:
                     template = await same_template(client, served, probe, self._tokenizer)
@@ -256,7 +261,8 @@ class OpenAiEngine:
                 raise EngineError(
                     f"the server does not take our prompt at /completions: {how}",
                     where=client.server.host,
-                    remedy="Let it render the prompt itself: --engine-option mode=chat.",
+                    remedy="Let it render the prompt itself: --engine-option mode=chat. (llama.cpp's server keeps special "
+                    "tokens when it is started with --special.)",
                 )
             if self._tag_of is not None:
                 raise UsageError(

@@ -92,7 +92,7 @@ def completion_body(
     """Return the request for one prompt; `model` is the name that the active adapter, or the base, has there."""
     body = {
         "model": model,
-        "prompt": _put(prompt.text, prompt.token_ids, how),
+        "prompt": to_send(prompt.text, prompt.token_ids, how),
         **sampling_body(prompt.sampling, prompt.seed, served.kind, how.extras),
     }
     if how.extras and served.kind in ("vllm", "sglang"):
@@ -138,7 +138,7 @@ async def _count(client: HttpClient, served: ServedModel, probe: Probe, how: Pro
     sampling = Sampling(max_new_tokens=_PROBE_TOKENS)
     body = {
         "model": served.name,
-        "prompt": _put(probe.text, probe.ids, how),
+        "prompt": to_send(probe.text, probe.ids, how),
         **sampling_body(sampling, 0, served.kind, how.extras),
     }
     answer = reader(client, read_completion)
@@ -159,7 +159,8 @@ async def _count(client: HttpClient, served: ServedModel, probe: Probe, how: Pro
     return found if isinstance(found, str) else found.prompt_tokens
 
 
-def _put(text: str, token_ids: Sequence[int], how: PromptForm) -> str | list[int]:
+def to_send(text: str, token_ids: Sequence[int], how: PromptForm) -> str | list[int]:
+    """Return a prompt as the server takes it."""
     return list(token_ids) if how.form == "token ids" else text.removeprefix(how.without)
 
 

@@ -53,6 +53,7 @@ class StubOpenAi(PlantedServer):
         adapters: Mapping[str, str] | None = None,
         logprobs: bool = True,
         shows_tools: bool = True,
+        keeps_special: bool = True,
         message: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
         super().__init__()
@@ -66,6 +67,7 @@ class StubOpenAi(PlantedServer):
         self.adapters = dict(adapters or {})
         self.logprobs = logprobs
         self.shows_tools = shows_tools
+        self.keeps_special = keeps_special
         self.message = message
         self.asked: list[dict[str, Any]] = []
         """Bodies of the requests for answers, those of probes included."""
@@ -136,11 +138,13 @@ class StubOpenAi(PlantedServer):
         whole = self._ids(answer_to(ids, self.adapters.get(body["model"], "base")))
         end = self.tokenizer.eos_token_id
         budget = body["max_tokens"]
-        new = [*whole, end][:budget]
+        biased = [int(token) for token in body.get("logit_bias", {})]
+        new = (biased or [*whole, end])[:budget]
         stopped = new[-1] == end
+        shown = new[:-1] if stopped else new
         choice: dict[str, Any] = {
             "index": 0,
-            "text": self.tokenizer.decode(new[:-1] if stopped else new, skip_special_tokens=False),
+            "text": self.tokenizer.decode(shown, skip_special_tokens=not self.keeps_special),
             "finish_reason": "stop" if stopped else "length",
         }
         if body.get("return_token_ids"):
