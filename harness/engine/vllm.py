@@ -274,8 +274,10 @@ def _running_failure(error: Exception, model: str) -> EngineError:
             remedy="What was finished is kept. Resume with --engine-option max_num_seqs=32, or a lower "
             f"gpu_memory_utilization where other programs use the GPU. {IN_PARITY}",
         )
+    # What vLLM raises when a process that it spread the model over is gone.
+    ended = "one of its processes ended: " if str(error) == "cancelled" else ""
     return EngineError(
-        f"vLLM failed: {vllm_line(error)}",
+        f"vLLM failed: {ended}{vllm_line(error)}",
         where=model,
         remedy="What was finished is kept, so the run can be resumed. VLLM_LOGGING_LEVEL=INFO shows vLLM's own log.",
     )

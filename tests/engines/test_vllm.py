@@ -334,6 +334,11 @@ def test_the_cure_for_too_little_memory_can_be_written_in_parity(failure: Harnes
     assert read_options(column.options).max_num_seqs == 32
 
 
+def test_a_worker_of_several_that_is_gone_is_told_as_that() -> None:
+    assert "one of its processes ended" in _running_failure(RuntimeError("cancelled"), "model").what
+    assert "ended" not in _running_failure(RuntimeError("broken"), "model").what
+
+
 @with_vllm
 def test_closed_is_final(wide: Path) -> None:
     built = vllm(wide)
