@@ -134,12 +134,12 @@ def command(
         if session.promise is not None:
             show_promise(session.promise)
         plans = iter(session.plans(selection))
-        if resume and len(session.targets) > 1:
-            plans = _from_run_on(resume, plans)
         adapted = sum(target is not None for target in session.targets)
         if adapted > 1 and isinstance(session.engine, EngineOfParts):
-            finished = _runs_in_one_pass(list(plans), session.engine, resume, reuse, out, events)
+            finished = _runs_in_one_pass(plans, session.engine, resume, reuse, out, events)
         else:
+            if resume and len(session.targets) > 1:
+                plans = _from_run_on(resume, plans)
             earlier_runs = chain([resume], repeat(None))
             finished = [
                 one_run(plan, session.engine, earlier, reuse, out, events)
@@ -204,29 +204,27 @@ def _compare(folders: list[Path]) -> None:
 
 
 def _runs_in_one_pass(
-    plans: list[RunPlan],
+    plans: Iterator[RunPlan],
     engine: EngineOfParts,
     resume: Path | None,
     reuse: Path | None,
     out: Path,
     events: list[tuple[str, Any]],
 ) -> list[tuple[Any, Path]]:
-    """Do what `one_run` does for all plans at once. A stopped pass leaves several runs unfinished: all are gone on with."""
+    """Do what `one_run` does for all plans at once."""
     from harness.cli.present import finish_run
-    from harness.run.find_runs import runs_of_plan
     from harness.run.one_pass import Asked, one_pass
 
-    if not plans:
+    if resume is None:
+        asked = [Asked(plan=plan, like=reuse) for plan in plans]
+    else:
+        asked = [Asked(plan=plan, begun=begun) for plan, begun in _runs_of_pass(resume, plans)]
+    if not asked:
         return []
-    begun: list[Path | None] = [None] * len(plans)
-    if resume is not None:
-        for place, plan in enumerate(plans[1:], 1):
-            begun[place] = next((folder for folder, _ in runs_of_plan(resume.parent, plan)), None)
-        begun[0] = resume
-    progress = RunProgress(f"{plans[0].engine.model}, {len(plans)} runs in one pass")
+    progress = RunProgress(f"{asked[0].plan.engine.model}, {len(asked)} runs in one pass")
     try:
         return one_pass(
-            [Asked(plan=plan, begun=there, like=reuse) for plan, there in zip(plans, begun, strict=True)],
+            asked,
             engine,
             out,
             ["harness", *sys.argv[1:]],
@@ -237,6 +235,28 @@ def _runs_in_one_pass(
         )
     finally:
         progress.stop()
+
+
+def _runs_of_pass(resume: Path, plans: Iterator[RunPlan]) -> list[tuple[RunPlan, Path | None]]:
+    """Return each plan with its run: `resume`, or the latest beside it, for a pass that was stopped left several.
+
+    Without a run, what comes before `resume` is left out, and what comes after it is begun. Empty if it is of none of them.
+    """
+    from harness.log.reader import RunFolder
+    from harness.run.find_runs import runs_of_plan
+
+    stored = RunFolder(resume).header().get("plan")
+    found: list[tuple[RunPlan, Path | None]] = []
+    met = False
+    for plan in plans:
+        if plan.fields() == stored:
+            met = True
+            found.append((plan, resume))
+            continue
+        beside = next((folder for folder, _ in runs_of_plan(resume.parent, plan)), None)
+        if met or beside is not None:
+            found.append((plan, beside))
+    return found if met else []
 
 
 def one_run(

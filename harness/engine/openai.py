@@ -221,7 +221,7 @@ class OpenAiEngine:
                 raise
             remedy = f"{unlisted_note(served)}. {error.remedy or ''}"
             raise type(error)(error.what, where=error.where, remedy=remedy) from None
-        notes = [] if served.is_listed else [unlisted_note(served)]
+        notes = [*detail.pop("notes", ()), *([] if served.is_listed else [unlisted_note(served)])]
         self._context = self._context or served.context_length
         if served.kind == "ollama":
             self._context = self._context or await loaded_context(self._client, served)
@@ -244,9 +244,11 @@ class OpenAiEngine:
                 check(tokens, "unknown", served, request.model, client.server.host)
             how = await find_form(client, served, probe)
             if not isinstance(how, str) and request.dialect is not None:
-                lost = await lost_mark(client, served, probe, how, self._tokenizer, request.dialect)
-                if lost is not None:
-                    how = f"its text leaves out {lost}, which this model's calls are written with"
+                mark = await lost_mark(client, served, probe, how, self._tokenizer, request.dialect)
+                if mark is not None and mark.known and options.mode == "auto":
+                    how = mark.note
+                elif mark is not None:
+                    detail["notes"] = [mark.note]
             if not isinstance(how, str):
                 if options.verify:
                     template = await same_template(client, served, probe, self._tokenizer)
@@ -261,8 +263,7 @@ class OpenAiEngine:
                 raise EngineError(
                     f"the server does not take our prompt at /completions: {how}",
                     where=client.server.host,
-                    remedy="Let it render the prompt itself: --engine-option mode=chat. (llama.cpp's server keeps special "
-                    "tokens when it is started with --special.)",
+                    remedy="Let it render the prompt itself: --engine-option mode=chat.",
                 )
             if self._tag_of is not None:
                 raise UsageError(

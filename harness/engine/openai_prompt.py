@@ -141,13 +141,22 @@ async def _count(client: HttpClient, served: ServedModel, probe: Probe, how: Pro
         "prompt": to_send(probe.text, probe.ids, how),
         **sampling_body(sampling, 0, served.kind, how.extras),
     }
+    found = await probed(client, body)
+    return found if isinstance(found, str) else found.prompt_tokens
+
+
+async def probed(client: HttpClient, body: Mapping[str, Any]) -> Answer | str:
+    """Return the answer to a request that finds out what the server takes, or why it gives none.
+
+    Raises EngineError for a server that does not answer at all.
+    """
     answer = reader(client, read_completion)
 
     def read(reply: Reply) -> Answer | str:
         return answer(reply) if reply.status == 200 else f"HTTP {reply.status}: {client.excerpt(reply.body)}"
 
     try:
-        found = await client.ask("/completions", payload_of(body), read, answers=(200, *OTHER), attempts=3)
+        return await client.ask("/completions", payload_of(body), read, answers=(200, *OTHER), attempts=3)
     except RequestFailed as failed:
         if failed.reason == "not_an_answer":
             return failed.detail
@@ -156,7 +165,6 @@ async def _count(client: HttpClient, served: ServedModel, probe: Probe, how: Pro
             where=client.server.host,
             remedy="See whether it still runs, and what it wrote.",
         ) from None
-    return found if isinstance(found, str) else found.prompt_tokens
 
 
 def to_send(text: str, token_ids: Sequence[int], how: PromptForm) -> str | list[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.engine.base import EngineOfParts
+from harness.errors import EngineError, Interrupted
 from harness.log.reader import Generations
 from harness.run.execute import Counts, Events, Job, Progress, execute_together, open_folder
 from harness.run.plan import RunPlan
@@ -37,7 +38,7 @@ def one_pass(
     """Bring a run folder of each plan to its end, new ones below `parent`; return counts and folders.
 
     `progress` sees them as one. `opened` is called with each folder before anything is generated, `finish` with each
-    while it is still locked. Raises what `open_folder` and `execute_together` raise.
+    while it is still locked, and with those that are whole when the others are stopped. Raises what `open_folder` and `execute_together` raise.
     """
     together = _Together(progress, len(asked))
     with ExitStack() as stack:
@@ -53,11 +54,19 @@ def one_pass(
             named = one.plan.engine.adapter
             adapter = Path(named) if named else None
             jobs.append(Job(plan=one.plan, writer=writer, progress=together, adapter=adapter, reuse=like))
-        counts = execute_together(jobs, engine, events)
-        if finish is not None:
-            for job in jobs:
-                finish(job.writer.folder, job.plan)
+        try:
+            counts = execute_together(jobs, engine, events)
+        except (Interrupted, EngineError):
+            _finish([job for job in jobs if job.writer.header["status"] == "complete"], finish)
+            raise
+        _finish(jobs, finish)
     return [(count, job.writer.folder) for count, job in zip(counts, jobs, strict=True)]
+
+
+def _finish(jobs: Sequence[Job], finish: Callable[[Path, RunPlan], object] | None) -> None:
+    if finish is not None:
+        for job in jobs:
+            finish(job.writer.folder, job.plan)
 
 
 class _Together:

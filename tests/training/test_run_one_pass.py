@@ -80,6 +80,29 @@ def test_a_stopped_pass_is_gone_on_with_in_all_its_runs(place: Path, words: Word
     assert len(PlantedEngine.asked) == len(set(PlantedEngine.asked)) == 3 * 45, "nothing is asked twice"
 
 
+def test_what_was_whole_when_the_pass_was_stopped_is_scored_and_compared_after_it(
+    place: Path, words: Words, in_process: Any
+) -> None:
+    targets = ("base", "checkpoint-10", "checkpoint-20")
+    PlantedEngine.stop_after = 110  # the base's 45 and 65 of the others
+    stopped = in_process(*words(*targets))
+    assert stopped.exit_code == 2
+    (base,) = runs(place)["base"]
+    assert base["status"] == "complete"
+    assert (base["folder"] / "summary.json").is_file()
+    assert (base["folder"] / "scorecard.html").is_file()
+    named = stopped.err.split("--resume ")[1].split()[0]
+    assert Path(named) != base["folder"]
+
+    PlantedEngine.stop_after = None
+    done = in_process(*words(*targets), "--resume", named)
+    assert done.exit_code == 0, done.err
+    assert {name: len(ones) for name, ones in runs(place).items()} == dict.fromkeys(targets, 1)
+    assert len(PlantedEngine.asked) == 3 * 45
+    for name in targets[1:]:
+        assert f"base against {name}" in done.out
+
+
 def test_answers_of_an_earlier_run_are_taken_over(place: Path, words: Words, in_process: Any) -> None:
     assert in_process(*words("checkpoint-10", "checkpoint-20")).exit_code == 0
     (earlier,) = runs(place)["checkpoint-20"]
