@@ -22,20 +22,29 @@ _WHAT: dict[TurnFault, str] = {
     "empty": "an empty assistant turn",
 }
 
+_ANSWER = "the answer"
+_TO_BE_READ = (
+    "An earlier turn that is there to be read takes `weight: 0`, and tokens.loss_on: answer or assistant."
+)
+
 
 @dataclass(slots=True, kw_only=True)
 class _Found:
-    """The records with one fault. `first` is the first of them, with its place."""
+    """The records with one fault. `first` is the first of them, with its place; `earlier` says that an earlier turn of
+    one of them has it, not their answers alone.
+    """
 
     where: str
     first: TurnProblem
+    earlier: bool = False
     records: set[str] = field(default_factory=set)
 
 
 def turn_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
-    """Yield a finding for each fault of assistant turns: critical for what is learnt and for nulls, else a warning.
+    """Yield a finding for each fault of assistant turns: critical for what is learnt, else a warning.
 
-    A turn of `weight: 0` that is not learnt is passed over: its record says that it is there to be read.
+    A turn of `weight: 0` that is not learnt is passed over: its record says that it is there to be read. So are records
+    of which no row is left (longer than `tokens.max_length`, or refused by the chat template).
     """
     from harness.training.preflight import PreflightFinding  # preflight calls this module
 
@@ -44,25 +53,29 @@ def turn_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
         for (fault, critical), found in _faults(prepared, data).items() if data else ():
             number = len(found.records)
             holds = "record holds" if number == 1 else "records hold"
+            remedy = f"{found.first.remedy} {_TO_BE_READ}" if found.earlier else found.first.remedy
             yield PreflightFinding(
                 code=f"turn_{fault}",
                 severity="critical" if critical else "warning",
                 message=f"{split}: {number} {holds} {_WHAT[fault]}; first: {found.where} {found.first.message}",
-                remedy=f"{found.first.remedy} An earlier turn that is there to be read takes `weight: 0`, and "
-                "tokens.loss_on: answer or assistant.",
+                remedy=remedy,
             )
 
 
 def _faults(prepared: Prepared, data: PreparedData) -> dict[tuple[TurnFault, bool], _Found]:
-    """Return what is wrong by fault and whether it must not be trained with."""
+    """Return what is wrong by fault and whether it is learnt."""
     checks = SchemaChecks()
+    trained = {row.sample_id for row in data.rows}
+    left_out = {entry.sample_id for entry in data.dropped} - trained
     faults: dict[tuple[TurnFault, bool], _Found] = {}
     for sample, line in zip(data.samples, data.lines, strict=True):
+        if sample.id in left_out:
+            continue
         for problem, learnt, who in _problems(prepared, sample, checks):
-            critical = learnt or problem.fault == "null"
             where = f"{data.path}:{line} ({sample.id}): {who}"
-            found = faults.setdefault((problem.fault, critical), _Found(where=where, first=problem))
+            found = faults.setdefault((problem.fault, learnt), _Found(where=where, first=problem))
             found.records.add(sample.id)
+            found.earlier |= who != _ANSWER
     return faults
 
 
@@ -78,4 +91,4 @@ def _problems(
                 yield problem, learnt, "an earlier turn that is learnt" if learnt else "an earlier turn"
     answer = expected_turn(sample, optional=tokens.optional_arguments == "write")
     for problem in turn_problems(answer, sample.tools, checks):
-        yield problem, True, "the answer"
+        yield problem, True, _ANSWER

@@ -13,7 +13,7 @@ import pytest
 from harness.training.machine import Available
 from harness.training.memory_plan import preflight_memory
 from harness.training.preflight import PreflightFinding, preflight
-from harness.training.prepare import Prepared, prepare
+from harness.training.prepare import Dropped, Prepared, prepare
 from harness.training.rows import TokenRow
 from harness.training.settings import Device
 from harness.types import Message, ToolCall
@@ -141,7 +141,7 @@ WRONG_TURNS = [
 def test_an_earlier_turn_that_is_wrong(
     prepared: Prepared, tmp_path: Path, turn: Message, code: str, said: str, loss_on: str, weight: int
 ) -> None:
-    """It is critical where it is learnt, and a null always; a turn of weight 0 is learnt by `loss_on: all` alone."""
+    """It is critical where it is learnt; a turn of weight 0 is learnt by `loss_on: all` alone."""
     planted = with_turn(prepared, replace(turn, learn=weight == 1), loss_on)
     faults = {name: one for name, one in found(planted, tmp_path).items() if name.startswith("turn_")}
     learnt = loss_on == "all" or (loss_on == "assistant" and weight == 1)
@@ -150,7 +150,7 @@ def test_an_earlier_turn_that_is_wrong(
         return
     assert faults.keys() == {code}
     finding = faults[code]
-    assert finding.severity == ("critical" if learnt or code == "turn_null" else "warning")
+    assert finding.severity == ("critical" if learnt else "warning")
     assert finding.message.startswith("train: 1 record holds ")
     who = "an earlier turn that is learnt" if learnt else "an earlier turn"
     assert f"first: {prepared.train.path}:2 (train-1): {who} " in finding.message
@@ -176,11 +176,26 @@ def test_an_answer_that_its_tool_forbids(
     finding = found(prepare(recipe(rows)), tmp_path)[code]
     assert finding.severity == "critical"
     assert "train.jsonl:4 (train-3): the answer calls turn" in finding.message
+    assert "weight" not in finding.remedy, "the answer is always learnt"
     rows[3]["gold"][0]["arguments"]["lamp"] = {"accept": accept[::-1]}
     assert code not in found(prepare(recipe(rows)), tmp_path)
 
 
-def test_a_null_in_an_earlier_turn_ends_training_before_it_begins(
+@pytest.mark.parametrize("loss_on", ["answer", "all"])
+def test_a_record_of_which_no_row_is_left_is_not_judged(
+    prepared: Prepared, tmp_path: Path, loss_on: str
+) -> None:
+    """A record may become several rows; while one of them is trained on, so is what it holds."""
+    planted = with_turn(prepared, calling("stop"), loss_on)
+    over = Dropped(sample_id="train-1", where="train.jsonl:2", why="longer than max_length", tokens=999)
+    rows = [row for row in planted.train.rows if row.sample_id != "train-1"]
+    gone = replace(planted, train=replace(planted.train, rows=tuple(rows), dropped=(over,)))
+    assert "turn_tool" not in found(gone, tmp_path)
+    partly = replace(planted, train=replace(planted.train, dropped=(over,)))
+    assert "turn_tool" in found(partly, tmp_path)
+
+
+def test_a_null_in_an_earlier_turn_that_is_learnt_ends_training_before_it_begins(
     recipe: Callable[..., Path], in_process: Any, tmp_path: Path
 ) -> None:
     calls = [{"name": "turn", "arguments": {"lamp": None}}]
@@ -189,10 +204,10 @@ def test_a_null_in_an_earlier_turn_ends_training_before_it_begins(
         {"role": "assistant", "content": "", "tool_calls": calls},
         {"role": "tool", "name": "turn", "content": "ok"},
     ]
-    done = in_process("train", recipe(rows), "--out", tmp_path / "runs")
+    done = in_process("train", recipe(rows, tokens__loss_on="assistant"), "--out", tmp_path / "runs")
     assert done.exit_code == 4
     assert "critical: train: 1 record holds a null" in done.err
-    assert "train.jsonl:2 (train-1): an earlier turn calls turn where lamp is null" in done.err
+    assert "train.jsonl:2 (train-1): an earlier turn that is learnt calls turn where lamp is null" in done.err
     assert "Leave the argument out" in done.err
     assert not (tmp_path / "runs").exists()
 
