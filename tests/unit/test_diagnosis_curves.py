@@ -125,6 +125,35 @@ def test_beside_a_loss_of_usual_name_others_are_left_alone():
     assert diagnosis.notes == ()
 
 
+SCORES: list[tuple[Log, str]] = [
+    ([{"step": 1000, "test_loss": 1.1, "test_accuracy": 0.8, "test_runtime": 3.0}], "one"),
+    ([{"step": 1000, "test_loss": 1.1}, {"step": 1000, "test_loss": 1.2}], "two at one place"),
+    (
+        [{"step": 500, "test_loss": None}, {"step": 750, "test_loss": ""}, {"step": 1000, "test/loss": 1.1}],
+        "empty cells are no places",
+    ),
+]
+
+
+@pytest.mark.parametrize(("score", "why"), SCORES, ids=[row[1] for row in SCORES])
+def test_a_test_loss_at_one_place_is_a_score_and_no_evaluation(score: Log, why: str):
+    diagnosis = diagnose(train(falling(100)) + score)
+    assert (diagnosis.verdict, diagnosis.worst) == ("no_eval", "warning"), why
+    assert not diagnosis.curves.losses
+    note = next(note for note in diagnosis.notes if note.code == "measured_once")
+    for language in ("en", "ko"):
+        assert "loss" in note_text(note, language)
+    assert not any(note.code == "unread_keys" for note in diagnosis.notes)
+
+
+def test_a_test_loss_beside_a_curve_of_another_name_is_left_out():
+    diagnosis = diagnose(
+        train(falling(100)) + evals(TURNS, 100, key="val_loss") + [{"step": 1000, "test_loss": 9.0}]
+    )
+    assert set(diagnosis.curves.losses) == {"eval_val_loss"}
+    assert [note.code for note in diagnosis.notes] == ["renamed"]
+
+
 def test_a_loss_is_preferred_to_the_perplexity_beside_it():
     log: Log = [
         {"step": 100 * i, "val_loss": value, "val_ppl": math.exp(value)} for i, value in enumerate(TURNS, 1)

@@ -1,7 +1,7 @@
 """Losses that other trainers log under names of their own, back to Hugging Face's: `val_loss`, a perplexity, `train_loss`.
 
-Only where a log has no loss under Hugging Face's name: beside an `eval_loss`, a perplexity is the same number twice, and
-`test_loss` is what `predict` leaves behind.
+Only where a log has no loss under Hugging Face's name: beside an `eval_loss`, a perplexity is the same number twice. What
+is measured on test rows at one place only (`predict`, or `evaluate` after the training) is a score and no curve.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 from harness.training.diagnosis.metric_names import is_loss, is_probe, words
 from harness.training.diagnosis.model import Note
-from harness.training.diagnosis.numbers import to_number
+from harness.training.diagnosis.numbers import is_table_row, to_number
 
 _HELD_OUT = re.compile(r"(eval|evaluation|val|valid|validation|dev|test|heldout|held_out|holdout)_(.+)")
 _PERPLEXITY = re.compile(r"(.+_)(?:perplexity|ppl)")
+_TEST = re.compile(r"test_.+")
 _TRAIN = ("train_loss", "training_loss")
+_PLACES = ("step", "current_steps", "global_step", "epoch")
 _APART = re.compile(r"[\s/.\-]+")
 _SPEAKS_OF_ROWS = frozenset(
     {
@@ -50,7 +52,9 @@ def usual_names(log: Sequence[Mapping[str, Any]]) -> NamedLog:
     keys: set[Any] = set()
     for entry in log:
         keys.update(entry)
-    names = [key for key in keys if isinstance(key, str)]
+    named = [key for key in keys if isinstance(key, str)]
+    once = {key for key in named if _TEST.fullmatch(_plain(key)) and not _at_places(log, key)}
+    names = [key for key in named if key not in once]
     renamed = {key: new for key, new in _held_out(names).items() if new != key}
     per_step = next((key for key in sorted(names) if _plain(key) in _TRAIN), None)
     if "loss" not in keys and per_step is not None and _is_curve(log, per_step):
@@ -66,6 +70,9 @@ def usual_names(log: Sequence[Mapping[str, Any]]) -> NamedLog:
             for key in names
             if key not in renamed and not key.startswith("eval_") and _SPEAKS_OF_ROWS & {*words(key)}
         ]
+        scores = [key for key in once if is_loss(_usual(key) or "")]
+        if scores:
+            notes.append(Note(code="measured_once", evidence={"key": _listed(scores)}))
         if unread:
             notes.append(Note(code="unread_keys", evidence={"key": _listed(unread)}))
     return NamedLog(log, tuple(notes))
@@ -110,6 +117,19 @@ def _is_held_out_loss(key: str) -> bool:
 def _is_curve(log: Sequence[Mapping[str, Any]], key: str) -> bool:
     """Return whether a loss is logged along the way; the mean that Hugging Face writes at the end is one entry."""
     return sum(key in entry and "train_runtime" not in entry for entry in log) > 1
+
+
+def _at_places(log: Sequence[Mapping[str, Any]], key: str) -> bool:
+    """Return whether a key has values at two places or more. The empty cells of a table are none."""
+    places: set[str] = set()
+    for index, entry in enumerate(log):
+        value = to_number(entry.get(key))
+        if value is None or (value != value and is_table_row(entry)):
+            continue
+        places.add(str(next((entry[name] for name in _PLACES if name in entry), index)))
+        if len(places) > 1:
+            return True
+    return False
 
 
 def _renamed(entry: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

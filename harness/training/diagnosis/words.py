@@ -282,6 +282,10 @@ NOTES: dict[str, Both] = {
         "No held-out loss was recognised; these keys may be evaluations, and were not understood: {key}.",
         "검증 손실을 찾지 못했습니다. 다음 항목은 평가일 수 있지만 읽지 못했습니다: {key}.",
     ),
+    "measured_once": Both(
+        "Measured at one place only, so a score and no curve; left out: {key}.",
+        "한 지점에서만 잰 값이라 곡선이 아닌 점수로 보고 뺐습니다: {key}.",
+    ),
     "unsorted": Both(
         "The entries were not in order and have been sorted.", "기록 순서가 뒤섞여 있어 정렬했습니다."
     ),
