@@ -7,7 +7,7 @@ import random
 import pytest
 
 from harness.training.diagnosis import RunFacts, diagnose
-from harness.training.diagnosis.wording import verdict_text
+from harness.training.diagnosis.wording import finding_text, verdict_text
 from tests.unit.made_logs import GOOD, LEVEL, RISING_TASK, Log, codes, evals, facts, falling, train
 
 PROBE_FALLS = evals(falling(8, 2.0, 0.1), key="eval_train_probe_loss")
@@ -114,6 +114,12 @@ ABOVE_START: list[tuple[list[float], str, set[str], str]] = [
         {"eval_above_start", "no_transfer"},
         "jumps, and stays there while training rows gain",
     ),
+    (
+        [1.0, 1.3, 1.2, 1.15, 1.1, 1.07, 1.05, 1.04],
+        "underfit",
+        {"eval_above_start"},
+        "jumps, and comes back but for 4 %",
+    ),
     ([1.0, 1.1, 1.2, 1.35, 1.5, 1.6, 1.7, 1.8], "overfit", {"overfit"}, "rises all along"),
     ([1.0, 1.4, 1.2, 1.1, 1.2, 1.3, 1.4, 1.5], "overfit", {"overfit"}, "comes down and rises again"),
 ]
@@ -129,6 +135,36 @@ def test_never_as_good_as_before_training(values: list[float], verdict: str, nam
     assert ("overfit" in codes(diagnosis)) == ("overfit" in named)
 
 
+@pytest.mark.parametrize(
+    ("rise", "verdict", "severity"), [(0.05, "underfit", "warning"), (0.12, "flawed", "critical")]
+)
+def test_a_loss_level_above_its_start_is_critical_from_ten_per_cent_on(
+    rise: float, verdict: str, severity: str
+):
+    level = [1.0, *((1 + rise) * value / 2 for value in LEVEL)]
+    diagnosis = diagnose(train(falling(40, 2.0, 1.7)) + evals(level, start=1))
+    severities = {finding.code: finding.severity for finding in diagnosis.findings}
+    assert (diagnosis.verdict, severities["eval_above_start"]) == (verdict, severity)
+    assert diagnosis.worst == severity
+
+
+def test_what_is_compared_is_before_training_whatever_adapter_that_began_with():
+    above = diagnose(train(falling(40, 2.0, 1.7)) + evals([1.0, *[1.02] * 8], start=1))
+    level = diagnose(train(falling(40, 2.0, 1.7)) + evals(LEVEL, start=1))
+    assert [finding.code for finding in (above.findings[0], level.findings[0])] == [
+        "eval_above_start",
+        "no_gain",
+    ]
+    for diagnosis in (above, level):
+        text = finding_text(diagnosis.findings[0], diagnosis, "en")
+        assert "before training" in text.title.lower() + text.because.lower()
+        assert "base" not in text.title.lower() + text.because
+        text = finding_text(diagnosis.findings[0], diagnosis, "ko")
+        assert "학습 전" in text.title
+        assert "베이스" not in text.title + text.because
+        assert verdict_text(diagnosis, "en")[1] == "The held-out rows are no better than before training."
+
+
 def test_two_evaluations_above_the_start_are_no_verdict_yet():
     diagnosis = diagnose(train(falling(40)) + evals([1.0, 1.4, 1.38], 200, start=1))
     assert (diagnosis.verdict, diagnosis.worst) == ("too_few_evals", "warning")
@@ -137,12 +173,13 @@ def test_two_evaluations_above_the_start_are_no_verdict_yet():
 def test_a_worse_loss_beside_a_better_task_is_a_warning():
     log = (
         train(falling(60))
-        + evals([1.0, 1.3, 1.2, 1.15, 1.12, 1.1], 100, start=1)
-        + evals([0.2, 0.5, 0.7, 0.8, 0.8, 0.8], 100, key="eval_exact", start=1)
+        + evals([1.0, 1.3, 1.2, 1.15, 1.13, 1.12, 1.11, 1.1], 75, start=1)
+        + evals([0.2, 0.5, 0.7, 0.8, 0.8, 0.8, 0.8, 0.8], 75, key="eval_exact", start=1)
     )
     diagnosis = diagnose(log)
     severities = {finding.code: finding.severity for finding in diagnosis.findings}
     assert (severities["eval_above_start"], diagnosis.verdict) == ("warning", "healthy")
+    assert (len(diagnosis.curves.losses["eval_loss"]), diagnosis.confidence) == (8, "moderate")
 
 
 CRITICAL: list[tuple[Log, RunFacts, str]] = [
@@ -152,7 +189,6 @@ CRITICAL: list[tuple[Log, RunFacts, str]] = [
     (GOOD + evals([0.9] * 8, key="eval_hallucination_rate"), facts(), "high"),
     (GOOD, facts(leaked_rows=3), "high"),
     (GOOD, facts(end_of_turn_supervised=False), "high"),
-    (GOOD, facts(read_rows=100, dropped_rows=20), "high"),
     (train(falling(40)), facts(end_of_turn_supervised=False), "high"),
     (train(falling(40)) + evals([2.0, 1.5]), facts(leaked_rows=1), "high"),
     (
@@ -168,6 +204,35 @@ def test_no_critical_finding_beside_a_good_verdict(log: Log, known: RunFacts, co
     diagnosis = diagnose(log, known)
     assert diagnosis.worst == "critical"
     assert (diagnosis.verdict, diagnosis.confidence) == ("flawed", confidence)
+
+
+@pytest.mark.parametrize(
+    ("lost", "confidence"),
+    [
+        ({}, "high"),
+        ({"dropped_rows": 90}, "high"),
+        ({"dropped_rows": 120}, "moderate"),
+        ({"truncated_rows": 120}, "moderate"),
+    ],
+)
+def test_rows_lost_to_their_length_leave_the_verdict(lost: dict[str, int], confidence: str):
+    """The rest was learnt and gained; a tenth lost or more, it need not stand for what was lost."""
+    diagnosis = diagnose(GOOD, facts(read_rows=1000, **lost))
+    assert (diagnosis.verdict, diagnosis.confidence) == ("healthy", confidence)
+    assert [finding.severity for finding in diagnosis.findings if finding.code == "rows_lost"] == (
+        ["warning"] if lost else []
+    )
+
+
+def test_leaked_rows_say_something_of_the_numbers_and_nothing_of_the_adapter():
+    leaked = diagnose(GOOD, facts(leaked_rows=1))
+    both = diagnose(GOOD, facts(leaked_rows=1, end_of_turn_supervised=False))
+    alone = diagnose(GOOD, facts(end_of_turn_supervised=False))
+    assert leaked.verdict == both.verdict == alone.verdict == "flawed"
+    assert "held-out numbers cannot be believed" in verdict_text(leaked, "en")[1]
+    assert "믿을 수 없습니다" in verdict_text(leaked, "ko")[1]
+    for language in ("en", "ko"):
+        assert verdict_text(both, language) == verdict_text(alone, language) != verdict_text(leaked, language)
 
 
 FLOORS: list[tuple[Log, str, str | None, str]] = [

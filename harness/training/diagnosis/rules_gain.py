@@ -11,7 +11,7 @@ from harness.training.diagnosis.checkpoint import best_checkpoint
 from harness.training.diagnosis.heldout import MIN_EVALS, HeldOut
 from harness.training.diagnosis.model import Change, Finding, Value
 from harness.training.diagnosis.reading import LEARNT, Reading
-from harness.training.diagnosis.rules_heldout import NOISY, TREND_P
+from harness.training.diagnosis.rules_heldout import NOISY, RISE_CRITICAL, TREND_P
 from harness.training.diagnosis.task import TaskMetric, read_metric, task_metric, task_metrics
 from harness.training.diagnosis.trend import mann_kendall
 
@@ -32,6 +32,7 @@ def above_start(reading: Reading) -> Iterator[Finding]:
     """D5: evaluated before training, and never as good again; harmless only where the task gained meanwhile.
 
     The first steps may well cost something that later ones bring back, so that it takes four evaluations to be sure.
+    Critical from the rise on from which overfitting is.
     """
     held_out = reading.held_out
     if held_out is None or len(held_out) < 3 or not reading.starts_with_base or not reading.far_enough:
@@ -39,15 +40,21 @@ def above_start(reading: Reading) -> Iterator[Finding]:
     base = held_out.y[0]
     later = [y for x, y in zip(held_out.x, held_out.y, strict=True) if x >= JUDGED_SHARE * reading.curves.end]
     if len(later) >= 2 and min(held_out.y[1:]) > base + held_out.band:
-        metric = task_metric(reading.curves, reading.facts)
-        harmless = metric is not None and metric.improved
+        rise = min(later) / base - 1 if base > 0 else 0.0
+        harmful = rise >= RISE_CRITICAL and len(held_out) >= MIN_EVALS and not task_gained(reading)
         yield Finding(
             code="eval_above_start",
-            severity="warning" if harmless or len(held_out) < MIN_EVALS else "critical",
-            evidence={"base": base, "lowest": min(later), "rise": min(later) / base - 1 if base > 0 else 0.0},
+            severity="critical" if harmful else "warning",
+            evidence={"base": base, "lowest": min(later), "rise": rise},
             at=held_out.x[0],
             changes=(reading.lower_lr(5.0), Change(advice="compare_splits", setting="validation")),
         )
+
+
+def task_gained(reading: Reading) -> bool:
+    """Return whether there is a task metric, and it gained by more than its error."""
+    metric = task_metric(reading.curves, reading.facts)
+    return metric is not None and metric.improved
 
 
 def gain(reading: Reading) -> Iterator[Finding]:

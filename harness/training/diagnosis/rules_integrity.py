@@ -11,7 +11,7 @@ from harness.training.diagnosis.heldout import MIN_EVALS
 from harness.training.diagnosis.model import Change, Finding, Series
 from harness.training.diagnosis.reading import LEARNT, Reading, finite
 
-LOST_WARNING, LOST_CRITICAL = 0.01, 0.10
+LOST_WARNING, LOST_MANY = 0.01, 0.10
 SUPERVISED_WARNING = 0.02
 FEW_ROWS, SMALL_VALIDATION = 100, 20
 ZERO_LOSS, ZERO_LOSS_SHARE, OPENING_ZERO, OPENING = 1e-6, 0.5, 1e-4, 5
@@ -36,7 +36,7 @@ def data(reading: Reading) -> Iterator[Finding]:
         share = lost / facts.read_rows
         yield Finding(
             code="rows_lost",
-            severity="critical" if share > LOST_CRITICAL else "warning",
+            severity="warning",
             evidence={"lost": lost, "rows": facts.read_rows, "lost_share": share},
             changes=(Change(advice="raise", setting="max_length"), Change(advice="shorten_prompts")),
         )

@@ -31,7 +31,7 @@ from harness.training.diagnosis.model import (
     Verdict,
 )
 from harness.training.diagnosis.reading import Reading
-from harness.training.diagnosis.rules_integrity import SMALL_VALIDATION
+from harness.training.diagnosis.rules_integrity import LOST_MANY, SMALL_VALIDATION
 from harness.training.diagnosis.task import task_metric, unknown_directions
 
 RULES: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
@@ -74,9 +74,9 @@ BROKEN: frozenset[Code] = frozenset(
 )
 DIVERGED: frozenset[Code] = frozenset({"diverged", "lost_progress"})
 """What the verdicts of these names rest on."""
-_COUNTED: frozenset[Code] = frozenset({"rows_lost", "no_end_of_turn", "leaked_rows"})
+_COUNTED: frozenset[Code] = frozenset({"no_end_of_turn", "leaked_rows"})
 """Flaws that were counted before the training."""
-_LESS_SURE: frozenset[Code] = frozenset({"gain_unseen", "ends_high"})
+_LESS_SURE: frozenset[Code] = frozenset({"gain_unseen", "ends_high", "eval_above_start"})
 _LESS_SURE_NOTES = frozenset({"null_losses"})
 """With these, that there is no trouble is not said with high confidence."""
 _NO_GAIN: frozenset[Code] = frozenset({"no_transfer", "no_gain", "gain_unseen"})
@@ -188,6 +188,8 @@ def _verdict(found: Sequence[Finding], reading: Reading) -> Verdict:
         return "too_few_evals"
     if "noisy_eval" in codes or any(_sees_nothing(finding) for finding in found):
         return "inconclusive"
+    if "eval_above_start" in codes and not rules_gain.task_gained(reading):
+        return "underfit"
     return "healthy"
 
 
@@ -227,4 +229,10 @@ def _confidence(verdict: Verdict, reading: Reading, found: Sequence[Finding]) ->
 
 def _in_doubt(reading: Reading, found: Sequence[Finding]) -> bool:
     noted = any(note.code in _LESS_SURE_NOTES for note in reading.curves.notes)
-    return noted or any(finding.code in _LESS_SURE for finding in found)
+    return noted or any(finding.code in _LESS_SURE or _lost_many(finding) for finding in found)
+
+
+def _lost_many(finding: Finding) -> bool:
+    """Return whether so many rows were lost to their length that the others need not stand for them."""
+    share = finding.evidence.get("lost_share")
+    return finding.code == "rows_lost" and isinstance(share, float) and share > LOST_MANY

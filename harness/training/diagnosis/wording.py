@@ -144,8 +144,14 @@ def finding_text(finding: Finding, diagnosis: Diagnosis, language: Language) -> 
 def verdict_text(diagnosis: Diagnosis, language: Language) -> tuple[str, str]:
     """Return the verdict's word and its sentence."""
     word, sentence = VERDICTS[diagnosis.verdict]
-    if diagnosis.verdict == "healthy" and any(each.code == "gain_unseen" for each in diagnosis.findings):
+    codes = {finding.code for finding in diagnosis.findings}
+    critical = {finding.code for finding in diagnosis.findings if finding.severity == "critical"}
+    if diagnosis.verdict == "healthy" and "gain_unseen" in codes:
         sentence = LABELS["gain_unseen"]
+    elif diagnosis.verdict == "flawed" and critical == {"leaked_rows"}:
+        sentence = LABELS["leaked_rows"]
+    elif diagnosis.verdict == "underfit" and not codes & {"underfit", "not_learning"}:
+        sentence = LABELS["no_gain"]
     return say(word, language), say(sentence, language)
 
 

@@ -45,8 +45,8 @@ VERDICTS: dict[Verdict, tuple[Both, Both]] = {
     "flawed": (
         Both("flawed", "결함"),
         Both(
-            "A critical finding makes this adapter useless, or worse than an earlier one or the base, whatever the curves say.",
-            "곡선이 어떻든 심각한 문제가 있어, 이 어댑터는 쓸 수 없거나 이전 체크포인트나 베이스 모델보다 못합니다.",
+            "A critical finding makes this adapter unfit for use as it is, or worse than what was there before training, whatever the curves say.",
+            "곡선이 어떻든 심각한 문제가 있어, 이 어댑터는 이대로 쓸 수 없거나 학습 전보다 못합니다.",
         ),
     ),
     "no_eval": (
@@ -112,8 +112,8 @@ ADVICE: dict[str, Both] = {
         "한 학습에 열 번쯤 평가하세요. {setting}: {value}",
     ),
     "evaluate_at_start": Both(
-        "Evaluate once before training as well, so that a gain is measured against the base model: {setting}: {value}.",
-        "학습 전에도 한 번 평가해 베이스 모델과 견줄 수 있게 하세요. {setting}: {value}",
+        "Evaluate once before training as well, so that a gain is measured from there: {setting}: {value}.",
+        "학습 전에도 한 번 평가해 학습 전과 견줄 수 있게 하세요. {setting}: {value}",
     ),
     "read_replies": Both(
         "Read some replies: is the task failed, or does the metric not recognise right answers?",
@@ -329,6 +329,14 @@ LABELS: dict[str, Both] = {
     "gain_unseen": Both(
         "No sign of trouble, but the held-out rows were level from the first evaluation on: a gain, if any, came before it.",
         "문제의 징후는 없지만 검증 성적이 첫 평가부터 그대로입니다. 좋아졌다면 첫 평가 이전입니다.",
+    ),
+    "leaked_rows": Both(
+        "Rows that were trained on are among the held-out ones, so the held-out numbers cannot be believed, whatever they say.",
+        "학습에 쓴 행이 검증 데이터에도 있어, 수치가 어떻든 검증 결과를 믿을 수 없습니다.",
+    ),
+    "no_gain": Both(
+        "The held-out rows are no better than before training.",
+        "검증 데이터의 성적이 학습 전보다 나아지지 않았습니다.",
     ),
     "diagnosis": Both("Training diagnosis", "학습 진단"),
     "verdict": Both("Verdict", "판정"),

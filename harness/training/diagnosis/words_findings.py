@@ -181,8 +181,8 @@ FINDINGS: dict[Code, Words] = {
     ),
     "eval_above_start": Words(
         Both(
-            "Held-out loss never got better than the base model's",
-            "검증 손실이 베이스 모델보다 좋아진 적이 없음",
+            "Held-out loss never got better than before training",
+            "검증 손실이 학습 전보다 좋아진 적이 없음",
         ),
         Both(
             "Before training it was {base}; the lowest later value is {lowest} ({rise}).",

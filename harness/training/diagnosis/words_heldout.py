@@ -49,7 +49,7 @@ HELD_OUT: dict[Code, Words] = {
         ),
     ),
     "no_gain": Words(
-        Both("No gain over the base model", "베이스 모델보다 나아지지 않음"),
+        Both("No gain since before training", "학습 전보다 나아지지 않음"),
         Both(
             "Before training {key} was {first}; at its best it is {best}. Differences up to {band} count as equal.",
             "학습 전 {key} 값은 {first}, 가장 좋은 값은 {best}입니다. {band} 이하의 차이는 같은 것으로 봅니다.",
@@ -86,8 +86,8 @@ HELD_OUT: dict[Code, Words] = {
     "side_eval_rises": Words(
         Both("Another held-out set gets worse", "다른 검증 세트가 나빠짐"),
         Both(
-            "{key} was lowest at {best_at} ({best}) and ended at {last} ({rise}): something the base model could do is being forgotten.",
-            "{key} 값이 {best_at}에서 최저({best})였다가 {last}까지 올랐습니다({rise}). 베이스 모델이 하던 것을 잊고 있습니다.",
+            "{key} was lowest at {best_at} ({best}) and ended at {last} ({rise}): something the model could do is being forgotten.",
+            "{key} 값이 {best_at}에서 최저({best})였다가 {last}까지 올랐습니다({rise}). 모델이 하던 것을 잊고 있습니다.",
         ),
     ),
     "final_not_best": Words(
