@@ -48,9 +48,12 @@ class Gate:
         return self._round
 
     def let_in(self, began: int) -> None:
-        """Take in that an attempt of round `began` was not refused."""
+        """Take in that an attempt of round `began` was not refused.
+
+        One that began before the last pause says that the server answers, but not that it has room again.
+        """
+        self._refused_rounds = 0
         if began == self._round:
-            self._refused_rounds = 0
             self._open_unless_paused()
 
     async def pause(self, began: int, asked_s: float | None) -> None:

@@ -215,3 +215,28 @@ def test_requests_that_are_refused_together_make_one_pause() -> None:
         return clock.slept
 
     assert len(asyncio.run(slept())) == 1
+
+
+def test_a_late_answer_shortens_the_next_pauses_and_does_not_end_this_one() -> None:
+    async def found() -> tuple[bool, list[int | None], list[float]]:
+        clock = Clock()
+        gate = Gate(clock.sleep, 120.0)
+        long_ago = gate.enter()
+        assert long_ago is not None
+        for _ in range(4):
+            entered = gate.enter()
+            await gate.pause(0 if entered is None else entered, None)
+        pausing = asyncio.ensure_future(gate.pause(4, None))
+        await asyncio.sleep(0)
+        gate.let_in(long_ago)
+        still_closed = gate.enter() is None
+        await pausing
+        both = [gate.enter(), gate.enter()]
+        await gate.pause(5, None)
+        return still_closed, both, clock.slept
+
+    still_closed, both, slept = asyncio.run(found())
+    assert still_closed
+    assert both == [5, 5], "one by one is over"
+    assert slept[4] > 10
+    assert slept[5] < 1.5, "the first pause again"
