@@ -67,8 +67,8 @@ class Pace:
         self.most = max(self.most, self._active)
         return self.cuts
 
-    def end(self, begun: int, failed: FailureReason | None) -> None:
-        """Give the place back and adapt.
+    def end(self, begun: int, failed: FailureReason | None, *, its_own: bool = False) -> None:
+        """Give the place back and adapt, except to a failure that is one request's own.
 
         Requests that were under way together fail together: only one that began after the last cut counts as a new sign.
         """
@@ -82,7 +82,7 @@ class Pace:
             self._grow()
         else:
             self.failed[failed] += 1
-            cut = _CUTS.get(failed)
+            cut = None if its_own else _CUTS.get(failed)
             if cut is not None and new_sign:
                 self._limit = max(1.0, self._limit * cut)
                 self.cuts += 1

@@ -19,11 +19,14 @@ from harness.http.gate import Gate, Sleep
 from harness.http.refusal import Refusals
 from harness.http.secret import Secret
 from harness.http.stated_error import stated_status
+from harness.http.turned_away import Entry, TurnedAway
 
 if TYPE_CHECKING:
     import httpx
 
 _LONGEST_DETAIL = 300
+_LONGEST_SUSPICION_S = 120.0
+"""Most rates are counted in minutes: one who alone is refused through two of them is refused for what it asks."""
 _LET_IN: frozenset[FailureReason] = frozenset(("refused", "not_an_answer", "too_large"))
 """How an attempt fails that the server had no lack of room for."""
 
@@ -37,7 +40,8 @@ class Server:
     `whose` ("the judge's") and the remedies are for messages. `timeout_s` is for one attempt from first byte to last,
     `longest_wait_s` the longest pause between attempts that the server may ask for, `deadline_s` how long after its
     first attempt a request may have another one. Where there is a deadline, a rate limit (HTTP 429) uses up no
-    attempts, and the deadline counts from the server's last answer to anybody: whose turn has not come yet waits.
+    attempts, and the deadline counts from the server's last answer to anybody: whose turn has not come yet waits. Only
+    a request that is refused while others are answered, beyond all chance, is given up after as many.
     `largest_answer` is in bytes, `extra` is what brings httpx.
     """
 
@@ -76,8 +80,11 @@ class Pace(Protocol):
         """Wait until an attempt may be made, and return what `end` is told of it. What this raises ends the request."""
         ...
 
-    def end(self, begun: int, failed: FailureReason | None) -> None:
-        """Take in how an attempt that began has ended; None for an answer."""
+    def end(self, begun: int, failed: FailureReason | None, *, its_own: bool = False) -> None:
+        """Take in how an attempt that began has ended; None for an answer.
+
+        `its_own` says that the failure is one request's and no sign of how many there may be.
+        """
         ...
 
     def give_back(self, begun: int) -> None:
@@ -162,18 +169,21 @@ class HttpClient:
         used = 0
         first = 0.0
         last: RequestFailed | None = None
+        turned_away = TurnedAway()
         while True:
-            turn = await self._turn(first, last)
+            turn = await self._turn(first, last, turned_away)
             if turn is None:
                 break
             begun, entered = turn
             if last is None:
                 first = time.monotonic()
             reason: FailureReason | None = None
+            its_own = False
             try:
                 status, result = await self._attempt(url, payload, read, answers)
             except RequestFailed as failed:
                 last, reason = failed, failed.reason
+                its_own = reason == "rate_limit" and self._gate.is_its_own(entered, turned_away)
             else:
                 if status == 200:
                     self._refusals.answered()
@@ -181,13 +191,21 @@ class HttpClient:
                 self._gate.let_in(entered)
                 return result
             finally:
-                self._pace.end(begun, reason)
+                self._pace.end(begun, reason, its_own=its_own)
             if reason in _LET_IN:
                 self._gate.let_in(entered)
             used += not (patient and reason == "rate_limit")
-            if not last.again or used == most or not self._worth_waiting(last) or self._is_late(first, last):
+            if its_own and patient and turned_away.is_certain(most):
+                last.detail += f" ({len(turned_away.entries)} times, while others were answered)"
+                last.reason = "refused"
                 break
-            if reason == "rate_limit" or last.wait_s is not None:
+            if not last.again or used == most or not self._worth_waiting(last):
+                break
+            if self._is_late(first, last, turned_away):
+                break
+            if its_own:
+                await self._sleep(max(self._gate.own_back_off_s(turned_away), last.wait_s or 0.0))
+            elif reason == "rate_limit" or last.wait_s is not None:
                 await self._gate.pause(entered, last.wait_s)
             else:
                 await self._sleep(self._gate.back_off_s(used))
@@ -195,16 +213,17 @@ class HttpClient:
         last.detail = self.redacted(last.detail)
         raise last
 
-    async def _turn(self, first: float, last: RequestFailed | None) -> tuple[int, int] | None:
+    async def _turn(
+        self, first: float, last: RequestFailed | None, turned_away: TurnedAway
+    ) -> tuple[int, Entry] | None:
         """Wait for a place of the pace while the gate is open; return what `Pace.end` and `Gate.pause` are told.
 
-        None for a request whose deadline has passed: its first attempt began at `first`, and `last` is how the last
-        one failed.
+        None for a request whose deadline has passed (see `_is_late`); `last` is how its last attempt failed.
         """
         while True:
             await self._gate.opened()
             begun = await self._pace.begin()
-            if last is not None and self._is_late(first, last):
+            if last is not None and self._is_late(first, last, turned_away):
                 self._pace.give_back(begun)
                 return None
             entered = self._gate.enter()
@@ -219,15 +238,20 @@ class HttpClient:
         last.detail += f" (asked to wait {last.wait_s:.0f} s, which is more than {limit:.0f} s)"
         return False
 
-    def _is_late(self, first: float, last: RequestFailed) -> bool:
+    def _is_late(self, first: float, last: RequestFailed, turned_away: TurnedAway) -> bool:
         """Return whether a request whose first attempt began at `first` may have no other, and say so in its failure."""
         limit = self.server.deadline_s
         waits = last.reason == "rate_limit"
         since = max(first, self._last_answer) if waits else first
+        odd = waits and self._gate.is_odd_one_out(turned_away)
+        if limit is not None and odd:
+            limit = min(limit, _LONGEST_SUSPICION_S)
         if limit is None or time.monotonic() - since < limit:
             return False
         nobody = f"after nothing was answered for {limit:g} s"
         last.detail += f" (given up {nobody if waits else f'{limit:g} s after the first attempt'})"
+        if odd:
+            last.reason = "refused"
         return True
 
     async def _attempt(

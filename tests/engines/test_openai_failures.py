@@ -184,7 +184,7 @@ def test_a_request_that_waited_for_its_turn_past_the_deadline_is_not_made_again(
             now += 60
             return 0
 
-        def end(self, begun: int, failed: FailureReason | None) -> None:
+        def end(self, begun: int, failed: FailureReason | None, *, its_own: bool = False) -> None:
             ended.append(failed)
 
         def give_back(self, begun: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,7 @@ from harness.http import gate as http_gate
 from harness.http.client import HttpClient, Server
 from harness.http.failure import RequestFailed
 from harness.http.gate import Gate
+from harness.http.turned_away import Entry, Round, TurnedAway
 from harness.models.tokenizer import load_tokenizer
 from tests.engines.openai_engines import opened, prompts
 from tests.engines.stub_openai import StubOpenAi, error, serving
@@ -49,8 +52,10 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds * 100)
-        await asyncio.sleep(0)
-        self.now += seconds * 100
+        until = self.now + seconds * 100
+        # What is under way ends in the meantime.
+        await asyncio.sleep(seconds)
+        self.now = max(self.now, until)
 
 
 class Limit:
@@ -164,7 +169,7 @@ def test_a_prompt_that_alone_is_refused_ends_when_nobody_else_is_answered(tiny: 
 
     with serving(tokenizer, never) as server, opened(server, tiny, deadline_s="0.3") as engine:
         answers = {one.key: one for one in engine.generate(prompts(5))}
-    assert (answers.pop("question 3").error or "").startswith("rate_limit: ")
+    assert (answers.pop("question 3").error or "").startswith("refused: HTTP 429")
     assert {one.status for one in answers.values()} == {"ok"}
 
 
@@ -191,7 +196,7 @@ def test_what_is_larger_than_a_minute_s_tokens_is_not_asked_again(tokenizer: Any
 
 
 def test_the_gate_lets_one_through_after_a_second_pause_until_it_is_let_in() -> None:
-    async def passed() -> list[int | None]:
+    async def passed() -> list[bool]:
         clock = Clock()
         gate = Gate(clock.sleep, 120.0)
         for _ in range(2):
@@ -201,9 +206,9 @@ def test_the_gate_lets_one_through_after_a_second_pause_until_it_is_let_in() -> 
         found = [gate.enter(), gate.enter()]
         assert found[0] is not None
         gate.let_in(found[0])
-        return [*found, gate.enter(), gate.enter()]
+        return [one is not None for one in (*found, gate.enter(), gate.enter())]
 
-    assert asyncio.run(passed()) == [2, None, 2, 2]
+    assert asyncio.run(passed()) == [True, False, True, True]
 
 
 def test_requests_that_are_refused_together_make_one_pause() -> None:
@@ -211,32 +216,128 @@ def test_requests_that_are_refused_together_make_one_pause() -> None:
         clock = Clock()
         gate = Gate(clock.sleep, 120.0)
         entered = [gate.enter() for _ in range(8)]
-        await asyncio.gather(*(gate.pause(one or 0, None) for one in entered))
+        await asyncio.gather(*(gate.pause(one, None) for one in entered if one is not None))
         return clock.slept
 
     assert len(asyncio.run(slept())) == 1
 
 
 def test_a_late_answer_shortens_the_next_pauses_and_does_not_end_this_one() -> None:
-    async def found() -> tuple[bool, list[int | None], list[float]]:
+    async def found() -> tuple[bool, bool, list[float]]:
         clock = Clock()
         gate = Gate(clock.sleep, 120.0)
         long_ago = gate.enter()
         assert long_ago is not None
-        for _ in range(4):
+
+        async def refused() -> None:
             entered = gate.enter()
-            await gate.pause(0 if entered is None else entered, None)
-        pausing = asyncio.ensure_future(gate.pause(4, None))
+            assert entered is not None
+            await gate.pause(entered, None)
+
+        for _ in range(4):
+            await refused()
+        pausing = asyncio.ensure_future(refused())
         await asyncio.sleep(0)
         gate.let_in(long_ago)
-        still_closed = gate.enter() is None
+        is_closed = gate.enter() is None
         await pausing
-        both = [gate.enter(), gate.enter()]
-        await gate.pause(5, None)
-        return still_closed, both, clock.slept
+        is_free = gate.enter() is not None and gate.enter() is not None
+        await refused()
+        return is_closed, is_free, clock.slept
 
-    still_closed, both, slept = asyncio.run(found())
-    assert still_closed
-    assert both == [5, 5], "one by one is over"
+    is_closed, is_free, slept = asyncio.run(found())
+    assert is_closed
+    assert is_free, "one by one is over"
     assert slept[4] > 10
     assert slept[5] < 1.5, "the first pause again"
+
+
+def test_a_prompt_that_alone_is_refused_holds_nobody_up_and_ends_soon(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the default deadline it would be half an hour after the last answer."""
+    clock = Clock()
+    monkeypatch.setattr(http_client, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    react = lambda request: error(429, "no") if request.body["n"] == 5 else RIGHT  # noqa: E731
+
+    async def found(described: Server) -> dict[int, str]:
+        found: dict[int, str] = {}
+        async with HttpClient(described, None, pace=Pace(8, "here"), sleep=clock.sleep) as client:
+
+            async def one(number: int) -> None:
+                body = json.dumps({"n": number}).encode()
+                try:
+                    await client.ask("/completions", body, lambda reply: reply)
+                except RequestFailed as failed:
+                    found[number] = f"{failed.reason}: {failed.detail}"
+                else:
+                    found[number] = "ok"
+
+            await asyncio.gather(*(one(number) for number in range(100)))
+        return found
+
+    with serving(tokenizer, react) as server:
+        outcome = asyncio.run(found(described(server, deadline_s=1800)))
+        assert server.calls < 115
+    assert outcome.pop(5).startswith("refused: HTTP 429")
+    assert set(outcome.values()) == {"ok"}
+    assert clock.now < 400
+
+
+def test_a_request_that_is_passed_over_waits_alone_and_one_like_the_others_does_not() -> None:
+    async def found() -> list[bool]:
+        gate = Gate(Clock().sleep, 120.0)
+        odd, other = TurnedAway(), TurnedAway()
+
+        def attempt() -> Entry:
+            entered = gate.enter()
+            assert entered is not None
+            return entered
+
+        first = gate.is_its_own(attempt(), odd)
+        nobody_else = gate.is_its_own(attempt(), odd)
+        gate.let_in(attempt())
+        passed_over = gate.is_its_own(attempt(), odd)
+        other_first = gate.is_its_own(attempt(), other)
+        gate.let_in(attempt())
+        second_in_the_round = gate.is_its_own(attempt(), other)
+        return [first, nobody_else, passed_over, other_first, second_in_the_round]
+
+    assert asyncio.run(found()) == [False, False, True, False, False]
+
+
+def refusals(times: int, let_in: int, refused: int) -> TurnedAway:
+    """Return a request refused in so many rounds, in each of which so many after it were let in and refused."""
+    turned_away = TurnedAway()
+    for start in range(0, 1000 * times, 1000):
+        behind = [start + 1 + one for one in range(let_in + refused)]
+        turned_away.entries.append(Entry(Round(behind[:let_in], [start, *behind[let_in:]]), start))
+    return turned_away
+
+
+LUCK = [
+    (6, (30, 0), True, "all others are let in"),
+    (5, (30, 0), False, "not yet as often as attempts are"),
+    (50, (0, 8), False, "nobody is let in"),
+    (6, (2, 6), False, "a quarter is let in"),
+    (60, (4, 4), True, "half of them are, and it never"),
+    (50, (0, 0), False, "nobody came after it"),
+]
+
+
+@pytest.mark.parametrize(("times", "others", "certain", "why"), LUCK, ids=[why for *_, why in LUCK])
+def test_what_chance_does_not_explain_is_the_request_s_own(
+    times: int, others: tuple[int, int], certain: bool, why: str
+) -> None:
+    assert refusals(times, *others).is_certain(6) is certain, why
+
+
+def test_others_are_compared_with_the_attempt_before_them_alone() -> None:
+    crowd = Round(list(range(2, 40, 2)), [1, 3])
+    turned_away = TurnedAway()
+    turned_away.entries.extend([Entry(crowd, 1), Entry(crowd, 3)])
+    once = TurnedAway()
+    once.entries.append(Entry(crowd, 3))
+    assert turned_away.is_suspect
+    assert once.chance() == 1 / 19
+    assert turned_away.chance() == 1 / 2 * 1 / 19

@@ -44,7 +44,7 @@ class CallBudget:
         self.take()
         return self.made
 
-    def end(self, begun: int, failed: FailureReason | None) -> None:
+    def end(self, begun: int, failed: FailureReason | None, *, its_own: bool = False) -> None:
         """Do nothing: an attempt counts however it ends."""
 
     def give_back(self, begun: int) -> None:
