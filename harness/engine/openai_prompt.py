@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.engine.openai_reply import Answer, read_completion, reader
-from harness.engine.openai_server import OTHER, Kind, ServedModel, payload_of
-from harness.errors import EngineError
+from harness.engine.openai_server import OTHER, Kind, ServedModel, no_answer, payload_of
 from harness.http.client import HttpClient, Reply
 from harness.http.failure import RequestFailed
 from harness.types import Json, Prompt, Sampling
@@ -160,11 +159,8 @@ async def probed(client: HttpClient, body: Mapping[str, Any]) -> Answer | str:
     except RequestFailed as failed:
         if failed.reason == "not_an_answer":
             return failed.detail
-        raise EngineError(
-            f"the server does not answer: {failed.detail}",
-            where=client.server.host,
-            remedy="See whether it still runs, and what it wrote.",
-        ) from None
+        remedy = "See whether it still runs, and what it wrote."
+        raise no_answer(failed, client.server.host, remedy) from None
 
 
 def to_send(text: str, token_ids: Sequence[int], how: PromptForm) -> str | list[int]:

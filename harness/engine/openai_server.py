@@ -168,15 +168,23 @@ async def _models(client: HttpClient) -> list[dict[str, Any]] | None:
         return found
 
     try:
-        async with asyncio.timeout(_HELLO_S):
-            return await client.ask("/models", None, read, answers=(200, 404, 405, 501), attempts=2)
-    except (RequestFailed, TimeoutError) as failed:
-        said = failed.detail if isinstance(failed, RequestFailed) else f"no answer within {_HELLO_S:g} s"
-        raise EngineError(
-            f"the server does not answer: {said}",
-            where=client.server.base_url,
-            remedy="Start it, or check --base-url: it ends before /models and /completions, mostly with /v1.",
-        ) from None
+        return await client.ask(
+            "/models", None, read, answers=(200, 404, 405, 501), attempts=2, timeout_s=_HELLO_S
+        )
+    except RequestFailed as failed:
+        remedy = "Start it, or check --base-url: it ends before /models and /completions, mostly with /v1."
+        raise no_answer(failed, client.server.base_url, remedy) from None
+
+
+def no_answer(failed: RequestFailed, where: str, remedy: str) -> EngineError:
+    """Return what ends a run before it begins; `remedy` is for a server that does not run, or is another one."""
+    if failed.reason == "rate_limit":
+        return EngineError(
+            f"the server has a rate limit and lets nothing in: {failed.detail}",
+            where=where,
+            remedy="Start again, with --resume where a run was begun, when the limit has passed, or raise it at the server.",
+        )
+    return EngineError(f"the server does not answer: {failed.detail}", where=where, remedy=remedy)
 
 
 def _chosen(

@@ -18,7 +18,7 @@ from harness.engine.openai_prompt import (
     sampling_body,
 )
 from harness.engine.openai_reply import Answer, read_chat, read_completion, reader
-from harness.engine.openai_server import OTHER, ServedModel, payload_of
+from harness.engine.openai_server import OTHER, ServedModel, no_answer, payload_of
 from harness.errors import EngineError
 from harness.http.client import HttpClient, Reply
 from harness.http.failure import RequestFailed
@@ -168,6 +168,8 @@ async def open_chat(client: HttpClient, served: ServedModel, words: CallWords) -
                 "/chat/completions", payload_of(body), answer, answers=(200, *OTHER), attempts=3
             )
         except RequestFailed as failed:
+            if failed.reason == "rate_limit":
+                raise no_answer(failed, client.server.host, "") from None
             refusal = failed.detail
         if not refusal:
             return replace(chat, hides_tools=await _hides_tools(chat))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -71,6 +71,15 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class _Request:
+    """One request: when its first attempt began, how long it waits for a rate limit, and how often it was refused for one."""
+
+    patience_s: float | None
+    first: float = 0.0
+    turned_away: TurnedAway = field(default_factory=TurnedAway)
 
 
 class Pace(Protocol):
@@ -154,33 +163,40 @@ class HttpClient:
         answers: Collection[int] = (200,),
         below: str | None = None,
         attempts: int | None = None,
+        timeout_s: float | None = None,
     ) -> Result:
         """Return what `read` makes of the reply: to a POST of the payload, to a GET where that is None.
 
         `path` stands below `below`, or below the server's address. A reply whose status is not among `answers` is a
-        failure; `read` may raise RequestFailed too. `attempts` is how many there may be, the server's where None. Raises
-        RequestFailed after the last attempt, ServerRefuses where no request could succeed (the key or the address is
-        refused, or the quota is used up), and what the pace raises.
+        failure; `read` may raise RequestFailed too. `attempts` is how many there may be, `timeout_s` how long
+        each may take, the server's where None; with attempts of its own a request waits `longest_wait_s` for a rate limit.
+        Raises RequestFailed after the last attempt, ServerRefuses where no request could succeed (the key or the address
+        is refused, or the quota is used up), and what the pace raises.
         """
         server = self.server
         url = (server.base_url if below is None else below) + path
         most = server.attempts if attempts is None else attempts
-        patient = server.deadline_s is not None and attempts is None
+        patient = server.deadline_s is not None
+        patience_s = server.deadline_s
+        if patience_s is not None and attempts is not None:
+            patience_s = min(patience_s, server.longest_wait_s)
+        request = _Request(patience_s=patience_s)
+        turned_away = request.turned_away
         used = 0
-        first = 0.0
         last: RequestFailed | None = None
-        turned_away = TurnedAway()
         while True:
-            turn = await self._turn(first, last, turned_away)
+            turn = await self._turn(request, last)
             if turn is None:
                 break
             begun, entered = turn
             if last is None:
-                first = time.monotonic()
+                request.first = time.monotonic()
             reason: FailureReason | None = None
             its_own = False
             try:
-                status, result = await self._attempt(url, payload, read, answers)
+                status, result = await self._attempt(
+                    url, payload, read, answers, server.timeout_s if timeout_s is None else timeout_s
+                )
             except RequestFailed as failed:
                 last, reason = failed, failed.reason
                 its_own = reason == "rate_limit" and self._gate.is_its_own(entered, turned_away)
@@ -201,7 +217,7 @@ class HttpClient:
                 break
             if not last.again or used == most or not self._worth_waiting(last):
                 break
-            if self._is_late(first, last, turned_away):
+            if self._is_late(request, last):
                 break
             if its_own:
                 await self._sleep(max(self._gate.own_back_off_s(turned_away), last.wait_s or 0.0))
@@ -213,9 +229,7 @@ class HttpClient:
         last.detail = self.redacted(last.detail)
         raise last
 
-    async def _turn(
-        self, first: float, last: RequestFailed | None, turned_away: TurnedAway
-    ) -> tuple[int, Entry] | None:
+    async def _turn(self, request: _Request, last: RequestFailed | None) -> tuple[int, Entry] | None:
         """Wait for a place of the pace while the gate is open; return what `Pace.end` and `Gate.pause` are told.
 
         None for a request whose deadline has passed (see `_is_late`); `last` is how its last attempt failed.
@@ -223,7 +237,7 @@ class HttpClient:
         while True:
             await self._gate.opened()
             begun = await self._pace.begin()
-            if last is not None and self._is_late(first, last, turned_away):
+            if last is not None and self._is_late(request, last):
                 self._pace.give_back(begun)
                 return None
             entered = self._gate.enter()
@@ -238,12 +252,12 @@ class HttpClient:
         last.detail += f" (asked to wait {last.wait_s:.0f} s, which is more than {limit:.0f} s)"
         return False
 
-    def _is_late(self, first: float, last: RequestFailed, turned_away: TurnedAway) -> bool:
-        """Return whether a request whose first attempt began at `first` may have no other, and say so in its failure."""
-        limit = self.server.deadline_s
+    def _is_late(self, request: _Request, last: RequestFailed) -> bool:
+        """Return whether a request is so late that it may have no other attempt, and say so in its failure."""
         waits = last.reason == "rate_limit"
-        since = max(first, self._last_answer) if waits else first
-        odd = waits and self._gate.is_odd_one_out(turned_away)
+        limit = request.patience_s if waits else self.server.deadline_s
+        since = max(request.first, self._last_answer) if waits else request.first
+        odd = waits and self._gate.is_odd_one_out(request.turned_away)
         if limit is not None and odd:
             limit = min(limit, _LONGEST_SUSPICION_S)
         if limit is None or time.monotonic() - since < limit:
@@ -255,15 +269,20 @@ class HttpClient:
         return True
 
     async def _attempt(
-        self, url: str, payload: bytes | None, read: Callable[[Reply], Result], answers: Collection[int]
+        self,
+        url: str,
+        payload: bytes | None,
+        read: Callable[[Reply], Result],
+        answers: Collection[int],
+        timeout_s: float,
     ) -> tuple[int, Result]:
         httpx = import_httpx(self.server.whose, self.server.extra)
         try:
             # httpx's own time-outs are for one read; a server that sends a byte now and then would hold us for ever.
-            async with asyncio.timeout(self.server.timeout_s):
+            async with asyncio.timeout(timeout_s):
                 reply = await self._exchange(url, payload)
         except (TimeoutError, httpx.TimeoutException):
-            raise RequestFailed("timeout", f"no answer within {self.server.timeout_s:g} s") from None
+            raise RequestFailed("timeout", f"no answer within {timeout_s:g} s") from None
         except httpx.HTTPError as error:
             raise RequestFailed("connection", f"{type(error).__name__}: {error}") from None
         if reply.status == 200:

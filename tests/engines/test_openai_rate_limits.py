@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -171,6 +170,46 @@ def test_a_prompt_that_alone_is_refused_ends_when_nobody_else_is_answered(tiny: 
         answers = {one.key: one for one in engine.generate(prompts(5))}
     assert (answers.pop("question 3").error or "").startswith("refused: HTTP 429")
     assert {one.status for one in answers.values()} == {"ok"}
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/completions"])
+def test_a_rate_limit_at_the_beginning_is_waited_for(path: str, tiny: Path, tokenizer: Any) -> None:
+    """As one that ended the run which is resumed now."""
+    left = [6]
+
+    def busy(request: Request) -> Reaction | None:
+        if request.path != path or not left[0]:
+            return None
+        left[0] -= 1
+        return error(429, "too many requests")
+
+    with serving(tokenizer, busy) as server, opened(server, tiny) as engine:
+        assert [one.status for one in engine.generate(prompts(3))] == ["ok"] * 3
+    assert left == [0]
+
+
+LASTING = [({}, "nothing was answered for 0.2 s"), ({"Retry_After": "600"}, "asked to wait 600 s")]
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/completions", "/v1/chat/completions"])
+@pytest.mark.parametrize(("headers", "said"), LASTING, ids=["no wait is asked for", "too long a wait"])
+def test_one_that_does_not_end_is_named(
+    headers: dict[str, str], said: str, path: str, tiny: Path, tokenizer: Any
+) -> None:
+    def busy(request: Request) -> Reaction | None:
+        return error(429, "too many requests", **headers) if request.path == path else None
+
+    mode = "chat" if "chat" in path else "completions"
+    with (
+        serving(tokenizer, busy) as server,
+        pytest.raises(EngineError, match="has a rate limit") as raised,
+        opened(server, tiny, deadline_s="0.2", mode=mode),
+    ):
+        pass
+    message = raised.value.one_message()
+    assert said in message
+    assert "--resume" in message
+    assert "--base-url" not in message
 
 
 def test_other_failures_still_use_up_attempts(tokenizer: Any) -> None:
