@@ -38,7 +38,8 @@ def one_pass(
     """Bring a run folder of each plan to its end, new ones below `parent`; return counts and folders.
 
     `progress` sees them as one. `opened` is called with each folder before anything is generated, `finish` with each
-    while it is still locked, and with those that are whole when the others are stopped. Raises what `open_folder` and `execute_together` raise.
+    while it is still locked, and with those that are whole when the others are stopped. Raises what `open_folder` and
+    `execute_together` raise.
     """
     together = _Together(progress, len(asked))
     with ExitStack() as stack:

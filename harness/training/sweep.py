@@ -197,18 +197,19 @@ class _Scorer:
         self._watch = watch
         self._argv = list(argv)
         self._events = events
-        self._made: dict[str, Path] = {}
+        self._made: dict[str, _There] = {}
 
     def target(self, plan: RunPlan, session: Session, checkpoint: Checkpoint | None) -> Target:
         """Generate what is missing of one target and score it."""
         name = checkpoint.name if checkpoint else BASE
         progress = self._watch.begin(name, plan.suite.spec.dataset.split)
         try:
-            folder = self._made.get(plan.sha256) or self._there(plan).done
-            if folder is not None:
+            there = self._made.get(plan.sha256) or self._there(plan)
+            if there.done is not None:
+                folder = there.done
                 progress.started(plan.planned, plan.planned)
             else:
-                folder = self._generate(plan, session, progress)
+                folder = self._generate(plan, there, session, progress)
         finally:
             self._watch.end()
         lock = RunLock(folder)
@@ -234,7 +235,10 @@ class _Scorer:
             made = one_pass(asked, engine, self._folder, self._argv, progress, self._events)
         finally:
             self._watch.end()
-        self._made = {one.plan.sha256: folder for one, (_, folder) in zip(asked, made, strict=True)}
+        self._made = {
+            one.plan.sha256: _There(done=folder, begun=None, like=None)
+            for one, (_, folder) in zip(asked, made, strict=True)
+        }
 
     def _there(self, plan: RunPlan) -> _There:
         runs = list(_runs(self._folder))
@@ -244,8 +248,7 @@ class _Scorer:
             done=done[-1] if done else None, begun=same[-1][0] if same else None, like=_like(runs, plan)
         )
 
-    def _generate(self, plan: RunPlan, session: Session, progress: Progress) -> Path:
-        there = self._there(plan)
+    def _generate(self, plan: RunPlan, there: _There, session: Session, progress: Progress) -> Path:
         with open_folder(plan, there.begun, self._folder, self._argv) as writer:
             earlier = Generations(there.like) if there.like is not None else None
             try:

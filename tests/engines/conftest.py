@@ -38,6 +38,21 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="module")
+def tokenizer(tiny: Path) -> Any:
+    """The tokenizer of `tiny`."""
+    pytest.importorskip("transformers")
+    from harness.models.tokenizer import load_tokenizer
+
+    return load_tokenizer(tiny)
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait hundredths of a second where a user's run waits seconds for a server."""
+    monkeypatch.setattr("harness.http.gate._FIRST_WAIT_S", 0.01)
+
+
 def make_prompt(
     ids: tuple[int, ...],
     name: str = "s",

@@ -13,18 +13,12 @@ pytest.importorskip("transformers")
 
 from harness.errors import EngineError, ModelError, UsageError
 from harness.models.fingerprint import adapter_fingerprint
-from harness.models.tokenizer import load_tokenizer
 from harness.testing.tiny_model import make_tiny_adapter
 from tests.engines.openai_engines import Events, opened, prompt
 from tests.engines.stub_openai import answer_to, error, serving
 from tests.planted_server import Reaction, Request
 
 pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ pytest.importorskip("transformers")
 from harness.engine.base import EngineRequest
 from harness.engine.openai import OpenAiEngine
 from harness.errors import EngineError, HarnessError, UsageError
-from harness.models.tokenizer import load_tokenizer
 from harness.parse.hermes import Hermes
 from harness.types import Prompt, ToolSpec
 from tests.engines.openai_engines import prompt
@@ -55,11 +54,6 @@ def opened(server: StubOpenAi, tiny: Path | None, **options: str) -> OpenAiEngin
             structural_tag=tag_of,
         )
     )
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
 
 
 def test_every_prompt_carries_its_own_tag(tiny: Path, tokenizer: Any) -> None:

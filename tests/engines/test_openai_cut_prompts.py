@@ -14,7 +14,6 @@ pytest.importorskip("httpx")
 pytest.importorskip("transformers")
 
 from harness.engine.openai import UNKNOWN_CONTEXT
-from harness.models.tokenizer import load_tokenizer
 from harness.types import Message, Prompt, ToolSpec
 from tests.conftest import ROOT
 from tests.engines.openai_engines import Events, opened, prompt
@@ -25,11 +24,6 @@ pytestmark = pytest.mark.network
 
 HALF = 100
 """The stub's Ollama cuts to this."""
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
 
 
 def reply(value: Any) -> Reaction:

@@ -20,27 +20,14 @@ pytest.importorskip("transformers")
 
 from harness.errors import EngineError, ServerRefuses
 from harness.http import client as http_client
-from harness.http import gate as http_gate
 from harness.http.client import HttpClient, Server
 from harness.http.failure import FailureReason, RequestFailed
-from harness.models.tokenizer import load_tokenizer
 from harness.types import Generation, Prompt
 from tests.engines.openai_engines import Events, opened, prompt, prompts
 from tests.engines.stub_openai import StubOpenAi, answer_to, error, serving
 from tests.planted_server import Reaction, Request
 
-pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait hundredths of a second where a user's run waits seconds."""
-    monkeypatch.setattr(http_gate, "_FIRST_WAIT_S", 0.01)
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("short_waits")]
 
 
 class Planted:

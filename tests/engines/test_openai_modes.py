@@ -14,7 +14,6 @@ pytest.importorskip("transformers")
 from harness.engine.base import EngineRequest
 from harness.engine.openai import UNKNOWN_CONTEXT, OpenAiEngine
 from harness.errors import EngineError, HarnessError, ModelError, UsageError
-from harness.models.tokenizer import load_tokenizer
 from harness.types import ToolSpec
 from tests.engines.openai_engines import Events, opened, prompt, prompts
 from tests.engines.stub_openai import CONTEXT, answer_to, error, serving
@@ -38,11 +37,6 @@ OPENAI_ONLY = frozenset(
     }
     | {"presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"}
 )
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
 
 
 def test_vllm_gets_token_ids_and_every_parameter(tiny: Path, tokenizer: Any) -> None:

@@ -17,7 +17,6 @@ pytest.importorskip("transformers")
 from harness.engine.openai_pace import Pace
 from harness.errors import EngineError
 from harness.http.client import HttpClient, Server
-from harness.models.tokenizer import load_tokenizer
 from harness.parse.hermes import Hermes
 from tests.engines.openai_engines import Events, opened, prompt, prompts
 from tests.engines.stub_openai import StubOpenAi, error, serving
@@ -26,11 +25,6 @@ from tests.planted_server import Reaction, Request
 pytestmark = pytest.mark.network
 
 RIGHT = b'{"choices": [{"text": "x", "finish_reason": "stop"}]}'
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
 
 
 def about_questions(reaction: Reaction) -> Callable[[Request], Reaction | None]:
@@ -117,9 +111,8 @@ def test_an_unknown_word_is_told(tiny: Path, tokenizer: Any) -> None:
     ],
 )
 def test_an_error_in_the_body_counts_as_its_code_and_is_asked_again(
-    body: dict[str, Any], tiny: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+    body: dict[str, Any], tiny: Path, tokenizer: Any, short_waits: None
 ) -> None:
-    monkeypatch.setattr("harness.http.gate._FIRST_WAIT_S", 0.01)
     planted = about_questions(Reaction(raw=json.dumps(body).encode()))
     left = 3
 

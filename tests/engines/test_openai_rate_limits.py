@@ -17,29 +17,17 @@ pytest.importorskip("transformers")
 from harness.engine.openai_pace import Pace
 from harness.errors import EngineError
 from harness.http import client as http_client
-from harness.http import gate as http_gate
 from harness.http.client import HttpClient, Server
 from harness.http.failure import RequestFailed
 from harness.http.gate import Gate
 from harness.http.turned_away import Entry, Round, TurnedAway
-from harness.models.tokenizer import load_tokenizer
 from tests.engines.openai_engines import opened, prompts
 from tests.engines.stub_openai import StubOpenAi, error, serving
 from tests.planted_server import Reaction, Request
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("short_waits")]
 
 RIGHT = Reaction(raw=b'{"choices": [{"text": "x", "finish_reason": "stop"}]}')
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_gate, "_FIRST_WAIT_S", 0.01)
 
 
 class Clock:

@@ -13,17 +13,11 @@ pytest.importorskip("transformers")
 from harness.engine.openai_reply import says_too_long
 from harness.errors import EngineError, ServerRefuses, UsageError
 from harness.http.failure import RequestFailed
-from harness.models.tokenizer import load_tokenizer
 from tests.engines.openai_engines import Events, opened, prompts
 from tests.engines.stub_openai import error, serving
 from tests.planted_server import Reaction, Request
 
 pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
 
 
 class About:

@@ -20,7 +20,6 @@ pytest.importorskip("transformers")
 
 from harness.errors import UsageError
 from harness.log.reader import RunFolder, iter_lines
-from harness.models.tokenizer import load_tokenizer
 from harness.run.comparable import check_comparable
 from tests.conftest import ROOT, Finished, harness_command
 from tests.engines.stub_openai import StubOpenAi, error, serving
@@ -30,11 +29,6 @@ pytestmark = pytest.mark.network
 
 SUITE = ROOT / "suites" / "_smoke"
 KEY = "sk-planted-0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> Any:
-    return load_tokenizer(tiny)
 
 
 @pytest.fixture

@@ -45,8 +45,9 @@ def conversation_samples(
 ) -> list[Sample]:
     """Return the sample whose answer is the last assistant turn, or with `every_turn` one for each of them.
 
-    An earlier turn that is empty or calls what the tools do not take is kept, never to be learnt. Raises RecordError if there is no
-    assistant turn that answers something, for turns in an impossible order, and for a null that a tool does not allow.
+    An earlier turn that is empty or calls what the tools do not take is kept, never to be learnt. Raises RecordError if
+    there is no assistant turn that answers something, for turns in an impossible order, and for a null that a tool does
+    not allow.
     """
     turns = _system_turns(_named_results(_merged(turns, row, context), row, context), context, row)
     messages = [_message(turn, tools, row, context) for turn in turns]

@@ -15,27 +15,17 @@ from harness.training.diagnosis.metric_names import is_loss, is_probe, words
 from harness.training.diagnosis.model import Note
 from harness.training.diagnosis.numbers import is_table_row, to_number
 
-_HELD_OUT = re.compile(r"(eval|evaluation|val|valid|validation|dev|test|heldout|held_out|holdout)_(.+)")
+_ROWS = (
+    *("eval", "evaluation", "val", "valid", "validation", "dev", "test"),
+    *("heldout", "held_out", "holdout"),
+)
+_HELD_OUT = re.compile(rf"({'|'.join(_ROWS)})_(.+)")
 _PERPLEXITY = re.compile(r"(.+_)(?:perplexity|ppl)")
 _TEST = re.compile(r"test_.+")
 _TRAIN = ("train_loss", "training_loss")
 _PLACES = ("step", "current_steps", "global_step", "epoch")
 _APART = re.compile(r"[\s/.\-]+")
-_SPEAKS_OF_ROWS = frozenset(
-    {
-        "eval",
-        "evaluation",
-        "val",
-        "valid",
-        "validation",
-        "dev",
-        "test",
-        "heldout",
-        "held",
-        "holdout",
-        "unseen",
-    }
-)
+_SPEAKS_OF_ROWS = frozenset((*_ROWS, "held", "unseen"))
 
 _SHOWN = 8
 
