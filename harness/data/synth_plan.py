@@ -15,6 +15,7 @@ from harness.data.synth_spec import (
     FollowUpBlock,
     Language,
     NoCallBlock,
+    OnlySplit,
     ParallelBlock,
     SynthSpec,
     ToolFile,
@@ -34,13 +35,13 @@ Block = ParallelBlock | FollowUpBlock | AskBlock | NoCallBlock | None
 class Utterance:
     """A template with what it means. `key` is its entry in `arguments` (calls only); `block` its YAML block.
 
-    `train_only`: it is not divided among the splits.
+    `only`: the one split that it is for; None where its group is divided among the splits.
     """
 
     template: Template
     key: str | None
     block: Block
-    train_only: bool = False
+    only: OnlySplit = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,9 @@ def read_plan(path: Path) -> Plan:
     utterances: list[tuple[str, Utterance]] = []
     numbers: dict[tuple[str, str], int] = {}
     readers: dict[Language, list[FollowUpBlock]] = {language: [] for language in spec.languages}
-    for file_path, file, train_only in files:
+    for file_path, file, only in files:
         try:
-            utterances += _utterances(file, spec, catalog, numbers, train_only)
+            utterances += _utterances(file, spec, catalog, numbers, only)
         except SpecError as error:
             raise SpecError(error.what, where=error.where or file_path, remedy=error.remedy) from None
         for block in file.follow_up:
@@ -129,7 +130,7 @@ def _utterances(
     spec: SynthSpec,
     catalog: ToolCatalog,
     numbers: dict[tuple[str, str], int],
-    train_only: bool,
+    only: OnlySplit,
 ) -> list[tuple[str, Utterance]]:
     """Return (category, utterance) of one file; calls have the category `call`. `numbers` goes on counting."""
     found: list[tuple[str, Utterance]] = []
@@ -137,7 +138,7 @@ def _utterances(
     def add(category: str, lang: Language, group: str, text: str, key: str | None, block: Block) -> Template:
         numbers[lang, group] = number = numbers.get((lang, group), 0) + 1
         template = make_template(f"{lang}-{group.replace('/', '-')}-{number:02d}", lang, group, text)
-        found.append((category, Utterance(template, key, block, train_only)))
+        found.append((category, Utterance(template, key, block, only)))
         return template
 
     for lang, calls in file.calls.items():
@@ -208,7 +209,7 @@ def _pools(
     groups: dict[tuple[str, Language, str], list[Utterance]] = {}
     for category, utterance in utterances:
         template = utterance.template
-        if not utterance.train_only:
+        if utterance.only is None:
             groups.setdefault((category, template.lang, template.group), []).append(utterance)
     pools: dict[tuple[str, str, Language], list[Utterance]] = {}
     for (category, lang, group), members in sorted(groups.items(), key=lambda item: item[0]):
@@ -227,6 +228,6 @@ def _pools(
         for split, part in parts.items():
             pools.setdefault((split, category, lang), []).extend(part)
     for category, utterance in utterances:
-        if utterance.train_only:
-            pools.setdefault(("train", category, utterance.template.lang), []).append(utterance)
+        if utterance.only is not None:
+            pools.setdefault((utterance.only, category, utterance.template.lang), []).append(utterance)
     return {key: tuple(part) for key, part in pools.items()}

@@ -12,6 +12,8 @@ from harness.yaml_spec import Spec, read_yaml_spec
 
 Language = Literal["ko", "en"]
 SPLITS = ("train", "validation", "test")
+OnlySplit = Literal["train", "test"] | None
+"""The one split that the templates of a file are for; None where they are divided among all."""
 CATEGORIES = ("single", "multiple", "parallel", "no_call", "ask", "follow_up")
 Texts = Annotated[list[str], Field(min_length=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -159,9 +161,9 @@ class UtteranceFile(Spec):
 class SynthSpec(Spec):
     """The top file; the others are named here, relative to it.
 
-    The templates in the files of `utterances` are divided among the splits; those of `train_only` occur in train alone,
-    and change nothing in the other splits. A split of 0 records is not written. `languages` gives shares that add up to 1, or a
-    list of languages that share alike.
+    The templates in the files of `utterances` are divided among the splits; those of `train_only` occur in train alone, those
+    of `test_only` in test alone, and change nothing in the other splits. A split of 0 records is not written. `languages` gives
+    shares that add up to 1, or a list of languages that share alike.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -177,6 +179,7 @@ class SynthSpec(Spec):
     slots: str
     utterances: list[str]
     train_only: list[str] = Field(default_factory=list)
+    test_only: list[str] = Field(default_factory=list)
     tool_sets: dict[str, Annotated[list[str], Field(min_length=1)]]
     arguments: dict[str, dict[str, Any]]
 
@@ -187,20 +190,21 @@ class SynthSpec(Spec):
         return dict.fromkeys(self.languages, 1 / len(self.languages))
 
 
-def read_parts(path: Path) -> tuple[SynthSpec, ToolFile, SlotFile, list[tuple[Path, UtteranceFile, bool]]]:
-    """Return the top file and the files it names, utterances with whether they are for train alone.
+def read_parts(
+    path: Path,
+) -> tuple[SynthSpec, ToolFile, SlotFile, list[tuple[Path, UtteranceFile, OnlySplit]]]:
+    """Return the top file and the files it names, utterances with the one split that they are for.
 
     Raises SpecError with file and line.
     """
     spec = read_yaml_spec(path, SynthSpec)
     folder = path.parent
-    named = [(name, False) for name in spec.utterances] + [(name, True) for name in spec.train_only]
+    named: list[tuple[str, OnlySplit]] = [(name, None) for name in spec.utterances]
+    named += [(name, "train") for name in spec.train_only]
+    named += [(name, "test") for name in spec.test_only]
     return (
         spec,
         read_yaml_spec(folder / spec.tools, ToolFile),
         read_yaml_spec(folder / spec.slots, SlotFile),
-        [
-            (folder / name, read_yaml_spec(folder / name, UtteranceFile), train_only)
-            for name, train_only in named
-        ],
+        [(folder / name, read_yaml_spec(folder / name, UtteranceFile), only) for name, only in named],
     )

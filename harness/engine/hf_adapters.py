@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.adapter_probe import LEAST_CHANGE, PROBE_TEXT, not_loaded
+from harness.engine.hf_lora import fuse
 from harness.errors import EngineError, MissingDependency, ModelError, first_line
 
 
@@ -49,6 +50,7 @@ class Adapters:
                 # Served adapters run in the model's numbers; casting back and forth in every layer would only be slow.
                 parameter.data = parameter.data.to(dtype)
         self._peft.eval()
+        fuse(self._model)
 
     def use(self, path: Path | None) -> None:
         """Activate one adapter, or the bare base. Raises EngineError for an adapter that was not loaded."""
