@@ -54,7 +54,7 @@ def in_example(metric: str) -> float | None:
 SHIPPED = [
     Shipped(
         name="structural-smollm2-135m",
-        recipe="structural_smollm2_korean.yaml",
+        recipe="structural_smollm2_more.yaml",
         suite="tool_calling",
         metrics=(
             "tool_name_accuracy",
@@ -80,6 +80,7 @@ EARLIER_STAGES = [
         ("structural-smollm2-135m-first", "structural_smollm2_first.yaml"),
         ("structural-smollm2-135m-qlora", "structural_smollm2.yaml"),
         ("structural-smollm2-135m-served", "structural_smollm2_served.yaml"),
+        ("structural-smollm2-135m-korean", "structural_smollm2_korean.yaml"),
     )
 ]
 """In order; they ship because a recipe starts from each, and no suite measures them."""
