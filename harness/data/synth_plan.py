@@ -93,6 +93,12 @@ def read_plan(path: Path) -> Plan:
             raise SpecError(error.what, where=error.where or file_path, remedy=error.remedy) from None
         for block in file.follow_up:
             if block.then is None:
+                if only == "test":
+                    raise SpecError(
+                        "a block without `then` has no template of its own and serves every split",
+                        where=file_path,
+                        remedy="Put it into a file under `utterances`.",
+                    )
                 readers[block.lang].append(block)
     _check_templates((utterance.template for _, utterance in utterances), sampler, path)
     pools = _pools(utterances, spec)

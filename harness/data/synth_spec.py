@@ -162,8 +162,8 @@ class SynthSpec(Spec):
     """The top file; the others are named here, relative to it.
 
     The templates in the files of `utterances` are divided among the splits; those of `train_only` occur in train alone, those
-    of `test_only` in test alone, and change nothing in the other splits. A split of 0 records is not written. `languages` gives
-    shares that add up to 1, or a list of languages that share alike.
+    of `test_only` in test alone, and change nothing in the other splits. Follow-ups without `then` have no template and serve every
+    split. A split of 0 records is not written. `languages` gives shares that add up to 1, or a list of languages that share alike.
     """
 
     schema_version: Literal[1] = Field(alias="schema")

@@ -1,7 +1,6 @@
 """LoRA on a plain linear layer in two products, the second of which adds to the layer's own output.
 
-PEFT computes `result + lora_B(lora_A(x)) * scaling` in four operations, of which each writes a tensor of the output's size:
-on a processor that took about a quarter of the time of a prompt. The numbers of float32 are the same up to rounding.
+PEFT computes `result + lora_B(lora_A(x)) * scaling`, which writes three tensors of the output's size beside the layer's own.
 """
 
 from __future__ import annotations
@@ -10,50 +9,55 @@ from typing import Any
 
 
 class FusedLora:
-    """Stands for the `forward` of one PEFT linear layer; follows the adapter that PEFT has active there."""
+    """Stands for the `forward` of one PEFT linear layer, for inference.
+
+    Names, weights and scaling are PEFT's own at every call; what is not plain at that moment is left to PEFT's forward.
+    """
 
     def __init__(self, layer: Any) -> None:
         """Take a layer for which `can_fuse` is True."""
         self._layer = layer
-        self._base = layer.base_layer
-        self._parts = {
-            name: (layer.lora_A[name].weight.t(), layer.lora_B[name].weight.t(), float(layer.scaling[name]))
-            for name in layer.lora_A
-        }
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the layer's output of shape (..., out) for an input of shape (..., in)."""
-        result = self._base(x)
-        if self._layer.disable_adapters:
-            return result
-        rows = result.view(-1, result.shape[-1])
-        for name in self._layer.active_adapters:
-            if name in self._parts:
-                down, up, scaling = self._parts[name]
-                rows.addmm_(x.reshape(-1, x.shape[-1]) @ down, up, alpha=scaling)
+        layer = self._layer
+        if args or kwargs or layer.merged or layer.training:
+            return type(layer).forward(layer, x, *args, **kwargs)
+        active = (
+            [] if layer.disable_adapters else [name for name in layer.active_adapters if name in layer.lora_A]
+        )
+        if not all(_is_plain(layer, name, x.dtype) for name in active):
+            return type(layer).forward(layer, x)
+        result = layer.base_layer(x)
+        if active:
+            rows = result.view(-1, result.shape[-1])
+            for name in active:
+                down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+                rows.addmm_(x.reshape(-1, x.shape[-1]) @ down.t(), up.t(), alpha=float(layer.scaling[name]))
         return result
 
 
-def can_fuse(layer: Any, dtype: Any) -> bool:
-    """Return True for PEFT's LoRA on an unquantised linear layer, every adapter of it plain and in `dtype`.
+def _is_plain(layer: Any, name: str, dtype: Any) -> bool:
+    """Return True for an adapter without DoRA or its like (`lora_variant`), without biases, and in `dtype`."""
+    parts = (layer.lora_A[name], layer.lora_B[name])
+    return name not in layer.lora_variant and all(
+        part.bias is None and part.weight.dtype == dtype for part in parts
+    )
 
-    Not plain: DoRA and its like (`lora_variant`), a bias of the adapter's own, a `forward` that somebody else has put there.
+
+def can_fuse(layer: Any) -> bool:
+    """Return True for PEFT's LoRA on an unquantised linear layer to which nobody has attached anything.
+
+    Hooks would see other tensors than PEFT's, or the same one changed; accelerate's and PEFT's own move and gather weights.
     """
     import torch
     from peft.tuners.lora import Linear
 
-    return (
-        type(layer) is Linear
-        and type(layer.base_layer) is torch.nn.Linear
-        and "forward" not in vars(layer)
-        and not layer.merged
-        and not layer.lora_variant
-        and layer.base_layer.weight.dtype == dtype
-        and all(
-            part.bias is None and part.weight.dtype == dtype
-            for parts in (layer.lora_A, layer.lora_B)
-            for part in parts.values()
-        )
+    if type(layer) is not Linear or type(layer.base_layer) is not torch.nn.Linear:
+        return False
+    parts = [layer, layer.base_layer, *layer.lora_A.values(), *layer.lora_B.values()]
+    return not any(
+        "forward" in vars(part) or part._forward_hooks or part._forward_pre_hooks for part in parts
     )
 
 
@@ -61,7 +65,7 @@ def fuse(model: Any) -> int:
     """Let every layer of a model compute its LoRA fused where it can be, for inference; return how many do."""
     fused = 0
     for module in model.modules():
-        if can_fuse(module, model.dtype):
+        if can_fuse(module):
             module.forward = FusedLora(module)
             fused += 1
     return fused

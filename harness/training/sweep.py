@@ -298,11 +298,12 @@ def _suite(request: SweepRequest, split: str) -> Suite:
     except SpecError as error:
         if "has no" not in error.what:
             raise
-        other = (
-            "Leave the confirmation out with --no-test."
-            if split == "test"
-            else "Name one of them with --split."
-        )
+        if split == "test":
+            other = "Leave the confirmation out with --no-test."
+        elif error.remedy == "Splits there: test.":
+            other = "It is there to confirm a choice: sweep another suite, then `harness run` this one with what was chosen."
+        else:
+            other = "Name one of them with --split."
         raise SpecError(error.what, where=error.where, remedy=f"{error.remedy} {other}") from None
 
 

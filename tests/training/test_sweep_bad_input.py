@@ -97,11 +97,18 @@ def _base_gone(place: Path) -> None:
 
 
 def _rewritten(text: str) -> Callable[[Path], None]:
-    return lambda place: (place / "run" / "train.json").write_text(text, encoding="utf-8") and None
+    def damage(place: Path) -> None:
+        (place / "run" / "train.json").write_text(text, encoding="utf-8")
+
+    return damage
 
 
-def _without(split: str) -> Callable[[Path], None]:
-    return lambda place: (place / "data" / f"{split}.jsonl").unlink()
+def _without(*splits: str) -> Callable[[Path], None]:
+    def damage(place: Path) -> None:
+        for split in splits:
+            (place / "data" / f"{split}.jsonl").unlink()
+
+    return damage
 
 
 BAD: list[tuple[Callable[[Path], None], dict[str, Any], type[HarnessError], str]] = [
@@ -120,6 +127,7 @@ BAD: list[tuple[Callable[[Path], None], dict[str, Any], type[HarnessError], str]
     (lambda place: None, {"metric": "tool_name_acuracy"}, SpecError, "Did you mean 'tool_name_accuracy'"),
     (lambda place: None, {"suite": "nowhere"}, UsageError, "no suite 'nowhere'"),
     (_without("validation"), {}, SpecError, r"no validation.jsonl\n.*Splits there: test, train.*--split"),
+    (_without("validation", "train"), {}, SpecError, r"Splits there: test\. It is there to confirm a choice"),
     (_without("test"), {}, SpecError, r"no test.jsonl\n.*--no-test"),
     (lambda place: None, {"split": "validaton"}, UsageError, "Did you mean 'validation'"),
 ]

@@ -14,10 +14,14 @@ from harness.data.leakage import normalise, shingles
 from harness.data.lint import lint
 from harness.data.synth import synthesise
 from harness.data.synth_plan import read_plan
+from harness.errors import SpecError
 
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
 UNSEEN = DATASETS / "structural_unseen"
-LEARNT = ["structural", "structural_train", "structural_pairs", "structural_korean", "structural_korean_more"]
+RECIPES = [
+    yaml.safe_load(path.read_text("utf-8")) for path in (DATASETS.parent / "train").glob("structural_*.yaml")
+]
+LEARNT = sorted({Path(recipe["train"]["path"]).name for recipe in RECIPES})
 
 
 def test_a_rebuild_gives_the_committed_bytes(tmp_path: Path) -> None:
@@ -37,7 +41,17 @@ def test_it_shares_nothing_with_what_is_learnt(learnt: str, tmp_path: Path) -> N
     assert lint(tmp_path) == []
 
 
+def test_a_leak_would_be_found(tmp_path: Path) -> None:
+    (first, *_) = (UNSEEN / "test.jsonl").read_text("utf-8").splitlines()
+    learnt = json.loads(first) | {"id": "structural-train-99999", "cluster": "another"}
+    (tmp_path / "train.jsonl").write_text(json.dumps(learnt) + "\n", "utf-8")
+    for name in ("test.jsonl", "tools.json"):
+        shutil.copy(UNSEEN / name, tmp_path)
+    assert any(finding.severity == "error" for finding in lint(tmp_path))
+
+
 def test_no_template_of_it_is_nearly_one_that_is_learnt() -> None:
+    assert len(LEARNT) == 5
     spec = yaml.safe_load((UNSEEN / "spec.yaml").read_text("utf-8"))
     named = {(UNSEEN / name).resolve() for name in spec["train_only"]}
     for learnt in LEARNT:
@@ -64,6 +78,19 @@ def test_templates_for_test_alone_are_in_no_other_split() -> None:
         ("train", "train"),
         ("test", "test"),
     }
+
+
+def test_a_block_without_a_template_is_refused_for_test_alone(tmp_path: Path) -> None:
+    shutil.copytree(UNSEEN, tmp_path / "unseen")
+    spec = tmp_path / "unseen" / "spec.yaml"
+    text = spec.read_text("utf-8").replace("../structural", f"{DATASETS}/structural")
+    spec.write_text(text, "utf-8")
+    follow_up = tmp_path / "unseen" / "spec" / "follow_up.yaml"
+    block = "\n  - {lang: ko, first: add_node, result: {ok: true}, replies: [네]}\n"
+    follow_up.write_text(follow_up.read_text("utf-8").rstrip() + block, "utf-8")
+    with pytest.raises(SpecError, match="serves every split") as caught:
+        read_plan(spec)
+    assert caught.value.where == str(follow_up)
 
 
 def test_its_records_are_of_the_same_kind_as_those_of_the_first() -> None:
