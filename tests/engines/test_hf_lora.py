@@ -111,9 +111,9 @@ def test_an_adapter_that_is_not_plain_is_computed_by_peft(
 
 
 def loaded(base: Path, *paths: Path) -> Any:
-    """Return PEFT's model with adapters a, b, ..., the first one active."""
-    adapted = PeftModel.from_pretrained(base_of(base), str(paths[0]), adapter_name="a").eval()
-    for name, path in zip("bc", paths[1:], strict=False):
+    """Return PEFT's model with adapters one and two, the first one active."""
+    adapted = PeftModel.from_pretrained(base_of(base), str(paths[0]), adapter_name="one").eval()
+    for name, path in zip(("two",), paths[1:], strict=False):
         adapted.load_adapter(str(path), name)
     return adapted
 
@@ -125,13 +125,13 @@ def scaled(adapted: Any) -> None:
 
 
 def merged_and_disabled(adapted: Any) -> None:
-    adapted.merge_adapter(["a"])
+    adapted.merge_adapter(["one"])
     adapted.base_model.disable_adapter_layers()
 
 
 CHANGES: dict[str, Callable[[Any], object]] = {
-    "two at once": lambda adapted: adapted.base_model.set_adapter(["a", "b"]),
-    "merged": lambda adapted: adapted.merge_adapter(["a"]),
+    "two at once": lambda adapted: adapted.base_model.set_adapter(["one", "two"]),
+    "merged": lambda adapted: adapted.merge_adapter(["one"]),
     "merged, then disabled": merged_and_disabled,
     "scaled": scaled,
 }
@@ -153,10 +153,10 @@ def test_another_adapter_under_the_same_name(tmp_path: Path, tiny: Path) -> None
     first, second = adapter(tmp_path / "a", tiny, seed=1), adapter(tmp_path / "b", tiny, seed=2, r=3)
     adapted = loaded(tiny, first, second)
     fuse(adapted)
-    adapted.set_adapter("b")
-    adapted.delete_adapter("a")
-    adapted.load_adapter(str(second), "a")
-    adapted.set_adapter("a")
+    adapted.set_adapter("two")
+    adapted.delete_adapter("one")
+    adapted.load_adapter(str(second), "one")
+    adapted.set_adapter("one")
 
     torch.testing.assert_close(logits(adapted), of_peft(tiny, second), atol=1e-5, rtol=1e-4)
 
@@ -177,8 +177,8 @@ def test_a_layer_with_a_hook_is_left_to_peft(tmp_path: Path, tiny: Path, part: s
     found = {
         "layer": layer,
         "base_layer": layer.base_layer,
-        "lora_A": layer.lora_A["a"],
-        "lora_B": layer.lora_B["a"],
+        "lora_A": layer.lora_A["one"],
+        "lora_B": layer.lora_B["one"],
     }
     found[part].register_forward_hook(lambda module, given, result: None)
 
