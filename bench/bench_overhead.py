@@ -25,7 +25,7 @@ ROUNDS = 2
 def measure(limit: int = 16) -> dict[str, float]:
     """Return the ratio of wall times, harness / bare engine, as the median over rounds, and its range."""
     suite = load_suite(str(ROOT / "suites" / "tool_calling"))
-    session = open_session(suite, SessionRequest(), lambda kind, detail: None)
+    session = open_session(suite, SessionRequest(adapters=("base",)), lambda kind, detail: None)
     selection = Selection(limit=limit, tags={}, strata=suite.spec.slices)
     (plan,) = session.plans(selection)
     prompts = list(plan.prompts())
