@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from harness.engine.hf_attention import NAME, register
+from harness.engine.hf_attention import COPIED_FROM, NAME, register
 from harness.engine.hf_batch import SharedBatch, all_layers_plain
 from harness.engine.hf_plan import PrefixNode, Row
 from harness.types import Prompt, Sample, Sampling
@@ -21,7 +21,8 @@ _TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 """Largest difference of a logit allowed, relative to the largest logit."""
 
 _STEM, _BRANCH = 11, 19
-_OWN = ((_BRANCH, 5), (_BRANCH, 1), (_STEM, 7), (0, 3))
+_OWN = ((_BRANCH, 5), (_BRANCH, 1), (_STEM, 7), (0, 3), (_BRANCH, COPIED_FROM + 2))
+"""Rows of the probe: which prefix, and how many tokens of their own, so that both ways to attend to a prefix are tried."""
 
 
 def sharing_problem(model: Any, vocabulary: int, dtype: str) -> str | None:
@@ -61,7 +62,7 @@ def _turns_by_length(config: Any) -> bool:
 
 def _probe_rows(vocabulary: int) -> list[Row]:
     generator = torch.Generator().manual_seed(7)
-    ids = tuple(torch.randint(0, vocabulary, (64,), generator=generator).tolist())
+    ids = tuple(torch.randint(0, vocabulary, (128,), generator=generator).tolist())
     stem = PrefixNode(ids, _STEM, None)
     nodes = {_STEM: stem, _BRANCH: PrefixNode(ids, _BRANCH, stem), 0: None}
     rows = []
@@ -77,7 +78,7 @@ def _prompt(tokens: tuple[int, ...]) -> Prompt:
     return Prompt(key="", sample=sample, repeat=0, text="", token_ids=tokens, sampling=sampling, seed=0)
 
 
-_PIECES = ((3, 2), (1, 1), (3, 1), (2, 2))
+_PIECES = ((3, 2), (1, 1), (3, 1), (2, 2), (2, 1))
 """Per row of the probe: tokens fed at once after the first step, and how many of them are kept."""
 
 

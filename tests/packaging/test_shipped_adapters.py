@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,13 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipped:
-    """A shipped adapter, what it was made of, and where its numbers stand."""
+    """A shipped adapter, what it was made of, and the suite that it is for."""
 
     name: str
     recipe: str
     suite: str
-    metrics: tuple[str, ...]
-    measured: Callable[[str], float | None]
 
     @property
     def folder(self) -> Path:
@@ -39,43 +37,13 @@ class Shipped:
         return found
 
 
-def in_baseline(metric: str) -> float | None:
-    baseline = ROOT / "reports" / "baselines" / "tool_calling" / "structural-smollm2-135m.json"
-    return read_baseline(baseline).value(metric)
-
-
-def in_example(metric: str) -> float | None:
-    summary = ROOT / "reports" / "examples" / "persona-adapter" / "summary.json"
-    found = json.loads(summary.read_text(encoding="utf-8"))["aggregates"]
-    (value,) = (one["value"] for one in found if (one["metric"], one["group"]) == (metric, "all"))
-    return float(value)
-
-
 SHIPPED = [
-    Shipped(
-        name="structural-smollm2-135m",
-        recipe="structural_smollm2_more.yaml",
-        suite="tool_calling",
-        metrics=(
-            "tool_name_accuracy",
-            "parameter_accuracy",
-            "json_validity",
-            "hallucination_rate",
-            "over_refusal",
-        ),
-        measured=in_baseline,
-    ),
-    Shipped(
-        name="persona-smollm2-135m",
-        recipe="persona_smollm2.yaml",
-        suite="persona/founder_en",
-        metrics=("persona_gates", "persona_style", "persona_style_gated", "persona_degeneration"),
-        measured=in_example,
-    ),
+    Shipped(name="structural-smollm2-135m", recipe="structural_smollm2_more.yaml", suite="tool_calling"),
+    Shipped(name="persona-smollm2-135m", recipe="persona_smollm2.yaml", suite="persona/founder_en"),
 ]
 
 EARLIER_STAGES = [
-    Shipped(name=name, recipe=recipe, suite="", metrics=(), measured=lambda metric: None)
+    Shipped(name=name, recipe=recipe, suite="")
     for name, recipe in (
         ("structural-smollm2-135m-first", "structural_smollm2_first.yaml"),
         ("structural-smollm2-135m-qlora", "structural_smollm2.yaml"),
@@ -131,14 +99,68 @@ def test_the_suite_names_it(adapter: Shipped) -> None:
     assert [(suite / path).resolve() for path in spec["models"]["adapters"]] == [adapter.folder]
 
 
-@each_shipped
-def test_its_readme_holds_the_measured_numbers(adapter: Shipped) -> None:
-    readme = (adapter.folder / "README.md").read_text(encoding="utf-8")
+def cells_of(adapter: str, label: str) -> list[list[str]]:
+    """Return the cells behind a label in each table of an adapter's README that has such a row."""
+    readme = (ROOT / "train" / "adapters" / adapter / "README.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in readme.splitlines() if line.startswith(f"| {label} | ")]
+    return [[cell.strip() for cell in row[1:]] for row in rows]
 
-    for metric in adapter.metrics:
-        value = adapter.measured(metric)
-        assert value is not None
-        assert f"{value:.1%}".replace("%", " %") in readme, metric
+
+@pytest.mark.parametrize(
+    ("table", "suite", "data"),
+    [(0, "tool_calling", "structural"), (1, "tool_calling_unseen", "structural_unseen")],
+)
+@pytest.mark.parametrize(
+    ("measure", "label"),
+    [
+        ("tool_name_accuracy", "tool names exact"),
+        ("parameter_accuracy", "calls exact, strict"),
+        ("json_validity", "strict JSON"),
+        ("hallucination_rate", "hallucination (lower is better)"),
+        ("over_refusal", "over-refusal (lower is better)"),
+    ],
+)
+def test_the_tool_adapters_tables_hold_what_was_measured(
+    measure: str, label: str, table: int, suite: str, data: str
+) -> None:
+    baseline = read_baseline(ROOT / "reports" / "baselines" / suite / "structural-smollm2-135m.json")
+    records = (ROOT / "datasets" / data / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    language = {record["id"]: record["tags"]["language"] for record in map(json.loads, records)}
+    column = baseline.outcomes.measures.index(measure)
+    shown = cells_of("structural-smollm2-135m", label)[table]
+
+    for cell, wanted in zip(shown, ({"ko", "en"}, {"ko"}, {"en"}), strict=False):
+        parts = [
+            one.parts[column]
+            for (sample, _), one in baseline.outcomes.samples.items()
+            if one.parts and language[sample] in wanted and one.parts[column][1]
+        ]
+        share = sum(part[0] for part in parts) / sum(part[1] for part in parts)
+        found = re.fullmatch(r"([\d.]+) % \(([\d.]+) to ([\d.]+), n = (\d+)\)", cell)
+        assert found is not None, cell
+        assert (found[1], int(found[4])) == (f"{share:.1%}".rstrip("%"), len(parts)), label
+        assert float(found[2]) <= float(found[1]) <= float(found[3]), label
+
+
+@pytest.mark.parametrize(
+    ("measure", "label"),
+    [
+        ("persona_gates", "replies that pass every gate"),
+        ("persona_degeneration", "degenerate (lower is better)"),
+        ("persona_style_gated", "style, where the gates hold"),
+        ("persona_style", "style"),
+    ],
+)
+def test_the_persona_adapters_table_holds_what_was_measured(measure: str, label: str) -> None:
+    (shown,) = cells_of("persona-smollm2-135m", label)
+
+    for cell, run in zip(shown, ("persona-base", "persona-adapter"), strict=True):
+        summary = json.loads(
+            (ROOT / "reports" / "examples" / run / "summary.json").read_text(encoding="utf-8")
+        )
+        (one,) = (one for one in summary["aggregates"] if (one["metric"], one["group"]) == (measure, "all"))
+        figures = [f"{one[key]:.1%}".rstrip("%") for key in ("value", "ci_low", "ci_high")]
+        assert cell == "{} % ({} to {})".format(*figures), label
 
 
 def test_each_stage_started_from_the_one_before() -> None:
