@@ -36,7 +36,9 @@ from harness.engine.hf_plan import (
     PrefixNode,
     Row,
     batch_tokens,
+    detach_long,
     plan_rows,
+    segment_slots_on,
     step_tokens_on,
     take_batch,
 )
@@ -159,6 +161,7 @@ class HfEngine:
         self._drafts = None
         self._budget = Budget(*default_budget(loaded, options))
         self._step_tokens = step_tokens_on(loaded.device)
+        self._segment_slots = segment_slots_on(loaded.device)
         self._padding_cost = carried_cost(loaded, self._step_tokens) if self._fast else 1.0
 
     def _choose_path(self, loaded: LoadedModel) -> None:
@@ -254,6 +257,8 @@ class HfEngine:
                 step_tokens=self._step_tokens,
                 padding_cost=self._padding_cost,
             )
+            if self._fast:
+                detach_long(taken, self._segment_slots)
             waiting = {id(row): row for row in taken}
             failure: Exception | None = None
             steps = run_batch(self._batch(taken), taken, self._writer)

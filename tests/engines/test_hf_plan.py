@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from harness.engine.hf_plan import (
     MAX_PREFIXES,
     Budget,
+    PrefixNode,
+    Row,
     batch_tokens,
     common_prefix,
+    detach_long,
     plan_rows,
     prefill_groups,
     take_batch,
@@ -131,6 +134,53 @@ def test_groups_hold_every_row_once_and_little_padding(seed: int) -> None:
     for group, width, following in zip(groups, longest, longest[1:], strict=False):
         assert sum(width - lengths[place] for place in group) + width - following > 30, "no pass too many"
     assert prefill_groups(lengths, 10**6) == [list(range(len(lengths)))]
+
+
+def padded_slots(batch: list[Row], segment_slots: int, apart: int) -> int:
+    """Return what a step attends to, in slots, with so many of the longest rows on prefixes of their own."""
+    lengths = sorted((row.own_length for row in batch), reverse=True)
+    rest = lengths[apart] if apart < len(lengths) else 0
+    return len(lengths) * rest + sum(lengths[:apart]) + apart * segment_slots
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=30), st.sampled_from([0, 40, 250, 20_000]))
+def test_as_many_long_rows_stand_alone_as_cost_least(lengths: list[int], segment_slots: int) -> None:
+    stem = PrefixNode(tuple(range(50)), 50, None)
+    batch = [Row(prompt((*range(50), *range(length))), stem, 50) for length in lengths]
+    whole = [tuple(row.prompt.token_ids) for row in batch]
+    costs = [padded_slots(batch, segment_slots, apart) for apart in range(min(len(batch), MAX_PREFIXES))]
+
+    detach_long(batch, segment_slots)
+
+    alone = [row for row in batch if row.node is not stem]
+    assert costs[len(alone)] == min(costs)
+    staying = [length for row, length in zip(batch, lengths, strict=True) if row.node is stem]
+    taken = [length for row, length in zip(batch, lengths, strict=True) if row.node is not stem]
+    assert min(taken, default=900) >= max(staying)
+    for row, ids in zip(batch, whole, strict=True):
+        assert row.node is not None
+        assert (*row.node.tokens[: row.shared], *row.own) == ids
+    for row in alone:
+        assert row.node is not None
+        assert (row.node.parent, row.own_length) == (stem, 1)
+
+
+def test_rows_of_one_length_stay_together() -> None:
+    batch = [Row(prompt((*range(500), number)), None, 0) for number in range(8)]
+
+    detach_long(batch, 0)
+
+    assert [row.node for row in batch] == [None] * 8
+
+
+def test_prefixes_of_single_rows_count_among_those_of_a_batch() -> None:
+    stems = [PrefixNode((number, 7), 2, None) for number in range(MAX_PREFIXES - 2)]
+    batch = [Row(prompt((number, 7, 8)), stem, 2) for number, stem in enumerate(stems)]
+    batch += [Row(prompt(tuple(range(length))), None, 0) for length in (20, 400, 3000, 9000, 30_000)]
+
+    detach_long(batch, 0)
+
+    assert len({id(row.node) for row in batch if row.node}) == MAX_PREFIXES
 
 
 def test_rows_of_like_length_meet_whatever_prefix_they_use() -> None:
