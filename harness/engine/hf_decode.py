@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from harness.engine.hf_follower import Follower, piece_length
+from harness.engine.hf_follower import Follower, Record, piece_length
 from harness.engine.hf_grammar import Grammars, Way
 from harness.engine.hf_plan import Row, step_tokens_on
 from harness.types import FinishReason, Generation, Prompt, Sampling
@@ -131,6 +131,7 @@ def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[Fi
     live = [_Live(row, writer.stop_ids, writer.way(row.prompt)) for row in rows]
     logits = batch.prefill()
     slots = max(row.room for row in rows)
+    record = Record()
     chosen = _choose(logits, live)
     while True:
         for state, token in zip(live, chosen, strict=True):
@@ -156,20 +157,22 @@ def run_batch(batch: Batch, rows: Sequence[Row], writer: Writer) -> Generator[Fi
         # What a row drops of a piece takes slots of the cache all the same; those that answers may need yet stay free.
         limit = max(1, min(_PIECE, _MAX_LOGITS // (len(live) * logits.shape[-1])))
         spare = slots - max(state.row.budget - len(state.tokens) for state in live if not state.done)
-        pieces = _pieces(live, min(limit, spare + 1), logits.device)
+        pieces = _pieces(live, min(limit, spare + 1), logits.device, record.trust)
         slots -= max(map(len, pieces))
-        chosen = _next_tokens(batch, live, pieces, logits.device)
+        chosen = _next_tokens(batch, live, pieces, logits.device, record)
 
 
-def _pieces(live: Sequence[_Live], limit: int, device: Any) -> list[list[int]]:
+def _pieces(live: Sequence[_Live], limit: int, device: Any, trust: float) -> list[list[int]]:
     """Return what to feed to every row: its last token, and as much of its draft as is worth checking."""
     pieces = [state.piece(limit) for state in live]
     known = [len(piece) for state, piece in zip(live, pieces, strict=True) if not state.done]
-    length = piece_length(known, len(live), step_tokens_on(device.type))
+    length = piece_length(known, len(live), step_tokens_on(device.type), trust)
     return [piece[:length] for piece in pieces]
 
 
-def _next_tokens(batch: Batch, live: Sequence[_Live], pieces: list[list[int]], device: Any) -> list[int]:
+def _next_tokens(
+    batch: Batch, live: Sequence[_Live], pieces: list[list[int]], device: Any, record: Record
+) -> list[int]:
     """Return the next token of every row, after appending to rows what their drafts had right before it."""
     longest = max(map(len, pieces))
     if longest == 1:
@@ -186,6 +189,8 @@ def _next_tokens(batch: Batch, live: Sequence[_Live], pieces: list[list[int]], d
         for token in piece[1 : count + 1]:
             state.write(token)
         state.accepted += count
+        record.checked += len(piece) - 1
+        record.held += count
     last = torch.tensor(right, device=logits.device)
     return list(_choose(logits[torch.arange(len(pieces), device=logits.device), last], live))
 

@@ -7,12 +7,16 @@ tokens are the answer's last tokens (as in prompt lookup decoding, Saxena 2023, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 _MATCH = (3, 2, 1)
 """So many last tokens must be the same, the most first."""
 
 _NEAR = 4
 """One token that is the same is enough this near to where the two parted."""
+
+_HELD_BEFORE = 16
+"""Tokens that count as held before the first was checked."""
 
 _FIRST = 3
 """Tokens foretold where an answer has just found back; twice as many more as have held since."""
@@ -63,16 +67,31 @@ class Follower:
         return None
 
 
-def piece_length(known: Sequence[int], rows: int, step_tokens: int) -> int:
+@dataclass(slots=True)
+class Record:
+    """How drafts fared in a batch so far: tokens that were `checked`, and those of them that `held`."""
+
+    checked: int = 0
+    held: int = 0
+
+    @property
+    def trust(self) -> float:
+        """Return the share of tokens that may be expected to hold; at first all of them."""
+        return (self.held + _HELD_BEFORE) / (self.checked + _HELD_BEFORE)
+
+
+def piece_length(known: Sequence[int], rows: int, step_tokens: int, trust: float = 1.0) -> int:
     """Return how many tokens a row to compute in the next pass, at least one.
 
-    `known` has the tokens that each unfinished row could be fed, `rows` counts all rows of the batch, and `step_tokens`
-    is how many tokens cost as much as a pass over the weights. A pass that is saved for all rows alike is worth half of
-    that, since the slowest row decides how many there are; each row that is fed fewer tokens wastes the others' room.
+    `known` has the tokens that each unfinished row could be fed, `rows` counts all rows of the batch, `step_tokens`
+    is how many tokens cost as much as a pass over the weights, and `trust` is the share of foretold tokens that will hold.
+    A pass that is saved for all rows alike is worth half of that, since the slowest row decides how many there are; each
+    row that is fed fewer tokens wastes the others' room, and tokens that do not hold are wasted themselves.
     """
 
     def gain(length: int) -> float:
         fed = sum(min(length, count) for count in known)
-        return step_tokens / 2 * (fed / len(known) - 1) - (rows * length - fed)
+        wasted = rows * length - fed + (1 - trust) * (fed - len(known))
+        return trust * step_tokens / 2 * (fed / len(known) - 1) - wasted
 
     return max(sorted({1, *known}), key=gain)

@@ -177,6 +177,32 @@ def test_drafts_that_are_left_at_once_are_given_up(tiny: Path) -> None:
     assert drafts.offered == 0
 
 
+def test_drafts_that_mislead_are_trusted_less(
+    built, prompts, expected, tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import harness.engine.hf_decode as decode
+
+    trusted: list[float] = []
+    length = decode.piece_length
+
+    def recording(known: Any, rows: int, step_tokens: int, trust: float) -> int:
+        trusted.append(trust)
+        return length(known, rows, step_tokens, trust)
+
+    monkeypatch.setattr(decode, "piece_length", recording)
+    misleading = {
+        key: tuple(token if place % 3 else (token + 1) % 250 for place, token in enumerate(answer))
+        for key, answer in tokens.items()
+    }
+
+    assert with_drafts(built, prompts, tokens) == expected
+    right = min(trusted)
+    trusted.clear()
+    assert with_drafts(built, prompts, misleading) == expected
+    assert trusted[0] == 1
+    assert min(trusted) < 0.7 < right
+
+
 def test_a_seeded_draw_takes_no_draft(tiny: Path) -> None:
     built = engine(tiny)
     prompts = [make_prompt((1, 2, index), f"p{index}", temperature=0.8, seed=index) for index in range(8)]

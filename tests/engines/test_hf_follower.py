@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.hf_follower import Follower, piece_length
+from harness.engine.hf_follower import Follower, Record, piece_length
 
 DRAFT = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22]
 
@@ -70,3 +70,29 @@ def test_a_pass_is_as_long_as_it_pays() -> None:
     assert piece_length([9] * 4 + [1] * 8, 12, 30) == 1, "many rows are not computed for a few"
     assert piece_length([9] * 4 + [1] * 8, 12, 1000) == 9, "but where a pass costs more than tokens"
     assert piece_length([9], 40, 30) == 1, "finished rows take their room, too"
+
+
+@given(
+    st.lists(st.integers(1, 32), min_size=1, max_size=12),
+    st.integers(1, 300),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_less_trust_never_makes_a_pass_longer(
+    known: list[int], step_tokens: int, one: float, other: float
+) -> None:
+    less, more = sorted((one, other))
+    rows = len(known)
+    assert piece_length(known, rows, step_tokens, less) <= piece_length(known, rows, step_tokens, more)
+    assert piece_length(known, rows, step_tokens, 1.0) == piece_length(known, rows, step_tokens)
+
+
+def test_a_draft_that_never_holds_is_not_checked_for_ever() -> None:
+    record = Record()
+    assert piece_length([4], 1, 30, record.trust) == 4
+    checks = 0
+    while piece_length([4], 1, 30, record.trust) > 1:
+        record.checked += 3
+        checks += 1
+    assert 10 < checks < 200
+    assert piece_length([4], 1, 30, Record(checked=300, held=150).trust) == 4, "half of them is worth it"
