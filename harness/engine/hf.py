@@ -257,8 +257,7 @@ class HfEngine:
                 step_tokens=self._step_tokens,
                 padding_cost=self._padding_cost,
             )
-            if self._fast:
-                detach_long(taken, self._segment_slots)
+            detached = detach_long(taken, self._segment_slots) if self._fast and self._share else []
             waiting = {id(row): row for row in taken}
             failure: Exception | None = None
             steps = run_batch(self._batch(taken), taken, self._writer)
@@ -284,6 +283,8 @@ class HfEngine:
                 continue
             crowded = is_out_of_memory(failure) and bool(_prefixes(rows) - _prefixes(taken))
             self._shrink(failure, taken, rows)
+            for row, node, shared in detached:
+                row.node, row.shared = node, shared
             if len(taken) == 1 and not crowded:
                 hopeless += not is_out_of_memory(failure)
                 self._stop_if(hopeless, failure)

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 NAME = "harness_shared_prefix"
 
 _MAX_SCORES = 1 << 24
-"""Scores held at a time (64 MB in fp32), and numbers of keys that are copied at a time."""
+"""Scores held at a time (64 MB in fp32), and numbers of keys that are copied at a time, and as many of values."""
 
 COPIED_FROM = 48
 """New tokens a row from which the shared keys are rather copied for every row: torch's own kernel keeps no scores, and
 computing these tokens costs so much that the copy does not matter. Measured on a CPU, where both took the same at about
-50 tokens, and at 300 tokens upon 700 the copy took 0.4 of the time."""
+50 tokens, and at 300 tokens upon 700 the copy took 0.4 of the time; on a GPU not measured."""
+
+_GROUPED_ON_CPU = (2, 9)
+"""The torch from which its kernel for a CPU takes fewer key heads than query heads; before, sdpa would hold all scores."""
 
 _QUERIES = 256
 """New tokens that are attended from at a time, so that the later ones are not computed only to be masked."""
@@ -103,19 +107,45 @@ def shared_prefix_attention(
 def _own_only(query: Any, key: Any, value: Any, mask: Any, scale: float) -> Any:
     from torch.nn.functional import scaled_dot_product_attention as sdpa
 
-    rows, groups, repeats, new, size = query.shape
-    if new == 1:
+    if query.shape[3] == 1:
         # The query heads of one key head stand as queries side by side: no repeated copy of the whole cache.
         return sdpa(query.squeeze(3), key, value, attn_mask=mask, scale=scale).unsqueeze(3)
-    on_cpu = query.device.type == "cpu"
-    if not on_cpu:
-        # The kernels of a GPU that take a mask know no groups of heads.
-        spread = (rows, groups, repeats, key.shape[2], size)
-        key = key.unsqueeze(2).expand(spread).reshape(rows, groups * repeats, key.shape[2], size)
-        value = value.unsqueeze(2).expand(spread).reshape(rows, groups * repeats, key.shape[2], size)
+    return _attend(query, *_heads_for_kernel(query, key, value), mask, scale)
+
+
+def _attend(query: Any, key: Any, value: Any, mask: Any, scale: float) -> Any:
+    """Attend with torch's kernel; keys and values have the heads that it takes."""
+    from torch.nn.functional import scaled_dot_product_attention as sdpa
+
+    rows, groups, repeats, new, size = query.shape
     queries = query.reshape(rows, groups * repeats, new, size)
-    out = sdpa(queries, key, value, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=on_cpu)
+    grouped = key.shape[1] != queries.shape[1]
+    out = sdpa(queries, key, value, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=grouped)
     return out.view(query.shape)
+
+
+def _heads_for_kernel(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
+    """Return keys and values with a head for each query head where torch's kernel wants that.
+
+    Kernels of a GPU that take a mask know no groups of heads.
+    """
+    if query.device.type == "cpu" and _torch_version() >= _GROUPED_ON_CPU:
+        return key, value
+    rows, groups, repeats, _, size = query.shape
+    spread = (rows, groups, repeats, key.shape[2], size)
+    merged = (rows, groups * repeats, key.shape[2], size)
+    return (
+        key.unsqueeze(2).expand(spread).reshape(merged),
+        value.unsqueeze(2).expand(spread).reshape(merged),
+    )
+
+
+@cache
+def _torch_version() -> tuple[int, int]:
+    import torch
+
+    major, minor = torch.__version__.split(".")[:2]
+    return int(major), int(minor)
 
 
 def _copied(query: Any, key: Any, value: Any, mask: Any, parts: list[Any], scale: float) -> Any:
@@ -126,10 +156,10 @@ def _copied(query: Any, key: Any, value: Any, mask: Any, parts: list[Any], scale
     import torch
 
     out = torch.empty_like(query)
-    rows, groups, _, new, size = query.shape
+    rows, groups, repeats, new, size = query.shape
     for start, stop, keys, values in _with_rows_between(parts, rows):
         shared = 0 if keys is None else keys.shape[1]
-        together = max(1, _MAX_SCORES // (groups * size * (shared + key.shape[2])))
+        together = max(1, _MAX_SCORES // (groups * repeats * size * (shared + key.shape[2])))
         for low in range(start, stop, together):
             taken = slice(low, min(low + together, stop))
             k, v, seen = key[taken], value[taken], mask[taken]
@@ -138,11 +168,12 @@ def _copied(query: Any, key: Any, value: Any, mask: Any, parts: list[Any], scale
                 k = torch.cat([keys.expand(count, -1, -1, -1), k], dim=2)
                 v = torch.cat([values.expand(count, -1, -1, -1), v], dim=2)
                 seen = torch.cat([seen.new_ones(count, 1, new, shared), seen], dim=3)
+            k, v = _heads_for_kernel(query[taken], k, v)
             for first in range(0, new, _QUERIES):
                 behind = min(first + _QUERIES, new)
                 end = k.shape[2] - new + behind
                 block = slice(first, behind)
-                out[taken, :, :, block] = _own_only(
+                out[taken, :, :, block] = _attend(
                     query[taken, :, :, block], k[:, :, :end], v[:, :, :end], seen[:, :, block, :end], scale
                 )
     return out

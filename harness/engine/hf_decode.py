@@ -189,7 +189,8 @@ def _next_tokens(
         for token in piece[1 : count + 1]:
             state.write(token)
         state.accepted += count
-        record.checked += len(piece) - 1
+        # What stands behind a token that did not hold says nothing of the draft.
+        record.checked += min(count + 1, len(piece) - 1)
         record.held += count
     last = torch.tensor(right, device=logits.device)
     return list(_choose(logits[torch.arange(len(pieces), device=logits.device), last], live))

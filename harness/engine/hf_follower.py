@@ -69,7 +69,7 @@ class Follower:
 
 @dataclass(slots=True)
 class Record:
-    """How drafts fared in a batch so far: tokens that were `checked`, and those of them that `held`."""
+    """How drafts fared in a batch so far: tokens `checked`, of each piece up to the first wrong one, and those that `held`."""
 
     checked: int = 0
     held: int = 0

@@ -28,10 +28,10 @@ STEP_TOKENS, _STEP_TOKENS_GPU = 30, 200
 """A decoding step reads all weights; that takes as long as computing about this many prompt tokens. Measured on a CPU in
 fp32; on a GPU an estimate, from the operations in 16 bit that it does while it reads the two bytes of a weight."""
 
-SEGMENT_SLOTS, _SEGMENT_SLOTS_GPU = 250, 20_000
-"""A prefix more costs a decoding step as much as attending to this many padded slots beyond its own tokens: its operations
-are small and many. Measured on a CPU with a model of 135M parameters; on a GPU an estimate, from the time that it takes to
-start them."""
+SEGMENT_SLOTS, _SEGMENT_SLOTS_GPU = 400, 20_000
+"""A prefix more costs a decoding step as much as attending to this many padded slots beyond those of its prompt: its operations
+are small and many, and it is computed in a pass of its own (spread over a usual answer). Measured on a CPU with a model of 135M
+parameters; on a GPU an estimate, from the time that it takes to start them."""
 
 USUAL_ANSWER = 40
 """Tokens of an answer for which another batch is weighed against padding: most end long before their budget."""
@@ -234,25 +234,28 @@ def batch_tokens(batch: Sequence[Row]) -> int:
     return len(batch) * width + sum(shared.values())
 
 
-def detach_long(batch: Sequence[Row], segment_slots: int) -> None:
+def detach_long(batch: Sequence[Row], segment_slots: int) -> list[tuple[Row, PrefixNode | None, int]]:
     """Give the longest rows of a batch prefixes that no other row shares, so that the others are not padded to their length.
 
-    In every step a padded batch attends to rows times its longest row; a prefix more costs as much as `segment_slots` slots
-    beyond its own. As many rows are taken out as make the least of both.
+    In every step a padded batch attends to rows times its longest row; a prefix more costs its whole prompt, the shared part
+    of which it holds a second time, and as much as `segment_slots` slots beyond. As many rows are taken out as make the least
+    of both, so the batch takes less memory than before. Returns what these rows had before: row, node and shared tokens.
     """
     ordered = sorted(batch, key=_longest_first)
     room = max(0, MAX_PREFIXES - len({id(row.node) for row in batch if row.node}))
     least, best = len(ordered) * ordered[0].own_length, 0
     apart = 0
     for count, (row, following) in enumerate(pairwise(ordered[: room + 1]), start=1):
-        apart += row.own_length + segment_slots
+        apart += len(row.prompt.token_ids) + segment_slots
         slots = apart + len(ordered) * following.own_length
         if slots < least:
             least, best = slots, count
+    before = [(row, row.node, row.shared) for row in ordered[:best]]
     for row in ordered[:best]:
         length = len(row.prompt.token_ids) - 1
         row.node = PrefixNode(tuple(row.prompt.token_ids), length, row.node)
         row.shared = length
+    return before
 
 
 def prefill_groups(lengths: Sequence[int], step_tokens: int) -> list[list[int]]:

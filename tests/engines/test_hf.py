@@ -146,32 +146,6 @@ def test_scores_beyond_the_limit_are_computed_in_parts(
     assert short(answers(engine(tiny), prompts)) == expected
 
 
-def test_a_long_row_is_no_reason_to_pad_the_others(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import harness.engine.hf_batch as batches
-
-    widths: list[int] = []
-    whole = batches.SharedBatch.prefill
-
-    def recording(self: batches.SharedBatch) -> Any:
-        logits = whole(self)
-        widths.append(self._cache.layers[0].length)
-        return logits
-
-    monkeypatch.setattr("harness.engine.hf.segment_slots_on", lambda device: 20)
-    monkeypatch.setattr("harness.engine.hf_plan.STEP_TOKENS", 10_000)
-    tool_block = tuple(range(200))
-    unlike = [make_prompt((*tool_block, 7, number), f"short{number}") for number in range(6)]
-    unlike += [
-        make_prompt((*tool_block, *range(50, 140)), "long"),
-        make_prompt(tuple(range(9, 150)), "alone"),
-    ]
-    built = engine(tiny)
-    monkeypatch.setattr(batches.SharedBatch, "prefill", recording)
-
-    assert short(answers(built, unlike)) == reference(tiny, unlike)
-    assert widths == [2]
-
-
 def test_shared_prefixes_are_computed_once(tiny: Path) -> None:
     prefix = tuple(index * 7 % 256 for index in range(200))
     batch = [make_prompt((*prefix, index, index + 1), f"p{index}", new=1) for index in range(16)]

@@ -80,6 +80,27 @@ def test_every_token_sees_its_prefix_and_its_own_past(
     assert float((found.double() - wanted).abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("new", [7, COPIED_FROM + 9])
+@pytest.mark.parametrize("torch_version", [(2, 8), (2, 13)], ids=str)
+def test_in_16_bit_and_behind_a_past_of_its_own(
+    new: int, dtype: Any, torch_version: tuple[int, int], numbers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.engine.hf_attention._torch_version", lambda: torch_version)
+    past = 20
+    query = torch.randn(2, GROUPS * REPEATS, new, SIZE, generator=numbers).to(dtype)
+    key, value = torch.randn(2, 2, GROUPS, past + new, SIZE, generator=numbers).to(dtype)
+    keys, values = torch.randn(2, GROUPS, 31, SIZE, generator=numbers).to(dtype)
+    segments = [Segment(0, 1, [keys], [values])]
+    mask = torch.ones(new, past + new, dtype=torch.bool).tril(past).expand(2, 1, new, past + new)
+
+    found = attended(query, key, value, mask, segments)
+
+    assert found.dtype == dtype
+    wanted = expected(query, key, value, mask, segments)
+    assert float((found.double() - wanted).abs().max()) < 0.03
+
+
 def test_without_prefix_and_mask_a_pass_is_causal(numbers: Any) -> None:
     query = torch.randn(2, GROUPS * REPEATS, 60, SIZE, generator=numbers)
     key, value = torch.randn(2, 2, GROUPS, 60, SIZE, generator=numbers)

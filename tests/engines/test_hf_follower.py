@@ -84,7 +84,6 @@ def test_less_trust_never_makes_a_pass_longer(
     less, more = sorted((one, other))
     rows = len(known)
     assert piece_length(known, rows, step_tokens, less) <= piece_length(known, rows, step_tokens, more)
-    assert piece_length(known, rows, step_tokens, 1.0) == piece_length(known, rows, step_tokens)
 
 
 def test_a_draft_that_never_holds_is_not_checked_for_ever() -> None:

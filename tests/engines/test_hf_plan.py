@@ -136,24 +136,33 @@ def test_groups_hold_every_row_once_and_little_padding(seed: int) -> None:
     assert prefill_groups(lengths, 10**6) == [list(range(len(lengths)))]
 
 
-def padded_slots(batch: list[Row], segment_slots: int, apart: int) -> int:
+def attended_slots(batch: list[Row], segment_slots: int, apart: int, stem: int) -> int:
     """Return what a step attends to, in slots, with so many of the longest rows on prefixes of their own."""
     lengths = sorted((row.own_length for row in batch), reverse=True)
     rest = lengths[apart] if apart < len(lengths) else 0
-    return len(lengths) * rest + sum(lengths[:apart]) + apart * segment_slots
+    return len(lengths) * rest + sum(lengths[:apart]) + apart * (stem + segment_slots)
 
 
-@given(st.lists(st.integers(1, 900), min_size=1, max_size=30), st.sampled_from([0, 40, 250, 20_000]))
-def test_as_many_long_rows_stand_alone_as_cost_least(lengths: list[int], segment_slots: int) -> None:
-    stem = PrefixNode(tuple(range(50)), 50, None)
-    batch = [Row(prompt((*range(50), *range(length))), stem, 50) for length in lengths]
+@given(
+    st.lists(st.integers(1, 900), min_size=1, max_size=30),
+    st.sampled_from([0, 40, 250, 20_000]),
+    st.sampled_from([1, 50, 4000]),
+)
+def test_as_many_long_rows_stand_alone_as_cost_least(
+    lengths: list[int], segment_slots: int, stem_length: int
+) -> None:
+    stem = PrefixNode(tuple(range(stem_length)), stem_length, None)
+    batch = [Row(prompt((*stem.tokens, *range(length))), stem, stem_length) for length in lengths]
     whole = [tuple(row.prompt.token_ids) for row in batch]
-    costs = [padded_slots(batch, segment_slots, apart) for apart in range(min(len(batch), MAX_PREFIXES))]
+    most = min(len(batch), MAX_PREFIXES)
+    costs = [attended_slots(batch, segment_slots, apart, stem_length) for apart in range(most)]
+    taken_before = batch_tokens(batch)
 
-    detach_long(batch, segment_slots)
+    before = detach_long(batch, segment_slots)
 
     alone = [row for row in batch if row.node is not stem]
     assert costs[len(alone)] == min(costs)
+    assert batch_tokens(batch) <= taken_before, "a batch that fitted its budget still does"
     staying = [length for row, length in zip(batch, lengths, strict=True) if row.node is stem]
     taken = [length for row, length in zip(batch, lengths, strict=True) if row.node is not stem]
     assert min(taken, default=900) >= max(staying)
@@ -163,6 +172,8 @@ def test_as_many_long_rows_stand_alone_as_cost_least(lengths: list[int], segment
     for row in alone:
         assert row.node is not None
         assert (row.node.parent, row.own_length) == (stem, 1)
+    assert sorted(map(id, alone)) == sorted(id(row) for row, _, _ in before)
+    assert all((node, shared) == (stem, stem_length) for _, node, shared in before)
 
 
 def test_rows_of_one_length_stay_together() -> None:
