@@ -283,6 +283,7 @@ class HfEngine:
                 continue
             crowded = is_out_of_memory(failure) and bool(_prefixes(rows) - _prefixes(taken))
             self._shrink(failure, taken, rows)
+            # What failed is planned anew, in other batches.
             for row, node, shared in detached:
                 row.node, row.shared = node, shared
             if len(taken) == 1 and not crowded:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +14,8 @@ import yaml
 from harness.fingerprint import sha256_of, sha256_of_file
 from harness.gate.baseline import read_baseline
 from harness.models.fingerprint import adapter_fingerprint
+from harness.score.aggregate import Accumulator
+from harness.types import Measure, SampleScore
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,21 +126,32 @@ def test_the_tool_adapters_tables_hold_what_was_measured(
 ) -> None:
     baseline = read_baseline(ROOT / "reports" / "baselines" / suite / "structural-smollm2-135m.json")
     records = (ROOT / "datasets" / data / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    language = {record["id"]: record["tags"]["language"] for record in map(json.loads, records)}
-    column = baseline.outcomes.measures.index(measure)
+    tags = {record["id"]: record["tags"] for record in map(json.loads, records)}
+    accumulator = Accumulator(baseline.outcomes.measures, ["language"])
+    for (sample, repeat), one in baseline.outcomes.samples.items():
+        parts = {
+            name: Measure(numerator=top, denominator=bottom)
+            for name, (top, bottom) in zip(baseline.outcomes.measures, one.parts or (), strict=True)
+        }
+        score = SampleScore(
+            key="",
+            sample_id=sample,
+            repeat=repeat,
+            status="scored",
+            parse=None,
+            measures=parts,
+            findings=(),
+            correct=None,
+            verdict="other",
+        )
+        accumulator.add(score, tags=tags[sample], cluster=one.cluster)
+    found = {(one.metric, one.group): one for one in accumulator.aggregates()}
     shown = cells_of("structural-smollm2-135m", label)[table]
 
-    for cell, wanted in zip(shown[:3], ({"ko", "en"}, {"ko"}, {"en"}), strict=True):
-        parts = [
-            one.parts[column]
-            for (sample, _), one in baseline.outcomes.samples.items()
-            if one.parts and language[sample] in wanted and one.parts[column][1]
-        ]
-        share = sum(part[0] for part in parts) / sum(part[1] for part in parts)
-        found = re.fullmatch(r"([\d.]+) % \(([\d.]+) to ([\d.]+), n = (\d+)\)", cell)
-        assert found is not None, cell
-        assert (found[1], int(found[4])) == (f"{share:.1%}".rstrip("%"), len(parts)), label
-        assert float(found[2]) <= float(found[1]) <= float(found[3]), label
+    for cell, group in zip(shown[:3], ("all", "language=ko", "language=en"), strict=True):
+        one = found[measure, group]
+        figures = [f"{figure:.1%}".rstrip("%") for figure in (one.value, one.ci_low, one.ci_high)]
+        assert cell == "{} % ({} to {}, n = {})".format(*figures, one.n), (label, group)
 
 
 @pytest.mark.parametrize(
