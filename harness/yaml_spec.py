@@ -161,9 +161,9 @@ def _spec_error(
     # A misspelt key is reported both as unknown and as missing; the unknown one is what the author can see.
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     location = first["loc"]
-    dotted = ".".join(str(part) for part in location)
+    dotted = _dotted(root, location)
     others = [
-        f"{'.'.join(map(str, one['loc']))[:80]} (line {_line_of(root, one['loc'])})"
+        f"{_dotted(root, one['loc'])[:80]} (line {_line_of(root, one['loc'])})"
         for one in found
         if one is not first
     ]
@@ -202,6 +202,29 @@ def _known_keys(model: Any, location: tuple[int | str, ...]) -> list[str]:
     if arguments and location:
         return _known_keys(arguments[-1], location[1:])
     return []
+
+
+def _dotted(root: yaml.Node, location: tuple[int | str, ...]) -> str:
+    """Return a location as a person would write it: without the index of a list of one, written without its list."""
+    node: yaml.Node | None = root
+    parts = []
+    for part in location:
+        if isinstance(part, int) and not isinstance(node, yaml.SequenceNode):
+            continue
+        parts.append(str(part))
+        node = _child(node, part)
+    return ".".join(parts)
+
+
+def _child(node: yaml.Node | None, part: int | str) -> yaml.Node | None:
+    """Return what stands at a key or an index; None where that is not in the file."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        children: list[yaml.Node] = node.value
+        return children[part]
+    if isinstance(node, yaml.MappingNode):
+        pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
+        return next((value for key, value in pairs if key.value == str(part)), None)
+    return None
 
 
 def _line_of(node: yaml.Node, location: tuple[int | str, ...]) -> int:

@@ -111,6 +111,7 @@ BY_TRAINER: dict[str, dict[str, str]] = {
         "base": "model_name_or_path",
         "start_from": "adapter_name_or_path",
         "train: {path, split}": "dataset dataset_dir",
+        "train: a list of data sets, each with its limit": "mix_strategy interleave_probs",
         "train.limit": "max_samples",
         _HELD_OUT: "val_size eval_dataset",
         _TEMPLATE: "template",

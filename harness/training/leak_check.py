@@ -88,8 +88,9 @@ def _near(prepared: Prepared, sets: Sequence[HeldSet]) -> Iterator[PreflightFind
 
 def _lint(prepared: Prepared, held: HeldSet) -> str:
     """Return what lists the pairs, for sets of one data set."""
-    folder = prepared.train.path.parent
-    return f" `harness data lint {folder}` lists them." if held.path.parent == folder else ""
+    folder = held.path.parent
+    beside = any(part.path.parent == folder for part in prepared.train.sets)
+    return f" `harness data lint {folder}` lists them." if beside else ""
 
 
 def _listed(ids: Sequence[str]) -> str:
@@ -105,18 +106,20 @@ def held_sets(prepared: Prepared) -> Iterator[HeldSet]:
     """
     recipe, validation = prepared.recipe, prepared.validation
     seen: set[Path] = set()
-    if validation is not None:
-        yield HeldSet(what="validation records", path=validation.path, samples=validation.samples)
-        if recipe.validation is not None and recipe.validation.limit is None:
-            seen.add(validation.path)
+    held_out = validation.sets if validation is not None else ()
+    for part in held_out:
+        yield HeldSet(what="validation records", path=part.path, samples=part.samples)
+        if part.whole:
+            seen.add(part.path)
     if recipe.eval_suite is not None:
         suite = load_eval_suite(recipe.eval_suite.path, prepared.recipe_path, split=SPLIT)
         if suite.records not in seen:
             seen.add(suite.records)
             yield _read(prepared, f"{SPLIT} records of eval_suite {suite.spec.name}", suite.records)
-    for beside in (prepared.train.path, *([validation.path] if validation else [])):
-        test = beside.with_name("test.jsonl")
-        if test.is_file() and test not in seen and test != prepared.train.path:
+    trained = {part.path for part in prepared.train.sets}
+    for part in (*prepared.train.sets, *held_out):
+        test = part.path.with_name("test.jsonl")
+        if test.is_file() and test not in seen | trained:
             seen.add(test)
             yield _read(prepared, "test records", test)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -27,9 +28,14 @@ def held_samples(adapter: Path, suite: Suite | None) -> tuple[Sample, ...]:
         return ()
     try:
         validation = (read_json(header).get("data") or {}).get("validation") or {}
-        path = Path(validation["path"])
-        tools = path.parent / "tools.json"
-        located_samples = iter_samples(path, load_tools(tools) if tools.is_file() else {})
-        return tuple(located.sample for located in islice(located_samples, _MOST_READ))
-    except (HarnessError, OSError, KeyError, TypeError, AttributeError):
+        named = validation["path"]
+        paths = [Path(path) for path in (named if isinstance(named, list) else [named])]
+        return tuple(sample for path in paths for sample in _first(path, _MOST_READ // len(paths)))
+    except (HarnessError, OSError, KeyError, TypeError, AttributeError, ZeroDivisionError):
         return ()
+
+
+def _first(path: Path, most: int) -> Iterator[Sample]:
+    tools = path.parent / "tools.json"
+    located_samples = iter_samples(path, load_tools(tools) if tools.is_file() else {})
+    return (located.sample for located in islice(located_samples, most))

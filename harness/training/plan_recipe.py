@@ -231,7 +231,7 @@ def _device(recipe: Recipe, gpu: int | None, memory: int | None) -> tuple[str, A
 def _rows(recipe: Recipe, path: Path, folder: Path | None) -> tuple[_Rows | None, tuple[str, ...]]:
     """Return the rows, or None with the reason why rows of `max_length` are planned instead."""
     missing = [
-        data.path for data in (recipe.train, recipe.validation) if data and not _there(path, data.path)
+        data.path for data in (*recipe.train, *(recipe.validation or ())) if not _there(path, data.path)
     ]
     if missing:
         return None, (f"no data at {missing[0]}: every row is taken as long as tokens.max_length",)

@@ -99,15 +99,17 @@ def _sizes(prepared: Prepared) -> Iterator[PreflightFinding]:
 
 
 def _imports(prepared: Prepared) -> Iterator[PreflightFinding]:
-    for data, split in ((prepared.train, "train"), (prepared.validation, "validation")):
-        if data is None or data.imported is None:
+    splits = {"train": prepared.train, "validation": prepared.validation}
+    sets = ((split, part) for split, data in splits.items() if data for part in data.sets)
+    for split, part in sets:
+        if part.imported is None:
             continue
-        result = data.imported.result
+        result = part.imported.result
         dropped = f", {result.dropped:,} wrong ones left out" if result.dropped else ""
         yield PreflightFinding(
             code="imported",
             severity="warning" if result.dropped > _DROPPED_WARNING * result.read else "info",
-            message=f"{split}: {result.read:,} rows of {result.format} data read from {data.imported.source}{dropped}; "
+            message=f"{split}: {result.read:,} rows of {result.format} data read from {part.imported.source}{dropped}; "
             f"what was changed: {result.out / 'DATASHEET.md'}",
         )
 

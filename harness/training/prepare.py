@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,22 +41,53 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedData:
-    """One split as rows. `read` records became `rows`; `dropped` and `cut` say what is missing and why.
+class RecordSet:
+    """The records that one data entry of a recipe names, in file order, those that were dropped included.
 
-    `samples` holds the records in file order, those that were dropped included, and `lines` where each stands in it.
+    `lines` says where in `path` each stands; `whole` that the entry has no `limit`. Where a split has several sets, the
+    ids of its records begin with `name` and a slash.
     """
 
+    name: str
     path: Path
     sha256: str
-    read: int
-    rows: tuple[TokenRow, ...]
     samples: tuple[Sample, ...]
     lines: tuple[int, ...]
-    dropped: tuple[Dropped, ...]
-    cut: tuple[Dropped, ...]
+    whole: bool
     imported: ImportedData | None = None
     """How the records were made, where the recipe names data of another format."""
+
+    @property
+    def located(self) -> Iterator[tuple[Sample, str]]:
+        """Yield each record with its "file:line"."""
+        for sample, line in zip(self.samples, self.lines, strict=True):
+            yield sample, f"{self.path}:{line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedData:
+    """One split as rows: the records of `sets` became `rows`; `dropped` and `cut` say what is missing and why."""
+
+    sets: tuple[RecordSet, ...]
+    rows: tuple[TokenRow, ...]
+    dropped: tuple[Dropped, ...]
+    cut: tuple[Dropped, ...]
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Return the records of all sets."""
+        return tuple(sample for part in self.sets for sample in part.samples)
+
+    @property
+    def read(self) -> int:
+        """Return the number of records."""
+        return sum(len(part.samples) for part in self.sets)
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of what was read: that of the only set, or of all in their order."""
+        hashes = [part.sha256 for part in self.sets]
+        return hashes[0] if len(hashes) == 1 else sha256_of(hashes)
 
     @property
     def tokens(self) -> int:
@@ -100,7 +131,11 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
     """
     recipe = load_recipe(recipe_path)
     prompt = recipe_prompt(recipe, recipe_path)
-    files = [data_file(recipe_path, data) for data in (recipe.train, recipe.validation) if data]
+    files = [
+        [(data, data_file(recipe_path, data)) for data in entries]
+        for entries in (recipe.train, recipe.validation)
+        if entries
+    ]
     model = resolve_model(_base(recipe, recipe_path), weights=weights)
     tokenizer = load_tokenizer(model.path)
     if not tokenizer.chat_template:
@@ -115,11 +150,7 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
         dialect = dialect_for_template(template if isinstance(template, str) else None)
     renderer = Renderer(tokenizer, Registry("harness.dialects").get(dialect)())
     stop_ids = stop_token_ids(model.path, tokenizer)
-    splits = [
-        _split(recipe, data, file, renderer, stop_ids, prompt)
-        for data, file in zip((recipe.train, recipe.validation), files, strict=False)
-        if data is not None
-    ]
+    splits = [_split(recipe, entries, renderer, stop_ids, prompt) for entries in files]
     return Prepared(
         recipe=recipe,
         recipe_path=recipe_path.absolute(),
@@ -164,42 +195,88 @@ def recipe_prompt(recipe: Recipe, recipe_path: Path) -> SystemPrompt | None:
 
 def _split(
     recipe: Recipe,
-    data: DataSpec,
-    file: DataFile,
+    entries: Sequence[tuple[DataSpec, DataFile]],
     renderer: Renderer,
     stop_ids: frozenset[int],
     prompt: SystemPrompt | None,
 ) -> PreparedData:
-    spec, path = recipe.tokens, file.path
-    samples: list[Sample] = []
-    lines: list[int] = []
+    names = set_names([file.path for _, file in entries])
+    sets = []
     rows: list[TokenRow] = []
     dropped: list[Dropped] = []
     cut: list[Dropped] = []
+    for name, (data, file) in zip(names, entries, strict=True):
+        part = _records(name if len(entries) > 1 else None, data, file, prompt)
+        made = _RowsOf(recipe, renderer, stop_ids)
+        for sample, where in part.located:
+            made.add(sample, where)
+        if not made.rows:
+            raise _no_row(file.path, made.dropped)
+        sets.append(part)
+        rows += made.rows
+        dropped += made.dropped
+        cut += made.cut
+    return PreparedData(sets=tuple(sets), rows=tuple(rows), dropped=tuple(dropped), cut=tuple(cut))
+
+
+def set_names(paths: Sequence[Path]) -> list[str]:
+    """Return what the sets of a split are called: folder and file (`tools/train`), a number behind what stands twice."""
+    names: list[str] = []
+    seen: Counter[str] = Counter()
+    for path in paths:
+        name = f"{path.parent.name}/{path.stem}"
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return names
+
+
+def _records(name: str | None, data: DataSpec, file: DataFile, prompt: SystemPrompt | None) -> RecordSet:
+    """Return the records of one entry, under the recipe's system prompt; with a `name`, their ids begin with it."""
+    path = file.path
+    samples, lines = [], []
     for located in read_records(path, data.limit):
         sample = located.sample if prompt is None else prompt.before(located.sample)
-        samples.append(sample)
+        samples.append(sample if name is None else replace(sample, id=f"{name}/{sample.id}"))
         lines.append(located.line)
-        where = f"{path}:{located.line}"
+    tools = path.parent / "tools.json"
+    told = [] if prompt is None or prompt.text is None else [prompt.text]
+    return RecordSet(
+        name=name or path.stem,
+        path=path,
+        sha256=sha256_of([sha256_of_file(path), sha256_of_file(tools) if tools.is_file() else "", *told]),
+        samples=tuple(samples),
+        lines=tuple(lines),
+        whole=data.limit is None,
+        imported=file.imported,
+    )
+
+
+class _RowsOf:
+    """The rows that records become, as the recipe's `tokens` says."""
+
+    def __init__(self, recipe: Recipe, renderer: Renderer, stop_ids: frozenset[int]) -> None:
+        self._spec = recipe.tokens
+        self._renderer = renderer
+        self._stop_ids = stop_ids
+        self.rows: list[TokenRow] = []
+        self.dropped: list[Dropped] = []
+        self.cut: list[Dropped] = []
+
+    def add(self, sample: Sample, where: str) -> None:
+        """Add a record's rows. Raises RecordError for a record of which none can be made, or a row too long to take."""
+        spec = self._spec
+        optional = spec.optional_arguments == "write"
         try:
-            made = list(
-                token_rows(
-                    sample,
-                    renderer,
-                    stop_ids,
-                    spec.loss_on,
-                    optional=spec.optional_arguments == "write",
-                )
-            )
+            made = list(token_rows(sample, self._renderer, self._stop_ids, spec.loss_on, optional=optional))
         except TemplateRefusal as error:
-            dropped.append(Dropped(sample_id=sample.id, where=where, why=error.what[:160], tokens=0))
-            continue
+            self.dropped.append(Dropped(sample_id=sample.id, where=where, why=error.what[:160], tokens=0))
+            return
         except RecordError as error:
             raise RecordError(error.what, where=f"{where} ({sample.id})", remedy=error.remedy) from None
         for row in made:
             length = len(row.ids)
             if length <= spec.max_length:
-                rows.append(row)
+                self.rows.append(row)
                 continue
             over = Dropped(sample_id=sample.id, where=where, why="longer than max_length", tokens=length)
             if spec.too_long == "refuse":
@@ -210,31 +287,20 @@ def _split(
                 )
             shorter = truncated(row, spec.max_length) if spec.too_long == "truncate" else None
             if shorter is None:
-                dropped.append(over)
+                self.dropped.append(over)
             else:
-                rows.append(shorter)
-                cut.append(over)
-    if not rows:
-        why = "; ".join(f"{count} {reason}" for reason, count in reasons(tuple(dropped)).items())
-        raise SpecError(
-            "no row is left to train on" + (f" ({why})" if why else ": the file is empty"),
-            where=path,
-            remedy="Raise tokens.max_length, or give another data set."
-            if any(entry.tokens for entry in dropped)
-            else "Give a data set that this base's chat template can write.",
-        )
-    tools = path.parent / "tools.json"
-    told = [] if prompt is None or prompt.text is None else [prompt.text]
-    return PreparedData(
-        path=path,
-        sha256=sha256_of([sha256_of_file(path), sha256_of_file(tools) if tools.is_file() else "", *told]),
-        read=len(samples),
-        rows=tuple(rows),
-        samples=tuple(samples),
-        lines=tuple(lines),
-        dropped=tuple(dropped),
-        cut=tuple(cut),
-        imported=file.imported,
+                self.rows.append(shorter)
+                self.cut.append(over)
+
+
+def _no_row(path: Path, dropped: Sequence[Dropped]) -> SpecError:
+    why = "; ".join(f"{count} {reason}" for reason, count in reasons(tuple(dropped)).items())
+    return SpecError(
+        "no row is left to train on" + (f" ({why})" if why else ": the file is empty"),
+        where=path,
+        remedy="Raise tokens.max_length, or give another data set."
+        if any(entry.tokens for entry in dropped)
+        else "Give a data set that this base's chat template can write.",
     )
 
 

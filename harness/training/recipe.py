@@ -12,7 +12,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from harness.data.importing.context import SystemAs
 from harness.data.importing.request import Format
@@ -77,6 +86,17 @@ class DataSpec(_Keys):
     limit: Positive | None = None
     """At most so many records, spread evenly over the file."""
     import_: ImportSpec | None = Field(None, alias="import")
+
+
+def _as_several(data: Any) -> Any:
+    """Return the data entries as a list: a recipe may write one alone."""
+    if isinstance(data, list) and not data:
+        raise ValueError("name at least one data set")
+    return data if data is None or isinstance(data, list | tuple) else [data]
+
+
+DataSpecs = Annotated[tuple[DataSpec, ...], BeforeValidator(_as_several)]
+"""One data entry, or several that are read one after another and learnt (or held out) as one set."""
 
 
 class LoraSpec(_Keys):
@@ -238,8 +258,8 @@ class Recipe(_Keys):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$")]
     base: str
     dialect: str = "auto"
-    train: DataSpec
-    validation: DataSpec | None = None
+    train: DataSpecs
+    validation: DataSpecs | None = None
     persona: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     """A persona.yaml, relative to the recipe: its system prompt stands before every conversation, as a suite puts it."""
     system_prompt: Literal["persona", "neutral", "none"] = "persona"
@@ -259,6 +279,12 @@ class Recipe(_Keys):
     @classmethod
     def _suite_by_name(cls, value: Any) -> Any:
         return {"path": value} if isinstance(value, str) else value
+
+    @field_serializer("train", "validation", mode="wrap")
+    def _one_alone(self, data: Any, dump: SerializerFunctionWrapHandler) -> Any:
+        """Write one data entry without a list, as recipes of one do: their hashes stay."""
+        dumped = dump(data)
+        return dumped[0] if dumped is not None and len(dumped) == 1 else dumped
 
     @model_validator(mode="after")
     def _prompt_has_a_card(self) -> Recipe:

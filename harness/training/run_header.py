@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from harness.fingerprint import sha256_of_file
@@ -39,11 +40,24 @@ def run_origin(prepared: Prepared) -> AdapterOrigin:
 
 
 def _data_record(data: PreparedData) -> dict[str, Any]:
-    return {
-        "file": f"{data.path.parent.name}/{data.path.name}",
-        "sha256": data.sha256,
-        "rows": len(data.rows),
-    }
+    """Return file, hash and rows of a split; of several sets the hash of all, and `sets` with what each is."""
+    whole = {"sha256": data.sha256, "rows": len(data.rows)}
+    if len(data.sets) == 1:
+        return {"file": _short(data.sets[0].path), **whole}
+    sets: list[dict[str, Any]] = [
+        {"file": _short(part.path), "sha256": part.sha256, "records": len(part.samples)} for part in data.sets
+    ]
+    return {"file": ", ".join(entry["file"] for entry in sets), **whole, "sets": sets}
+
+
+def _short(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _placed(data: PreparedData) -> dict[str, Any]:
+    """Return a split's record with where on this machine it stands: a path, or those of its sets."""
+    paths = [str(part.path) for part in data.sets]
+    return {"path": paths[0] if len(paths) == 1 else paths, **_data_record(data)}
 
 
 def run_header(prepared: Prepared, device: Device, origin: AdapterOrigin) -> dict[str, Any]:
@@ -71,10 +85,8 @@ def run_header(prepared: Prepared, device: Device, origin: AdapterOrigin) -> dic
             "date": prepared.renderer.date,
         },
         "data": {
-            "train": {"path": str(prepared.train.path), **_data_record(prepared.train)},
-            "validation": {"path": str(prepared.validation.path), **_data_record(prepared.validation)}
-            if prepared.validation
-            else None,
+            "train": _placed(prepared.train),
+            "validation": _placed(prepared.validation) if prepared.validation else None,
         },
         "rows": counts(prepared.train),
         "preflight": preflight_numbers(prepared),

@@ -68,11 +68,11 @@ def _faults(prepared: Prepared, data: PreparedData) -> dict[tuple[TurnFault, boo
     trained = {row.sample_id for row in data.rows}
     left_out = {entry.sample_id for entry in data.dropped} - trained
     faults: dict[tuple[TurnFault, bool], _Found] = {}
-    for sample, line in zip(data.samples, data.lines, strict=True):
+    for sample, place in (located for part in data.sets for located in part.located):
         if sample.id in left_out:
             continue
         for problem, learnt, who in _problems(prepared, sample, checks):
-            where = f"{data.path}:{line} ({sample.id}): {who}"
+            where = f"{place} ({sample.id}): {who}"
             found = faults.setdefault((problem.fault, learnt), _Found(where=where, first=problem))
             found.records.add(sample.id)
             found.earlier |= who != _ANSWER

@@ -153,7 +153,7 @@ def test_an_earlier_turn_that_is_wrong(
     assert finding.severity == ("critical" if learnt else "warning")
     assert finding.message.startswith("train: 1 record holds ")
     who = "an earlier turn that is learnt" if learnt else "an earlier turn"
-    assert f"first: {prepared.train.path}:2 (train-1): {who} " in finding.message
+    assert f"first: {prepared.train.sets[0].path}:2 (train-1): {who} " in finding.message
     assert said in finding.message
     assert "`weight: 0`" in finding.remedy
 

@@ -93,7 +93,7 @@ def test_data_of_another_format_is_imported_and_said_to_be(
     (found,) = (one for one in preflight(prepared, tmp_path) if one.code == "imported")
     assert found.severity == "warning"
     assert f"4 rows of alpaca data read from {tmp_path / 'a.json'}, 1 wrong ones left out" in found.message
-    assert (prepared.train.path.parent / "DATASHEET.md").is_file()
+    assert (prepared.train.sets[0].path.parent / "DATASHEET.md").is_file()
 
 
 def _codes(path: Path, **changes: Any) -> dict[str, str]:
