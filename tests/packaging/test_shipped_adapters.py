@@ -81,15 +81,20 @@ def test_it_was_trained_by_the_recipe_that_is_there(adapter: Shipped) -> None:
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_it_was_trained_on_the_records_that_are_there(adapter: Shipped, split: str) -> None:
     recipe = yaml.safe_load((ROOT / "train" / adapter.recipe).read_text(encoding="utf-8"))
-    folder = ROOT / "train" / recipe[split]["path"]
-    tools = folder / "tools.json"
+    entries = recipe[split] if isinstance(recipe[split], list) else [recipe[split]]
     told = []
     if "persona" in recipe:
         card = yaml.safe_load((ROOT / "train" / recipe["persona"]).read_text(encoding="utf-8"))
         told = [card["system_prompt"].strip()]
+    hashes = []
+    for entry in entries:
+        folder = ROOT / "train" / entry["path"]
+        tools = folder / "tools.json"
+        files = [sha256_of_file(folder / f"{split}.jsonl"), sha256_of_file(tools) if tools.is_file() else ""]
+        hashes.append(sha256_of([*files, *told]))
 
-    files = [sha256_of_file(folder / f"{split}.jsonl"), sha256_of_file(tools) if tools.is_file() else ""]
-    assert adapter.origin["data"][split]["sha256"] == sha256_of([*files, *told])
+    whole = hashes[0] if len(hashes) == 1 else sha256_of(hashes)
+    assert adapter.origin["data"][split]["sha256"] == whole
 
 
 @each_shipped

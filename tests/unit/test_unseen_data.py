@@ -15,13 +15,12 @@ from harness.data.lint import lint
 from harness.data.synth import synthesise
 from harness.data.synth_plan import read_plan
 from harness.errors import SpecError
+from harness.training.recipe import load_recipe
 
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
 UNSEEN = DATASETS / "structural_unseen"
-RECIPES = [
-    yaml.safe_load(path.read_text("utf-8")) for path in (DATASETS.parent / "train").glob("structural_*.yaml")
-]
-LEARNT = sorted({Path(recipe["train"]["path"]).name for recipe in RECIPES})
+RECIPES = [load_recipe(path) for path in (DATASETS.parent / "train").glob("structural_*.yaml")]
+LEARNT = sorted({Path(entry.path).name for recipe in RECIPES for entry in recipe.train})
 
 
 def test_a_rebuild_gives_the_committed_bytes(tmp_path: Path) -> None:
