@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from harness.types import EngineInfo, Sampling
 
@@ -107,11 +107,17 @@ def sample_seed(run_seed: int, sample_id: str, repeat: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
+def _tables(value: Any) -> TypeGuard[list[Mapping[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+
+
 def plan_differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return one line per field that differs between two nested plans: "field: old -> new"."""
+    """Return one line per field that differs between two nested plans: "field: old -> new"; lists of as many are nested, too."""
     lines: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
+        if _tables(before) and _tables(after) and len(before) == len(after):
+            before, after = ({str(at): one for at, one in enumerate(side)} for side in (before, after))
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             lines += plan_differences(before, after, f"{prefix}{key}.")
         elif before != after:

@@ -107,8 +107,8 @@ def read_yaml_spec(
         raise _spec_error(error, path, root, model, remedy_for) from None
 
 
-def place_of(path: Path, *keys: str) -> str:
-    """Return "file:line" of the innermost of nested keys that stands in a YAML file that was read before."""
+def place_of(path: Path, *keys: str | int) -> str:
+    """Return "file:line" of the innermost of nested keys and indices that stands in a YAML file that was read before."""
     root, _ = _parsed(path.read_text(encoding="utf-8"), path)
     return str(path) if root is None else f"{path}:{_line_of(root, keys)}"
 
@@ -205,18 +205,19 @@ def _known_keys(model: Any, location: tuple[int | str, ...]) -> list[str]:
 
 
 def _dotted(root: yaml.Node, location: tuple[int | str, ...]) -> str:
-    """Return a location as a person would write it: without the index of a list of one, written without its list."""
-    node: yaml.Node | None = root
+    """Return a location as a person would write it: without the index of a list of one that is written without its list."""
+    node = root
     parts = []
     for part in location:
-        if isinstance(part, int) and not isinstance(node, yaml.SequenceNode):
+        child = _child(node, part)
+        if part == 0 and child is None and not isinstance(node, yaml.SequenceNode):
             continue
         parts.append(str(part))
-        node = _child(node, part)
+        node = node if child is None else child  # pydantic's names of a union's types stand in no file
     return ".".join(parts)
 
 
-def _child(node: yaml.Node | None, part: int | str) -> yaml.Node | None:
+def _child(node: yaml.Node, part: int | str) -> yaml.Node | None:
     """Return what stands at a key or an index; None where that is not in the file."""
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         children: list[yaml.Node] = node.value

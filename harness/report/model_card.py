@@ -262,9 +262,12 @@ def _training(origin: AdapterOrigin | None) -> Iterator[str]:
     ]
     for split, part in mapping(origin.data).items():
         about = mapping(part)
-        rows.append(
-            (f"data: {split}", f"{about.get('file')}, {about.get('rows')} rows, sha256 {about.get('sha256')}")
-        )
+        sets = mappings(about.get("sets"))
+        name = f"{len(sets)} data sets" if sets else about.get("file")
+        rows.append((f"data: {split}", f"{name}, {about.get('rows')} rows, sha256 {about.get('sha256')}"))
+        for one in sets:
+            told = f"{one.get('file')}, {one.get('records')} records, sha256 {one.get('sha256')}"
+            rows.append((f"data: {split}, of it", told))
     versions = ", ".join(
         f"{package} {version}" for package, version in sorted(mapping(origin.versions).items())
     )

@@ -150,7 +150,11 @@ def _facts(training: Training) -> tuple[Fact, ...]:
 
 def _data(about: Mapping[str, Any]) -> str:
     rows = f"{whole(about.get('rows')):,} rows" if about.get("rows") else ""
-    return ", ".join(part for part in (_with_hash(about.get("file"), about.get("sha256")), rows) if part)
+    sets = len(mappings(about.get("sets")))
+    # Of several the names come last: what is cut off at its end is cut there.
+    name, names = (f"{sets} data sets", about.get("file")) if sets else (about.get("file"), "")
+    told = (_with_hash(name, about.get("sha256")), rows, names)
+    return ", ".join(str(part) for part in told if part)
 
 
 def _with_hash(name: Any, digest: Any) -> str:

@@ -33,7 +33,7 @@ _SPREAD = "nothing: `accelerate launch` with a file of train/accelerate spreads 
 _ATTENTION = "nothing: attention is torch's own (SDPA), which chooses the fastest that the GPU has"
 _KERNELS = "training.extra: {use_liger_kernel: true} (Liger), where it is installed"
 _SPEED = "nothing: TRL and PEFT train, with TRL's fused loss"
-_HELD_OUT = "validation: {path, split}; `harness data import` splits a data set"
+_HELD_OUT = "validation: {path, split}, or a list of these; `harness data import` splits a data set"
 _ROWS = "nothing: rows are made once, before the base is loaded, and nothing of them is cached"
 _STATES = "nothing: no state goes from one row to the next"
 _MIN_RATE = "training.lr_scheduler_type: cosine_with_min_lr, with training.extra: {lr_scheduler_kwargs: {min_lr_rate: 0.1}}"
@@ -110,7 +110,7 @@ BY_TRAINER: dict[str, dict[str, str]] = {
     "LLaMA-Factory": {
         "base": "model_name_or_path",
         "start_from": "adapter_name_or_path",
-        "train: {path, split}": "dataset dataset_dir",
+        "train: {path, split}, or a list of these": "dataset dataset_dir",
         "train: a list of data sets, each with its limit": "mix_strategy interleave_probs",
         "train.limit": "max_samples",
         _HELD_OUT: "val_size eval_dataset",
@@ -137,7 +137,7 @@ BY_TRAINER: dict[str, dict[str, str]] = {
         "base": "base_model",
         "nothing: they are told from the base's files": "model_type tokenizer_type base_model_config tokenizer_config",
         "start_from": "lora_model_dir",
-        "train: {path, split}": "datasets",
+        "train: {path, split}, or a list of these": "datasets",
         _HELD_OUT: "val_set_size test_datasets",
         _ROWS: "dataset_prepared_path dataset_processes",
         _LENGTH: "sequence_len",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from harness.data.leakage import near_duplicates, normalise, user_text
 from harness.errors import HarnessError
 from harness.training.eval_suite import SPLIT, load_eval_suite
 from harness.training.preflight_numbers import asked, leaked_of
-from harness.training.prepare import Prepared, read_records, recipe_prompt
+from harness.training.prepare import Prepared, read_records, recipe_prompt, spread
 from harness.types import Sample
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def leak_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
     """Yield what of every held set stands in the training data, or nearly does. Raises SpecError as `held_sets` does."""
     from harness.training.preflight import PreflightFinding  # preflight calls this module
 
-    trained = {asked(sample) for sample in prepared.train.samples}
+    trained = {asked(sample): part.path for part in prepared.train.sets for sample in part.samples}
     clean = []
     for held in held_sets(prepared):
         if held.problem:
@@ -49,14 +49,15 @@ def leak_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
                 remedy="Correct that file: the adapter is measured on it later.",
             )
             continue
-        exact = leaked_of(held.samples, trained)
+        exact = leaked_of(held.samples, trained.keys())
         if exact:
+            learnt = {trained[asked(sample)] for sample in held.samples if asked(sample) in trained}
             yield PreflightFinding(
                 code="leakage",
                 severity="critical",
                 message=f"{len(exact)} of {len(held.samples)} {held.what} are in the training data, too: "
-                f"{_listed(exact)} (of {held.path})",
-                remedy=f"Remove them from one of the two.{_lint(prepared, held)}",
+                f"{_listed(exact)} (of {held.path}{_from(prepared, learnt)})",
+                remedy=f"Remove them from one of the two.{_lint(held, learnt)}",
             )
         else:
             clean.append(held)
@@ -66,31 +67,42 @@ def leak_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
 def _near(prepared: Prepared, sets: Sequence[HeldSet]) -> Iterator[PreflightFinding]:
     from harness.training.preflight import PreflightFinding
 
-    train = prepared.train.samples[:_CHECKED_TEXTS]
-    texts = [normalise(user_text(sample)) for sample in train]
+    every = [(sample, part.path) for part in prepared.train.sets for sample in part.samples]
+    train = spread(every, _CHECKED_TEXTS)
+    texts = [normalise(user_text(sample)) for sample, _ in train]
     texts += [normalise(user_text(sample)) for held in sets for sample in held.samples]
-    near = (
-        {right for left, right, _ in near_duplicates(texts) if left < len(train) <= right} if sets else set()
-    )
+    near: dict[int, set[Path]] = {}
+    for left, right, _ in near_duplicates(texts) if sets else ():
+        if left < len(train) <= right:
+            near.setdefault(right, set()).add(train[left][1])
+    compared = "" if len(train) == len(every) else f"; {len(train):,} of {len(every):,} were compared"
     start = len(train)
     for held in sets:
-        ids = [sample.id for place, sample in enumerate(held.samples, start) if place in near]
+        places = [place for place in range(start, start + len(held.samples)) if place in near]
+        ids = [held.samples[place - start].id for place in places]
         start += len(held.samples)
         if ids:
+            learnt = {path for place in places for path in near[place]}
             yield PreflightFinding(
                 code="near_duplicates",
                 severity="warning",
                 message=f"{len(ids)} of {len(held.samples)} {held.what} nearly repeat a training record: "
-                f"{_listed(ids)} (of {held.path})",
-                remedy=f"Their answers will look better than those to new questions.{_lint(prepared, held)}",
+                f"{_listed(ids)} (of {held.path}{_from(prepared, learnt)}){compared}",
+                remedy=f"Their answers will look better than those to new questions.{_lint(held, learnt)}",
             )
 
 
-def _lint(prepared: Prepared, held: HeldSet) -> str:
-    """Return what lists the pairs, for sets of one data set."""
+def _from(prepared: Prepared, learnt: Set[Path]) -> str:
+    """Return where the training records stand, if the recipe learns several data sets."""
+    return f"; learnt from {', '.join(map(str, sorted(learnt)))}" if len(prepared.train.sets) > 1 else ""
+
+
+def _lint(held: HeldSet, learnt: Set[Path]) -> str:
+    """Return what lists the pairs, for files of one data set."""
     folder = held.path.parent
-    beside = any(part.path.parent == folder for part in prepared.train.sets)
-    return f" `harness data lint {folder}` lists them." if beside else ""
+    return (
+        f" `harness data lint {folder}` lists them." if {path.parent for path in learnt} == {folder} else ""
+    )
 
 
 def _listed(ids: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -30,12 +29,16 @@ def held_samples(adapter: Path, suite: Suite | None) -> tuple[Sample, ...]:
         validation = (read_json(header).get("data") or {}).get("validation") or {}
         named = validation["path"]
         paths = [Path(path) for path in (named if isinstance(named, list) else [named])]
-        return tuple(sample for path in paths for sample in _first(path, _MOST_READ // len(paths)))
-    except (HarnessError, OSError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+    except (HarnessError, OSError, KeyError, TypeError, AttributeError):
         return ()
+    return tuple(sample for path in paths for sample in _first(path, _MOST_READ // len(paths)))
 
 
-def _first(path: Path, most: int) -> Iterator[Sample]:
+def _first(path: Path, most: int) -> tuple[Sample, ...]:
+    """Return the first samples of a file; none of one that cannot be read any more."""
     tools = path.parent / "tools.json"
-    located_samples = iter_samples(path, load_tools(tools) if tools.is_file() else {})
-    return (located.sample for located in islice(located_samples, most))
+    try:
+        located_samples = iter_samples(path, load_tools(tools) if tools.is_file() else {})
+        return tuple(located.sample for located in islice(located_samples, most))
+    except (HarnessError, OSError):
+        return ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.data.records import LocatedSample, iter_samples, load_tools
 from harness.errors import RecordError, SpecError
@@ -25,6 +26,9 @@ from harness.training.recipe import DataSpec, Recipe, load_recipe
 from harness.training.rows import TokenRow, token_rows, truncated
 from harness.training.start_adapter import start_adapter
 from harness.types import Sample
+from harness.yaml_spec import place_of
+
+EntryT = TypeVar("EntryT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +136,8 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
     recipe = load_recipe(recipe_path)
     prompt = recipe_prompt(recipe, recipe_path)
     files = [
-        [(data, data_file(recipe_path, data)) for data in entries]
-        for entries in (recipe.train, recipe.validation)
+        [(data, _file_of(recipe_path, data, split, index)) for index, data in enumerate(entries)]
+        for split, entries in (("train", recipe.train), ("validation", recipe.validation))
         if entries
     ]
     model = resolve_model(_base(recipe, recipe_path), weights=weights)
@@ -163,6 +167,17 @@ def prepare(recipe_path: Path, *, weights: bool = True) -> Prepared:
         validation=splits[1] if len(splits) > 1 else None,
         start=start_adapter(recipe, recipe_path, model, renderer, dialect),
     )
+
+
+def _file_of(recipe_path: Path, data: DataSpec, split: str, index: int) -> DataFile:
+    """Return an entry's file. Raises SpecError with the entry's line in the recipe where that is what is wrong."""
+    try:
+        return data_file(recipe_path, data)
+    except SpecError as error:
+        if error.where != str(recipe_path):
+            raise
+        where = place_of(recipe_path, split, index)
+        raise SpecError(error.what, where=where, remedy=error.remedy) from None
 
 
 def with_weights(prepared: Prepared) -> Prepared:
@@ -211,7 +226,7 @@ def _split(
         for sample, where in part.located:
             made.add(sample, where)
         if not made.rows:
-            raise _no_row(file.path, made.dropped)
+            raise _no_row(file.path, made.dropped, among=len(entries))
         sets.append(part)
         rows += made.rows
         dropped += made.dropped
@@ -222,11 +237,11 @@ def _split(
 def set_names(paths: Sequence[Path]) -> list[str]:
     """Return what the sets of a split are called: folder and file (`tools/train`), a number behind what stands twice."""
     names: list[str] = []
-    seen: Counter[str] = Counter()
-    for path in paths:
-        name = f"{path.parent.name}/{path.stem}"
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    plain = [f"{path.parent.name}/{path.stem}" for path in paths]
+    for name in plain:
+        numbered = (f"{name}-{number}" for number in count(2))
+        free = (one for one in numbered if one not in names and one not in plain)
+        names.append(next(free) if name in names else name)
     return names
 
 
@@ -293,10 +308,11 @@ class _RowsOf:
                 self.cut.append(over)
 
 
-def _no_row(path: Path, dropped: Sequence[Dropped]) -> SpecError:
+def _no_row(path: Path, dropped: Sequence[Dropped], among: int) -> SpecError:
     why = "; ".join(f"{count} {reason}" for reason, count in reasons(tuple(dropped)).items())
     return SpecError(
-        "no row is left to train on" + (f" ({why})" if why else ": the file is empty"),
+        ("no row is left to train on" if among == 1 else "no row of this data set is left")
+        + (f" ({why})" if why else ": the file is empty"),
         where=path,
         remedy="Raise tokens.max_length, or give another data set."
         if any(entry.tokens for entry in dropped)
@@ -312,5 +328,10 @@ def read_records(path: Path, limit: int | None) -> Iterator[LocatedSample]:
         yield from iter_samples(path, tools)
         return
     located = list(iter_samples(path, tools))
-    count = min(limit, len(located))
-    yield from (located[index * len(located) // count] for index in range(count))
+    yield from spread(located, limit)
+
+
+def spread(entries: Sequence[EntryT], most: int) -> list[EntryT]:
+    """Return at most so many entries, spread evenly over all."""
+    number = min(most, len(entries))
+    return [entries[index * len(entries) // number] for index in range(number)]

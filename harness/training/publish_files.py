@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,14 +204,46 @@ def _portable(path: Path, base_model: str | None) -> PublishFile:
 
 
 def without_local_paths(value: Any) -> Any:
-    """Return a JSON value in which every string that is an absolute path is only its last part."""
+    """Return a JSON value in which every string that is an absolute path is only its last part.
+
+    Paths of one list keep as many parts as tell them apart: two data sets do not become one.
+    """
+    return _shortened(value, {})
+
+
+def _shortened(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        return re.split(r"[\\/]", value.rstrip("\\/"))[-1] if _is_local(value) else value
+        return (names.get(value) or _end_of(value, 1)) if _is_local(value) else value
     if isinstance(value, Mapping):
-        return {key: without_local_paths(inner) for key, inner in value.items()}
+        return {key: _shortened(inner, names) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_local_paths(inner) for inner in value]
+        texts = [
+            text for inner in value for text in (inner.values() if isinstance(inner, Mapping) else [inner])
+        ]
+        told_apart = _told_apart({text for text in texts if isinstance(text, str) and _is_local(text)})
+        return [_shortened(inner, told_apart) for inner in value]
     return value
+
+
+def _told_apart(paths: Set[str]) -> dict[str, str]:
+    """Return for each path its end, as long as it takes for no other path of them to have it."""
+    names: dict[str, str] = {}
+    rest, parts = set(paths), 1
+    while rest:
+        ends = {path: _end_of(path, parts) for path in rest}
+        often = Counter(ends.values())
+        settled = {path for path in rest if often[ends[path]] == 1 or len(_parts(path)) <= parts}
+        names |= {path: ends[path] for path in settled}
+        rest, parts = rest - settled, parts + 1
+    return names
+
+
+def _end_of(path: str, parts: int) -> str:
+    return "/".join(_parts(path)[-parts:])
+
+
+def _parts(path: str) -> list[str]:
+    return re.split(r"[\\/]", path.rstrip("\\/"))
 
 
 def _is_local(text: str) -> bool:

@@ -87,12 +87,21 @@ class DataSpec(_Keys):
     """At most so many records, spread evenly over the file."""
     import_: ImportSpec | None = Field(None, alias="import")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict | DataSpec):
+            raise ValueError(
+                "a data set is written as {path: FOLDER, split: train}, several as a list of these"
+            )
+        return data
+
 
 def _as_several(data: Any) -> Any:
     """Return the data entries as a list: a recipe may write one alone."""
     if isinstance(data, list) and not data:
         raise ValueError("name at least one data set")
-    return data if data is None or isinstance(data, list | tuple) else [data]
+    return data if isinstance(data, list | tuple) else [data]
 
 
 DataSpecs = Annotated[tuple[DataSpec, ...], BeforeValidator(_as_several)]

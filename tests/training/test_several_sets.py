@@ -69,6 +69,9 @@ def test_names_of_sets_differ() -> None:
         Path("/a/y/train.jsonl"),
     ]
     assert set_names(paths) == ["x/train", "x/train-2", "x/train-3", "y/train"]
+    for taken in ([Path("/c/x/train-2.jsonl"), *paths], [*paths, Path("/c/x/train-2.jsonl")]):
+        assert len(set(set_names(taken))) == 5
+        assert set_names(taken)[taken.index(Path("/c/x/train-2.jsonl"))] == "x/train-2"
 
 
 def test_one_set_in_a_list_is_that_set(recipe: Callable[..., Path]) -> None:
@@ -91,12 +94,16 @@ def test_a_recipe_reads_back_from_what_an_adapter_carries(recipe: Callable[..., 
     ("train", "line", "said"),
     [
         ("[]", 5, "train: name at least one data set"),
-        ("5", 5, "train: Input should be a valid dictionary"),
+        ("", 5, "train: a data set is written as {path: FOLDER, split: train}"),
+        ("data", 5, "train: a data set is written as {path: FOLDER, split: train}"),
+        ("5", 5, "train: a data set is written as {path: FOLDER, split: train}"),
         ("{pth: data}", 5, "unknown key 'train.pth'"),
         ("[{path: data, split: train},\n  {path: more, splt: train}]", 6, "unknown key 'train.1.splt'"),
         ("\n  - path: data\n    split: train\n  - split: train\n", 8, "key 'train.1.path' is missing"),
         ("\n  - path: data\n    split: train\n  - path: more\n    limit: 0\n", 9, "train.1.limit: "),
-        ("[{path: data, split: train}, more]", 5, "train.1: Input should be a valid dictionary"),
+        ("[{path: data, split: train}, more]", 5, "train.1: a data set is written as"),
+        ("\n  - {path: data, split: train}\n  -\n", 7, "train.1: a data set is written as"),
+        ("[[{path: data, split: train}]]", 5, "train.0: a data set is written as"),
         ("[{path: data, split: train, import: {seed: x}}]", 5, "train.0.import.seed: "),
     ],
 )
@@ -110,8 +117,13 @@ def test_what_is_wrong_in_an_entry_is_named(tmp_path: Path, train: str, line: in
 
 
 def test_a_data_set_that_is_not_there(recipe: Callable[..., Path]) -> None:
-    with pytest.raises(SpecError, match=r"no data file .*more/train.jsonl"):
-        prepare(recipe(train=[FIRST, SECOND]))
+    path = recipe(train=[FIRST, SECOND])
+    with pytest.raises(SpecError, match=r"no data file .*more/train.jsonl") as caught:
+        prepare(path)
+    (line,) = (
+        number for number, text in enumerate(path.read_text("utf-8").splitlines(), 1) if "path: more" in text
+    )
+    assert caught.value.where == f"{path}:{line}"
 
 
 def test_a_bad_record_of_the_second_set(recipe: Callable[..., Path], more: Path) -> None:
@@ -129,6 +141,7 @@ def test_a_set_of_which_no_row_is_left(recipe: Callable[..., Path], more: Path) 
     with pytest.raises(HarnessError) as caught:
         prepare(recipe(train=[FIRST, SECOND]))
     assert str(caught.value.where) == str(more / "train.jsonl")
+    assert "no row of this data set is left" in caught.value.what
 
 
 def test_a_fault_of_the_second_set_is_told_with_its_place(
@@ -153,6 +166,8 @@ def test_leaks_are_looked_for_in_every_pair_of_sets(
     assert leaked_records(prepared) == tuple(f"more/validation/held-{number}" for number in range(4))
     (found,) = (one for one in leak_findings(prepared) if one.code == "leakage")
     assert "4 of 4 validation records" in found.message
+    assert f"learnt from {(tmp_path / 'data' / 'train.jsonl').resolve()})" in found.message
+    assert "harness data lint" not in found.remedy, "it looks into one data set alone"
 
 
 def test_the_test_split_beside_each_set_is_held(recipe: Callable[..., Path], more: Path) -> None:
@@ -163,6 +178,36 @@ def test_the_test_split_beside_each_set_is_held(recipe: Callable[..., Path], mor
     assert "8 of 8 test records" in found.message
     learnt = prepare(recipe(train=[FIRST, SECOND, {"path": "more", "split": "test"}]))
     assert (more / "test.jsonl").resolve() not in {held.path for held in held_sets(learnt)}
+
+
+def test_all_sets_are_searched_for_near_duplicates(
+    recipe: Callable[..., Path], more: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search has a limit: it takes some records of each set, not the first set alone."""
+    monkeypatch.setattr("harness.training.leak_check._CHECKED_TEXTS", 12)
+    text = "please turn on the lamp beside the window of the small room upstairs at once, number"
+    for split in ("train", "validation"):
+        lines = [record(number, split) for number in range(12)]
+        for number, line in enumerate(lines):
+            line["messages"][0]["content"] = f"{text} {number if split == 'train' else 100 + number}"
+        (more / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    for train in ([FIRST, SECOND], [SECOND, FIRST]):
+        path = recipe(train=train)
+        spec = yaml.safe_load(path.read_text("utf-8"))
+        path.write_text(yaml.safe_dump({**spec, "validation": HELD}), "utf-8")
+        (found,) = (one for one in leak_findings(prepare(path)) if one.code == "near_duplicates")
+        assert "12 of 12 validation records" in found.message
+        assert found.message.endswith(
+            f"learnt from {(more / 'train.jsonl').resolve()}); 12 of 24 were compared"
+        )
+
+
+def test_a_moved_validation_set_leaves_the_others(
+    recipe: Callable[..., Path], more: Path, tmp_path: Path
+) -> None:
+    folder = interrupted(with_both_held(recipe(train=[FIRST, SECOND])), tmp_path / "runs", 3)
+    (more / "validation.jsonl").unlink()
+    assert [one.id for one in held_samples(checkpoints(folder)[-1], None)] == [f"held-{n}" for n in range(4)]
 
 
 def test_a_plan_counts_the_rows_of_all_sets(recipe: Callable[..., Path], more: Path) -> None:
@@ -207,5 +252,10 @@ def test_a_run_is_not_gone_on_with_on_other_sets(
         spec = yaml.safe_load(path.read_text("utf-8"))
         spec["train"] = [SECOND, FIRST] if change == "order" else FIRST
         path.write_text(yaml.safe_dump(spec), "utf-8")
-    with pytest.raises(RunFolderError, match=r"started otherwise: .*train"):
+    said = {
+        "order": r"train\.0\.path: 'data' -> 'more'",
+        "content": "the training data has changed",
+        "one_less": r"train: \[.*\] -> {",
+    }
+    with pytest.raises(RunFolderError, match=rf"started otherwise: .*{said[change]}"):
         open_folder(prepare(path), tmp_path / "runs", folder)

@@ -182,6 +182,27 @@ def test_which_strings_are_local_paths(text: str, kept: str):
     assert without_local_paths({"a": [text, 1, None]}) == {"a": [kept, 1, None]}
 
 
+def test_local_paths_of_one_list_stay_apart():
+    sets = [{"path": f"/home/kim/{name}/x/"} for name in ("a", "b")] + [{"path": r"C:\data\y"}]
+    assert without_local_paths({"train": sets, "base": "/home/kim/x"}) == {
+        "train": [{"path": "a/x"}, {"path": "b/x"}, {"path": "y"}],
+        "base": "x",
+    }
+    assert without_local_paths(["/a/b", "/a/b", "/c/a/b"]) == ["/a/b", "/a/b", "c/a/b"]
+
+
+def test_the_card_names_each_of_several_data_sets(in_process, adapter: Path):
+    path = adapter / "harness_adapter.json"
+    origin = json.loads(path.read_text(encoding="utf-8"))
+    sets = [{"file": f"{name}/train.jsonl", "sha256": name * 64, "records": 24} for name in "ef"]
+    origin["data"]["train"] |= {"file": "e/train.jsonl, f/train.jsonl", "sets": sets}
+    path.write_text(json.dumps(origin), encoding="utf-8")
+    done = in_process("publish", adapter, "--repo", REPO, "--dry-run")
+    assert done.exit_code == 0, done.err
+    assert f"| data: train | 2 data sets, 480 rows, sha256 {'d' * 64} |" in done.out
+    assert f"| data: train, of it | f/train.jsonl, 24 records, sha256 {'f' * 64} |" in done.out
+
+
 @pytest.mark.parametrize(
     ("engine", "says"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,6 +96,24 @@ SENTENCES = [
         "a sweep that chose none is no choice",
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"file": "a/train.jsonl"}, "a/train.jsonl · abababababab, 1,200 rows"),
+        (
+            {"file": "a/train.jsonl, b/train.jsonl", "sets": [{}, {}]},
+            "2 data sets · abababababab, 1,200 rows, a/train.jsonl, b/train.jsonl",
+        ),
+    ],
+)
+def test_what_was_learnt(data: dict[str, Any], told: str) -> None:
+    training = training_of()
+    about = {"train": {**data, "sha256": "ab" * 32, "rows": 1200}}
+    panel = training_panel(replace(training, origin={**training.origin, "data": about}))
+    assert panel is not None
+    assert [fact.value for fact in panel.facts if fact.label == "Data: train"] == [told]
 
 
 @pytest.mark.parametrize(("training", "adapter", "known", "sentence", "why"), SENTENCES)
