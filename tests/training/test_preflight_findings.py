@@ -109,13 +109,14 @@ def test_many_rows_may_be_seen_many_times(prepared: Prepared, tmp_path: Path) ->
 
 def with_turn(prepared: Prepared, turn: Message, loss_on: str = "answer") -> Prepared:
     """Plant an earlier turn in record 1, which offers `turn` alone."""
-    samples = list(prepared.train.samples)
+    (records,) = prepared.train.sets
+    samples = list(records.samples)
     samples[1] = replace(samples[1], messages=(*samples[1].messages, turn))
     tokens = prepared.recipe.tokens.model_copy(update={"loss_on": loss_on})
     return replace(
         prepared,
         recipe=prepared.recipe.model_copy(update={"tokens": tokens}),
-        train=replace(prepared.train, samples=tuple(samples)),
+        train=replace(prepared.train, sets=(replace(records, samples=tuple(samples)),)),
     )
 
 
