@@ -22,6 +22,7 @@ from harness.report.plot import (
 from harness.report.sweep_wording import rate_interval, rate_value, verdict
 from harness.report.text import one_line
 from harness.training.sweep_result import Column, Row, Sweep
+from harness.training.sweep_targets import BASE
 
 WIDE, NARROW = 960, 380
 _GAP, _AXIS, _TOP, _MARK = 22.0, 34.0, 4.0, 18.0
@@ -50,7 +51,8 @@ def sweep_svg(sweep: Sweep, *, width: int = WIDE, ident: str = "sweep") -> Marku
         parts += [_bar(bar, across, panel.scale(y, width)) for bar in bars]
         y += panel.top(width) + panel.height + _GAP
     parts += _base_line(sweep, first, width)
-    parts += _axis(across, span, bottom, width)
+    zero = "what training began with" if sweep.began_with_adapter else "the base"
+    parts += _axis(across, span, bottom, width, f"step (0 is {zero})")
     parts += [
         _mark_name(mark, across, first.end - 8 - place * _MARK, width) for place, mark in enumerate(marks)
     ]
@@ -125,7 +127,9 @@ def _metric_panel(
             / (across.end - across.start)
         )
         points = [
-            (row.step + shift, rate) for row in sweep.rows if (rate := row.rates.get(column.name)) is not None
+            (row.step + shift, rate)
+            for row in _drawn(sweep)
+            if (rate := row.rates.get(column.name)) is not None
         ]
         known = [(x, rate.value * scale) for x, rate in points if rate.value is not None]
         lines.append(
@@ -142,7 +146,8 @@ def _metric_panel(
             for x, rate in points
             if rate.low is not None and rate.high is not None
         ]
-    ends = [end for line in lines for end in line.y] + [end for bar in bars for end in bar[2:]]
+    rates = [rate for row in sweep.rows for column in columns if (rate := row.rates.get(column.name))]
+    ends = [end * scale for rate in rates for end in (rate.value, rate.low, rate.high) if end is not None]
     low, high = (0.0, 100.0) if share else (min([0.0, *ends]), max([*ends, 0.0]) * 1.05)
     panel = Panel(
         title=f"{title} (%)" if share else title,
@@ -195,6 +200,11 @@ Mark = tuple[str, int, str]
 """Class, step and text of a checkpoint that is marked."""
 
 
+def _drawn(sweep: Sweep) -> list[Row]:
+    """Return the rows of the curves: one stands at step 0, what training began with; the base is a line across, too."""
+    return [row for row in sweep.rows if not (row.name == BASE and sweep.began_with_adapter)]
+
+
 def _marks(sweep: Sweep) -> list[Mark]:
     """Return the chosen checkpoint, and the one that validation loss would have chosen where that is another."""
     choice = sweep.choice
@@ -215,12 +225,12 @@ def _mark_name(mark: Mark, across: Scale, y: float, width: int) -> Markup:
     return label(start, y, text, f"{kind}name", "end" if left else "start")
 
 
-def _axis(across: Scale, high: float, y: float, width: int) -> list[Markup]:
+def _axis(across: Scale, high: float, y: float, width: int, zero: str) -> list[Markup]:
     parts = [segment("axis", LEFT, y, width - RIGHT, y)]
     for value in ticks(0, high, 9 if width >= WIDE else 5):
         parts.append(segment("axis", across(value), y, across(value), y + 4))
         parts.append(label(across(value), y + 16, tick_text(value), "tick", "middle"))
-    parts.append(label(width - RIGHT, y + 30, "step (0 is the base)", "tick", "end"))
+    parts.append(label(width - RIGHT, y + 30, zero, "tick", "end"))
     return parts
 
 

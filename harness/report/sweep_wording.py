@@ -9,6 +9,7 @@ from harness.report.text import count, percent, plural
 from harness.run.paired_answers import Difference
 from harness.training.choose_checkpoint import Choice, Rival
 from harness.training.sweep_result import Column, Rate, Row, Sweep
+from harness.training.sweep_targets import BASE, START
 
 _CURVE = {
     "overfit": "after overfitting began",
@@ -19,6 +20,7 @@ _CURVE = {
 _RULES = {
     "validation_loss": "Lowest validation loss",
     "smallest_gap": "Smallest gap of validation to train loss",
+    "start": "No further training",
     "last": "The last checkpoint",
     "highest": "The highest value",
 }
@@ -100,8 +102,9 @@ def status_parts(row: Row, sweep: Sweep) -> tuple[str, ...]:
         return ()
     standing = choice.standings.get(row.name)
     if standing is None or standing.place is None:
-        return ("base",) if row.step == 0 else (f"no sample counts for {sweep.metric}",)
-    parts = ["chosen"] if row.name == choice.chosen else []
+        return ("base",) if row.name == BASE else (f"no sample counts for {sweep.metric}",)
+    parts = ["training began with it"] if row.name == START else []
+    parts += ["chosen"] if row.name == choice.chosen else []
     p = standing.to_best.p if standing.to_best is not None else None
     shown = f" ({p_value(p)})" if p is not None else ""
     parts.append(
@@ -120,7 +123,7 @@ def status_parts(row: Row, sweep: Sweep) -> tuple[str, ...]:
 
 
 def verdict(sweep: Sweep) -> SweepVerdict:
-    """Return the verdict: to ship, not confirmed, not better, worse, or without a base to tell."""
+    """Return the verdict: to ship, to keep what training began with, not confirmed, not better, worse, or without a base."""
     choice = _chosen(sweep)
     column = sweep.column(sweep.metric)
     name, what = choice.chosen, _lower(column.label)
@@ -155,6 +158,13 @@ def verdict(sweep: Sweep) -> SweepVerdict:
             word="NOT CONFIRMED",
             sentence=f"{name} is better than the base on the {sweep.split} split ({column.label} {rate}, {against}), "
             "and the test split does not confirm it.",
+        )
+    if name == START:
+        return SweepVerdict(
+            tone="unsure",
+            word="KEEP THE START",
+            sentence=f"No checkpoint is shown to be better than {name}, the adapter that training began with: {what} "
+            f"{rate} on {plural(sweep.samples, sweep.split + ' sample')}, {against}.",
         )
     return SweepVerdict(
         tone="good",
@@ -247,6 +257,13 @@ def warnings(sweep: Sweep) -> tuple[str, ...]:
         found.append(
             f"The answers were constrained: {sweep.constraint}. A model that decodes freely may do worse."
         )
+    start = next((rival for rival in choice.rivals if rival.rule == "start"), None)
+    if start is not None and start.difference is not None and not start.difference.clear:
+        column = sweep.column(sweep.metric)
+        found.append(
+            f"{choice.chosen} is not shown to be better than {START}, the adapter that training began with: "
+            f"{change(start.difference.value, column)} ({evidence(start.difference, column)})."
+        )
     for guard in choice.guards:
         column = sweep.column(guard.measure)
         found.append(
@@ -277,7 +294,11 @@ def notes(sweep: Sweep) -> tuple[str, ...]:
         "log": "Train loss is the last one logged at or before the step: a mean over a few batches, with dropout.",
         "none": "No train loss was logged.",
     }[sweep.train_loss]
+    start = [
+        f"{START.capitalize()}: the adapter that training began with, the checkpoint of step 0. Later ones must earn their place."
+    ]
     found = [
+        *(start if sweep.began_with_adapter else []),
         "Chosen: the earliest checkpoint whose metric is within one standard error of the best (Breiman et al. 1984), the "
         "error being that of the paired difference on the same samples, samples of one cluster counted together.",
         "Better and worse are said only where the 95 % interval of the paired difference leaves out 0 and the p-value of "

@@ -14,7 +14,7 @@ from harness.run.paired_answers import Answers, Difference, compare
 
 Verdict = Literal["better", "not_better", "worse", "no_base"]
 Place = Literal["best", "within_error", "below", "worse"]
-Rule = Literal["validation_loss", "smallest_gap", "last", "highest"]
+Rule = Literal["validation_loss", "smallest_gap", "last", "highest", "start"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def choose(
 
     The one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees, section 3.4.3) with the
     error of the paired difference to the best: the earliest checkpoint that is no further from the best than that
-    error, and not clearly worse. Ties go to the earlier step, then to the lower validation loss. `guards` are measures
+    error, and not clearly worse. A checkpoint of step 0, what training began with, is one of them. Ties go to the earlier step, then to the lower validation loss. `guards` are measures
     where lower is better, on which the chosen one must not be clearly worse than the base.
     """
     sign = 1 if higher_is_better else -1
@@ -184,6 +184,7 @@ def _rivals(
     if with_gap:
         gap = min(with_gap, key=lambda one: (_loss(one) - _finite(one.train_loss), one.step))
         found.append(("smallest_gap", gap))
+    found += [("start", one) for one in known if one.step == 0]
     found.append(("last", max(known, key=lambda one: one.step)))
     found.append(("highest", min(known, key=lambda one: (-goodness(one), one.step))))
     return [

@@ -19,7 +19,7 @@ from harness.training.choose_checkpoint import Candidate, Choice
 from harness.training.diagnosis import Diagnosis, diagnose
 from harness.training.diagnosis.model import Code, Series
 from harness.training.diagnosis.reader import read_training_log
-from harness.training.sweep_targets import BASE, TrainingRun
+from harness.training.sweep_targets import BASE, START, TrainingRun
 
 SECONDARY = ("over_refusal",)
 """Measures that a table shows beside the headline ones: silence must not win."""
@@ -152,6 +152,11 @@ class Sweep:
         """Return a row by its target."""
         return next(row for row in self.rows if row.name == name)
 
+    @property
+    def began_with_adapter(self) -> bool:
+        """Return True for a run that went on from an adapter: step 0 is then that adapter, not the base."""
+        return any(row.name == START for row in self.rows)
+
 
 def sweep_of(
     trained: TrainingRun,
@@ -184,7 +189,13 @@ def sweep_of(
         samples=int(targets[0].summary["counts"]["planned"]),
         metric=metric,
         columns=columns,
-        rows=tuple(_with_losses(row, kind, train, validation, _curve(diagnosis, row.step)) for row in rows),
+        rows=tuple(
+            # The losses of step 0 are those of what training began with.
+            row
+            if row.name == BASE and any(one.step == 0 for one in trained.checkpoints)
+            else _with_losses(row, kind, train, validation, _curve(diagnosis, row.step))
+            for row in rows
+        ),
         train_loss=kind,
     )
 

@@ -11,18 +11,22 @@ from typing import Any
 from harness.errors import MissingDependency, ModelError, RunFolderError
 from harness.log.files import read_json
 from harness.log.writer import RunLock
-from harness.models.adapter import check_adapter
+from harness.models.adapter import adapter_weights_file, check_adapter
 from harness.models.adapter_origin import ORIGIN_FILE
-from harness.models.fingerprint import model_fingerprint
+from harness.models.fingerprint import adapter_fingerprint, model_fingerprint
 from harness.models.resolve import ResolvedModel, resolve_model
 from harness.training.run_folder import HEADER, checkpoints
 
-BASE = "base"
+BASE, START = "base", "start"
+"""What the targets are called that are no checkpoints of the run: the base, and the adapter that training began with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """One checkpoint; `refused` says why it cannot be scored, None for one that can."""
+    """One checkpoint; `refused` says why it cannot be scored, None for one that can.
+
+    The adapter that training began with (`start_from`) is the checkpoint of step 0.
+    """
 
     path: Path
     step: int
@@ -31,12 +35,13 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return self.path.name if self.step else START
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRun:
-    """A training run on disk: its folder, header, base model and complete checkpoints by step."""
+    """A training run on disk: its folder, header, base model and complete checkpoints by step, the adapter that it began
+    with before them."""
 
     path: Path
     header: Mapping[str, Any]
@@ -98,7 +103,32 @@ def training_run(run: Path, header: Mapping[str, Any], model: str | None) -> Tra
             f"none of {len(found)} checkpoints can be scored; {found[-1].name}: {found[-1].refused}",
             where=run,
         )
-    return TrainingRun(path=run, header=header, base=base, checkpoints=found)
+    start = _start(header, complete[-1], base.path)
+    return TrainingRun(
+        path=run, header=header, base=base, checkpoints=found if start is None else (start, *found)
+    )
+
+
+def _start(header: Mapping[str, Any], checkpoint: Path, base: Path) -> Checkpoint | None:
+    """Return the adapter that training began with, None for a run that began afresh.
+
+    One that is gone, or that another stands in place of, is there and cannot be scored.
+    """
+    recipe, recipe_path = header.get("recipe"), header.get("recipe_path")
+    named = recipe.get("start_from") if isinstance(recipe, dict) else None
+    if not isinstance(named, str) or not isinstance(recipe_path, str):
+        return None
+    folder = (Path(recipe_path).parent / named).resolve()
+    notes = read_json(checkpoint / ORIGIN_FILE).get("notes")
+    recorded = notes.get("start_from") if isinstance(notes, dict) else None
+    try:
+        check_adapter(folder, base)
+        refused = _nothing_learnt(adapter_weights_file(folder))
+        if refused is None and recorded not in (None, adapter_fingerprint(folder)):
+            refused = f"{folder} has changed since training began with it"
+    except ModelError as error:
+        refused = error.one_message()
+    return Checkpoint(path=folder, step=0, epoch=0.0, refused=refused)
 
 
 def _base(run: Path, recorded: Mapping[str, Any], model: str | None) -> ResolvedModel:
@@ -141,7 +171,7 @@ def _checkpoint(path: Path, base: Path) -> Checkpoint:
     epoch = origin.get("epoch")
     try:
         check_adapter(path, base)
-        refused = _nothing_learnt(path)
+        refused = _nothing_learnt(adapter_weights_file(path))
     except ModelError as error:
         refused = error.what
     return Checkpoint(
@@ -152,7 +182,7 @@ def _checkpoint(path: Path, base: Path) -> Checkpoint:
     )
 
 
-def _nothing_learnt(path: Path) -> str | None:
+def _nothing_learnt(file: Path) -> str | None:
     """Return why weights cannot be an adapter that does something: numbers that are none, or zeros in every B matrix.
 
     Diverged runs save the former and runs whose learning rate has not risen yet the latter.
@@ -165,7 +195,7 @@ def _nothing_learnt(path: Path) -> str | None:
         ) from None
     largest = 0.0
     try:
-        with safe_open(str(path / "adapter_model.safetensors"), framework="pt") as weights:
+        with safe_open(str(file), framework="pt") as weights:
             names = weights.keys()
             for name in names:
                 tensor = weights.get_tensor(name)
