@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 )
 @click.option("--metric", help="The measure to choose by.  [default: tool_name_accuracy]")
 @click.option("--test/--no-test", default=None, help="Score the chosen one and the base on the test split.")
+@click.option(
+    "--start/--no-start", default=None, help="Score the adapter that training began with, too (start_from)."
+)
 @click.option("--resume", is_flag=True, help="Go on with the last sweep of RUN, options as they were.")
 @click.option("--model", "-m", help="Where the base is now. Default: where training found it.")
 @click.option("--engine", help="hf, vllm, openai, ray, or a plug-in's name.  [default: hf]")

@@ -26,10 +26,11 @@ def names_of(
 ) -> dict[Path, str]:
     """Return the name on the server of every adapter folder.
 
-    It is the one given for the folder's name, else what the server says it loaded from this folder, else the folder's
-    name. Raises UsageError for one that is not served, and for a name given for a folder that is not asked for.
+    It is the one given for the folder or its last part, else what the server says it loaded from this folder, else the
+    folder's last part. Raises UsageError for one that is not served, for two that would be one there, and for a name given
+    for a folder that is not asked for.
     """
-    unknown = sorted(given.keys() - {path.name for path in adapters})
+    unknown = sorted(given.keys() - {name for path in adapters for name in (path.name, str(path))})
     if unknown:
         raise UsageError(
             f"option adapter:{unknown[0]} names a folder that is none of the adapters",
@@ -37,7 +38,7 @@ def names_of(
         )
     found: dict[Path, str] = {}
     for path in adapters:
-        name = given.get(path.name) or served.adapters.get(str(path)) or path.name
+        name = given.get(str(path)) or given.get(path.name) or served.adapters.get(str(path)) or path.name
         if served.names and name not in served.names:
             raise UsageError(
                 f"the server has no model {name!r} for the adapter {path.name}",
@@ -50,6 +51,13 @@ def names_of(
                 f"the adapter {path.name} and its base would be the same model {name!r} on the server",
                 where=host,
                 remedy=f"Name the adapter's own: --engine-option adapter:{path.name}=NAME",
+            )
+        same = next((other for other, there in found.items() if there == name), None)
+        if same is not None:
+            raise UsageError(
+                f"the adapters {same} and {path} would be the same model {name!r} on the server",
+                where=host,
+                remedy=f"Name each by its whole folder: --engine-option adapter:{path}=NAME",
             )
         found[path] = name
     return found

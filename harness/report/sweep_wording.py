@@ -128,13 +128,18 @@ def verdict(sweep: Sweep) -> SweepVerdict:
     column = sweep.column(sweep.metric)
     name, what = choice.chosen, _lower(column.label)
     to_base = choice.against_base
+    unchanged = (
+        f" {name} is the adapter that training began with: no checkpoint improved on it."
+        if name == START
+        else ""
+    )
     rate = rate_value(sweep.row(name).rates.get(column.name), column)
     if to_base is None:
         return SweepVerdict(
             tone="unsure",
             word="NO BASE TO COMPARE",
             sentence=f"{name} is the one to choose, with {rate} ({what}), but the base has no complete run to hold it "
-            "against.",
+            f"against.{unchanged}",
         )
     against = f"{change(to_base.value, column)} against the base ({evidence(to_base, column)})"
     if choice.verdict == "worse":
@@ -142,14 +147,14 @@ def verdict(sweep: Sweep) -> SweepVerdict:
             tone="bad",
             word="WORSE THAN BASE",
             sentence=f"Ship none: {name}, the one to choose among the checkpoints, is worse than the base. "
-            f"{column.label} {rate}, {against}.",
+            f"{column.label} {rate}, {against}.{unchanged}",
         )
     if choice.verdict == "not_better":
         return SweepVerdict(
             tone="unsure",
             word="NOT BETTER THAN BASE",
             sentence=f"{name} is the one to choose among the checkpoints, but it is not shown to be better than the "
-            f"base. {column.label} {rate}, {against}.",
+            f"base. {column.label} {rate}, {against}.{unchanged}",
         )
     held = _held(sweep)
     if held is False:
@@ -157,7 +162,7 @@ def verdict(sweep: Sweep) -> SweepVerdict:
             tone="unsure",
             word="NOT CONFIRMED",
             sentence=f"{name} is better than the base on the {sweep.split} split ({column.label} {rate}, {against}), "
-            "and the test split does not confirm it.",
+            f"and the test split does not confirm it.{unchanged}",
         )
     if name == START:
         return SweepVerdict(
@@ -185,7 +190,8 @@ def test_sentence(sweep: Sweep) -> str:
     )
     if paired.difference is None:
         return f"{values}; no sample counts for both."
-    word = {True: "confirmed", False: "not confirmed", None: "no base"}[_held(sweep)]
+    against = " against the base" if sweep.began_with_adapter else ""
+    word = {True: f"confirmed{against}", False: f"not confirmed{against}", None: "no base"}[_held(sweep)]
     lacking = "" if test.complete else " Samples are missing, so this is preliminary."
     return f"{values}: {change(paired.difference.value, paired.column)} ({evidence(paired.difference, paired.column)}), {word}.{lacking}"
 
@@ -195,8 +201,23 @@ def reasons(sweep: Sweep) -> tuple[str, ...]:
     choice = _chosen(sweep)
     column = sweep.column(sweep.metric)
     best = f"{choice.best} ({rate_value(sweep.row(choice.best).rates.get(column.name), column)})"
-    scored = sum(standing.place is not None for standing in choice.standings.values())
-    if scored == 1:
+    scored = sum(
+        standing.place is not None for standing in choice.standings.values() if standing.name != START
+    )
+    if choice.chosen == START:
+        why = (
+            f"No checkpoint does better than {START}."
+            if choice.best == START
+            else f"{START} is within one standard error of the best checkpoint, {best}, and none is clearly better."
+        )
+    elif choice.passed_over or START in choice.equals:
+        passed = _listed(choice.passed_over) if choice.passed_over else ""
+        less = f"; {passed} {'does' if len(choice.passed_over) == 1 else 'do'} not" if passed else ""
+        why = (
+            f"{choice.chosen} is the earliest checkpoint that equals the best, {best}, and improves on {START} by more "
+            f"than one standard error{less}."
+        )
+    elif scored == 1:
         why = f"{choice.chosen} is the only checkpoint that was scored."
     elif choice.chosen == choice.best:
         why = f"{choice.chosen} is the best of {scored} checkpoints, and no earlier one is within one standard error."
@@ -264,10 +285,14 @@ def warnings(sweep: Sweep) -> tuple[str, ...]:
             f"{choice.chosen} is not shown to be better than {START}, the adapter that training began with: "
             f"{change(start.difference.value, column)} ({evidence(start.difference, column)})."
         )
+    if any(row.name == START and row.problem is not None for row in sweep.rows):
+        found.append(
+            "What training began with was not measured, so it is not known whether this stage gained anything."
+        )
     for guard in choice.guards:
         column = sweep.column(guard.measure)
         found.append(
-            f"{choice.chosen} is worse than the base on {_lower(column.label)}: "
+            f"{choice.chosen} is worse than {START if guard.start else 'the base'} on {_lower(column.label)}: "
             f"{change(guard.difference.value, column)} ({evidence(guard.difference, column)})."
         )
     counting = sweep.row(choice.chosen).rates[sweep.metric].n

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.run.paired_answers import Answers, Difference, compare
@@ -54,10 +54,11 @@ class Rival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """A measure on which the chosen one is clearly worse than the base: the chosen one minus the base."""
+    """A measure on which the chosen one is clearly worse than the base, or than `start`: the chosen one minus it."""
 
     measure: str
     difference: Difference
+    start: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,8 @@ class Choice:
     """The outcome. Ship `chosen` only where `verdict` is `better`.
 
     `error` is the standard error that kept the chosen one equal to the best, None where it is the best. `equals` are the
-    names of all that equal the best, by step.
+    names of all that equal the best, by step; `passed_over` those before the chosen one, which did not improve on what
+    training began with.
     """
 
     metric: str
@@ -78,6 +80,7 @@ class Choice:
     standings: Mapping[str, Standing]
     rivals: tuple[Rival, ...]
     guards: tuple[Guard, ...]
+    passed_over: tuple[str, ...] = ()
 
     @property
     def against_base(self) -> Difference | None:
@@ -97,8 +100,11 @@ def choose(
 
     The one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees, section 3.4.3) with the
     error of the paired difference to the best: the earliest checkpoint that is no further from the best than that
-    error, and not clearly worse. A checkpoint of step 0, what training began with, is one of them. Ties go to the earlier step, then to the lower validation loss. `guards` are measures
+    error, and not clearly worse. Ties go to the earlier step, then to the lower validation loss. `guards` are measures
     where lower is better, on which the chosen one must not be clearly worse than the base.
+
+    A checkpoint of step 0 is what training began with. It is chosen where it equals the best and none is clearly
+    better than it; else only those that are better than it by more than one standard error may be.
     """
     sign = 1 if higher_is_better else -1
     known = [one for one in checkpoints if one.value(metric) is not None]
@@ -117,7 +123,9 @@ def choose(
         one.name: "best" if one is best else _place(to_best[one.name], sign) for one in known
     }
     equals = sorted((one for one in known if places[one.name] in ("best", "within_error")), key=order)
-    chosen = equals[0]
+    start = next((one for one in known if one.step == 0), None)
+    earned = _earned(equals, best, start, metric, sign)
+    chosen = earned[0]
     standings = {
         one.name: _standing(one, base, metric, sign, places.get(one.name), to_best.get(one.name))
         for one in ([] if base is None else [base]) + list(checkpoints)
@@ -133,8 +141,30 @@ def choose(
         verdict=standings[chosen.name].against_base or "no_base",
         standings=standings,
         rivals=tuple(_rivals(known, chosen, metric, goodness)),
-        guards=tuple(_broken(guards, chosen, base)),
+        passed_over=tuple(one.name for one in equals[: equals.index(chosen)] if one is not start),
+        guards=(
+            *_broken(guards, chosen, base),
+            *(replace(guard, start=True) for guard in _broken(guards, chosen, start)),
+        ),
     )
+
+
+def _earned(
+    equals: Sequence[Candidate], best: Candidate, start: Candidate | None, metric: str, sign: int
+) -> Sequence[Candidate]:
+    """Return which of those that equal the best may be chosen, by step."""
+    if start is None:
+        return equals
+    gains = {one.name: compare(start, one, metric) for one in equals if one is not start}
+    clearly = [gain for gain in gains.values() if gain is not None and gain.clear and sign * gain.value > 0]
+    if start in equals and not clearly:
+        return [start]
+    found = [
+        one
+        for one in equals
+        if (gain := gains.get(one.name)) is not None and sign * gain.value > (gain.error or 0.0) + 1e-9
+    ]
+    return found or [best]
 
 
 def _place(difference: Difference | None, sign: int) -> Place:
@@ -198,7 +228,7 @@ def _rivals(
 
 
 def _broken(guards: Sequence[str], chosen: Candidate, base: Candidate | None) -> list[Guard]:
-    if base is None:
+    if base is None or base is chosen:
         return []
     found = [(measure, compare(base, chosen, measure)) for measure in guards]
     return [

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from harness.errors import RunFolderError, SpecError, UsageError
+from harness.errors import ModelError, RunFolderError, SpecError, UsageError
 from harness.fingerprint import plan_differences
 from harness.log.files import read_json
-from harness.models.fingerprint import model_fingerprint
+from harness.models.adapter_origin import read_origin
+from harness.models.fingerprint import adapter_fingerprint, model_fingerprint
 from harness.training.prepare import Prepared
 from harness.training.run_folder import (
     HEADER,
@@ -133,6 +134,7 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
     now = prepared.recipe.model_dump(mode="json", by_alias=True)
     differences = plan_differences(recorded if isinstance(recorded, dict) else {}, now)
     differences += _other_model(prepared, header) + _other_machine(prepared, header)
+    differences += _other_start(prepared, run)
     data = header.get("data")
     for split, part in (("train", prepared.train), ("validation", prepared.validation)):
         recorded_split = data.get(split) if isinstance(data, dict) else None
@@ -145,6 +147,19 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
             where=run,
             remedy="Restore what differs, or start a run of its own without --resume.",
         )
+
+
+def _other_start(prepared: Prepared, run: Path) -> list[str]:
+    """Return how the adapter that training began with differs: checkpoints still to come would name another."""
+    saved = checkpoints(run)[-1:]
+    try:
+        origin = read_origin(saved[0]) if saved else None
+    except ModelError:  # a damaged checkpoint is told as one
+        return []
+    recorded = origin.notes.get("start_from") if origin else None
+    if prepared.start is None or recorded in (None, adapter_fingerprint(prepared.start)):
+        return []
+    return ["the adapter that training began with has changed"]
 
 
 def _other_machine(prepared: Prepared, header: dict[str, object]) -> list[str]:

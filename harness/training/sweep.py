@@ -21,6 +21,7 @@ from harness.errors import (
     RunFolderError,
     SpecError,
     StorageError,
+    UsageError,
     did_you_mean,
 )
 from harness.log import schema
@@ -40,7 +41,7 @@ from harness.suite.load import Suite, load_suite
 from harness.suite.select import Selection
 from harness.training.choose_checkpoint import choose
 from harness.training.sweep_result import Sweep, Target, candidate_of, confirmation, sweep_of
-from harness.training.sweep_targets import BASE, Checkpoint, TrainingRun, locked_run, training_run
+from harness.training.sweep_targets import BASE, START, Checkpoint, TrainingRun, locked_run, training_run
 
 FOLDER, REQUEST = "sweep", "request.json"
 DEFAULT_METRIC = "tool_name_accuracy"
@@ -56,6 +57,7 @@ class SweepRequest:
     limit: int | None = None
     metric: str | None = None
     test: bool = True
+    start: bool = True
     model: str | None = None
     engine: str = "hf"
     dtype: str = "auto"
@@ -93,7 +95,9 @@ def last_request(run: Path, **changes: Any) -> SweepRequest:
         )
     known = SweepRequest.__dataclass_fields__
     recorded = {name: value for name, value in read_json(path).items() if name in known}
+    recorded.setdefault("start", True)
     kinds = {"suite": str, "split": str, "engine": str, "dtype": str, "test": bool, "options": dict}
+    kinds["start"] = bool
     damaged = [name for name, kind in kinds.items() if not isinstance(recorded.get(name), kind)]
     limit = recorded.get("limit")
     damaged += ["limit"] if limit is not None and (not isinstance(limit, int) or limit < 1) else []
@@ -121,7 +125,7 @@ def sweep(run: Path, request: SweepRequest, watch: Watch, argv: Sequence[str] = 
         measures = marked_measures(suite, metrics_of(suite))
         metric = _metric(request.metric, measures, suite)
         check_ready(request.asked())
-        trained = training_run(run, header, request.model)
+        trained = training_run(run, header, request.model, with_start=request.start)
         folder = run / FOLDER
         _remember(folder, replace(request, suite=str(suite.folder)))
         with _resumable(run):
@@ -140,11 +144,9 @@ def _swept(
 ) -> Sweep:
     usable = {one.path.resolve(): one for one in trained.checkpoints if one.refused is None}
     events: Events = []
-    session = open_session(
-        suite,
-        replace(request.asked(), model=trained.base.name, adapters=(BASE, *map(str, usable))),
-        lambda kind, detail: events.append((kind, detail)),
-    )
+    asked = replace(request.asked(), model=trained.base.name, adapters=(BASE, *map(str, usable)))
+    with _start_named(usable):
+        session = open_session(suite, asked, lambda kind, detail: events.append((kind, detail)))
     selection = Selection(limit=request.limit, tags={}, strata=suite.spec.slices if request.limit else ())
 
     def targets(session: Session) -> list[Target]:
@@ -163,7 +165,7 @@ def _swept(
         result = sweep_of(trained, session.suite, request.limit, metric, measures, found)
         candidates = {target.name: candidate_of(target, result) for target in found if target.complete}
         base = candidates.pop(BASE, None)
-        if not candidates:
+        if not candidates.keys() - {START}:
             raise IncompleteRun(
                 f"no checkpoint has an answer to every sample; {found[-1].name}: {result.rows[-1].problem}",
                 where=found[-1].folder,
@@ -318,6 +320,21 @@ def _metric(named: str | None, measures: Mapping[str, MeasureInfo], suite: Suite
             remedy=did_you_mean(named, measures, "It measures"),
         )
     return named
+
+
+@contextmanager
+def _start_named(usable: Mapping[Path, Checkpoint]) -> Iterator[None]:
+    """Say how to sweep without the adapter that training began with, where it is what cannot be asked."""
+    start = next((path for path, one in usable.items() if one.began), None)
+    try:
+        yield
+    except UsageError as error:
+        if start is None or not any(name in error.what for name in (str(start), f"the adapter {start.name}")):
+            raise
+        other = f"{START} is the adapter that training began with ({start}); --no-start leaves it out."
+        raise UsageError(
+            error.what, where=error.where, remedy=f"{error.remedy or ''} {other}".strip()
+        ) from None
 
 
 def _remember(folder: Path, request: SweepRequest) -> None:

@@ -192,7 +192,7 @@ def sweep_of(
         rows=tuple(
             # The losses of step 0 are those of what training began with.
             row
-            if row.name == BASE and any(one.step == 0 for one in trained.checkpoints)
+            if row.name == BASE and any(one.began for one in trained.checkpoints)
             else _with_losses(row, kind, train, validation, _curve(diagnosis, row.step))
             for row in rows
         ),

@@ -12,7 +12,7 @@ from harness.errors import MissingDependency, ModelError, RunFolderError
 from harness.log.files import read_json
 from harness.log.writer import RunLock
 from harness.models.adapter import adapter_weights_file, check_adapter
-from harness.models.adapter_origin import ORIGIN_FILE
+from harness.models.adapter_origin import ORIGIN_FILE, read_origin
 from harness.models.fingerprint import adapter_fingerprint, model_fingerprint
 from harness.models.resolve import ResolvedModel, resolve_model
 from harness.training.run_folder import HEADER, checkpoints
@@ -25,17 +25,18 @@ BASE, START = "base", "start"
 class Checkpoint:
     """One checkpoint; `refused` says why it cannot be scored, None for one that can.
 
-    The adapter that training began with (`start_from`) is the checkpoint of step 0.
+    The adapter that training began with (`start_from`) is one, too: `began`, of step 0.
     """
 
     path: Path
     step: int
     epoch: float | None
     refused: str | None
+    began: bool = False
 
     @property
     def name(self) -> str:
-        return self.path.name if self.step else START
+        return START if self.began else self.path.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +78,11 @@ def locked_run(run: Path) -> Iterator[Mapping[str, Any]]:
         lock.release()
 
 
-def training_run(run: Path, header: Mapping[str, Any], model: str | None) -> TrainingRun:
-    """Return what there is to score; `model` says where the base is now, if not where the run found it.
+def training_run(
+    run: Path, header: Mapping[str, Any], model: str | None, *, with_start: bool = True
+) -> TrainingRun:
+    """Return what there is to score; `model` says where the base is now, if not where the run found it. Without
+    `with_start` an adapter that training began with is left out.
 
     Raises RunFolderError for a damaged header and where no checkpoint can be scored, ModelError for a base that is not
     there or not the one that was trained on.
@@ -103,7 +107,7 @@ def training_run(run: Path, header: Mapping[str, Any], model: str | None) -> Tra
             f"none of {len(found)} checkpoints can be scored; {found[-1].name}: {found[-1].refused}",
             where=run,
         )
-    start = _start(header, complete[-1], base.path)
+    start = _start(header, complete[0], base.path) if with_start else None
     return TrainingRun(
         path=run, header=header, base=base, checkpoints=found if start is None else (start, *found)
     )
@@ -123,12 +127,13 @@ def _start(header: Mapping[str, Any], checkpoint: Path, base: Path) -> Checkpoin
     recorded = notes.get("start_from") if isinstance(notes, dict) else None
     try:
         check_adapter(folder, base)
+        read_origin(folder)
         refused = _nothing_learnt(adapter_weights_file(folder))
         if refused is None and recorded not in (None, adapter_fingerprint(folder)):
-            refused = f"{folder} has changed since training began with it"
+            refused = f"{named} has changed since training began with it"
     except ModelError as error:
-        refused = error.one_message()
-    return Checkpoint(path=folder, step=0, epoch=0.0, refused=refused)
+        refused = f"{named}: {error.what}"
+    return Checkpoint(path=folder, step=0, epoch=0.0, refused=refused, began=True)
 
 
 def _base(run: Path, recorded: Mapping[str, Any], model: str | None) -> ResolvedModel:

@@ -56,6 +56,25 @@ def test_base_and_adapter_answer_under_their_own_names(
     assert ("log-probability" in told["shown_by"]) == logprobs
 
 
+def test_two_folders_that_end_alike_are_told_apart_by_their_paths(
+    tiny: Path, tokenizer: Any, adapter: Path, tmp_path: Path
+) -> None:
+    other = make_tiny_adapter(tmp_path / "polite", tiny, seed=3)
+    asked = prompt("question")
+    with serving(tokenizer, adapters={"polite": "polite", "rude": "rude"}) as server:
+        with (
+            pytest.raises(UsageError, match="would be the same model 'polite'") as caught,
+            opened(server, tiny, [], (adapter, other)),
+        ):
+            pass
+        assert f"adapter:{other}=NAME" in str(caught.value.remedy)
+        with opened(server, tiny, [], (adapter, other), **{f"adapter:{other}": "rude"}) as engine:
+            for path, name in ((adapter, "polite"), (other, "rude")):
+                engine.use_adapter(path)
+                (answer,) = engine.generate([asked])
+                assert answer.text == answer_to(asked.token_ids, name)
+
+
 @pytest.mark.parametrize("mode", ["completions", "chat"])
 @pytest.mark.parametrize("logprobs", [True, False])
 def test_an_adapter_that_is_the_base_is_refused(

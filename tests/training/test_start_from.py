@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from harness.errors import HarnessError, ModelError, SpecError
+from harness.errors import HarnessError, ModelError, RunFolderError, SpecError
 from harness.models.adapter_origin import read_origin
 from harness.models.fingerprint import adapter_fingerprint
 from harness.testing.tiny_model import make_tiny_model
@@ -54,6 +54,18 @@ def test_a_killed_run_goes_on_from_its_own_checkpoint(
 
     assert losses(cut) == pytest.approx(losses(whole))
     assert losses(cut, "eval_loss") == pytest.approx(losses(whole, "eval_loss"))
+
+
+def test_a_run_whose_start_has_changed_is_not_gone_on_with(
+    recipe: Callable[..., Path], tmp_path: Path, trained: Path
+) -> None:
+    path = recipe(start_from=str(trained))
+    cut = interrupted(path, tmp_path / "cut", at=3)
+    weights = load_file(trained / "adapter_model.safetensors")
+    changed = {name: weight * 1.01 for name, weight in weights.items()}
+    save_file(changed, trained / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RunFolderError, match="the adapter that training began with has changed"):
+        run(path, tmp_path / "cut", resume=cut)
 
 
 def other_rank(adapter: Path, tmp_path: Path) -> dict[str, Any]:
