@@ -129,7 +129,7 @@ def verdict(sweep: Sweep) -> SweepVerdict:
     name, what = choice.chosen, _lower(column.label)
     to_base = choice.against_base
     unchanged = (
-        f" {name} is the adapter that training began with: no checkpoint improved on it."
+        f" {name} is the adapter that training began with: no checkpoint is shown to improve on it."
         if name == START
         else ""
     )
@@ -153,7 +153,7 @@ def verdict(sweep: Sweep) -> SweepVerdict:
         return SweepVerdict(
             tone="unsure",
             word="NOT BETTER THAN BASE",
-            sentence=f"{name} is the one to choose among the checkpoints, but it is not shown to be better than the "
+            sentence=f"{name} is the one to choose, but it is not shown to be better than the "
             f"base. {column.label} {rate}, {against}.{unchanged}",
         )
     held = _held(sweep)
@@ -206,7 +206,7 @@ def reasons(sweep: Sweep) -> tuple[str, ...]:
     )
     if choice.chosen == START:
         why = (
-            f"No checkpoint does better than {START}."
+            f"No checkpoint is shown to do better than {START}."
             if choice.best == START
             else f"{START} is within one standard error of the best checkpoint, {best}, and none is clearly better."
         )
@@ -217,6 +217,12 @@ def reasons(sweep: Sweep) -> tuple[str, ...]:
             f"{choice.chosen} is the earliest checkpoint that equals the best, {best}, and improves on {START} by more "
             f"than one standard error{less}."
         )
+    elif (
+        scored > 1
+        and len({_value(sweep, name) for name in choice.equals}) == 1
+        and len(choice.equals) == scored
+    ):
+        why = f"{'Both' if scored == 2 else f'All {scored}'} checkpoints have {best.partition(' (')[2][:-1]}: {choice.chosen} is the earliest."
     elif scored == 1:
         why = f"{choice.chosen} is the only checkpoint that was scored."
     elif choice.chosen == choice.best:
@@ -332,6 +338,10 @@ def notes(sweep: Sweep) -> tuple[str, ...]:
         f"Perplexity is exp(validation loss). {train}",
     ]
     return tuple(found)
+
+
+def _value(sweep: Sweep, name: str) -> float | None:
+    return sweep.row(name).rates[sweep.metric].value
 
 
 def _held(sweep: Sweep) -> bool | None:

@@ -57,7 +57,9 @@ def leak_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
                 severity="critical",
                 message=f"{len(exact)} of {len(held.samples)} {held.what} are in the training data, too: "
                 f"{_listed(exact)} (of {held.path}{_from(prepared, learnt)})",
-                remedy=f"Remove them from one of the two.{_lint(held, learnt)}",
+                remedy="This very file is learnt: take it out of `train`, or out of what is held out."
+                if learnt == {held.path}
+                else f"Remove them from one of the two.{_lint(held, learnt)}",
             )
         else:
             clean.append(held)

@@ -9,6 +9,7 @@ import configparser
 import importlib.util
 import netrc
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,19 @@ def _sizes(prepared: Prepared) -> Iterator[PreflightFinding]:
             severity="warning",
             message=f"{len(prepared.validation.rows)} validation rows: their loss is mostly noise",
             remedy="Use 50 or more.",
+        )
+    for split, data in (("train", prepared.train), ("validation", prepared.validation)):
+        if data is not None and len(data.sets) > 1:
+            counts = Counter(row.sample_id for row in data.rows)
+            rows_of = [(part.name, sum(counts[one.id] for one in part.samples)) for part in data.sets]
+            yield PreflightFinding(
+                code="several_sets",
+                severity="info",
+                message=f"{split}: " + ", ".join(f"{number:,} rows of {name}" for name, number in rows_of),
+            )
+    if prepared.start is not None:
+        yield PreflightFinding(
+            code="begins_with", severity="info", message=f"training begins with the adapter {prepared.start}"
         )
     repeats = _epochs(prepared)
     if rows < 1000 and repeats > 4:

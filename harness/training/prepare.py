@@ -314,7 +314,9 @@ def _no_row(path: Path, dropped: Sequence[Dropped], among: int) -> SpecError:
         ("no row is left to train on" if among == 1 else "no row of this data set is left")
         + (f" ({why})" if why else ": the file is empty"),
         where=path,
-        remedy="Raise tokens.max_length, or give another data set."
+        remedy="Give a data set that holds records."
+        if not dropped
+        else "Raise tokens.max_length, or give another data set."
         if any(entry.tokens for entry in dropped)
         else "Give a data set that this base's chat template can write.",
     )

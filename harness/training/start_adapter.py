@@ -11,6 +11,7 @@ from harness.models.resolve import ResolvedModel, has_weights
 from harness.prompt.render import Renderer
 from harness.run.origin_check import check_origin
 from harness.training.recipe import LoraSpec, Recipe
+from harness.yaml_spec import place_of
 
 
 def start_adapter(
@@ -24,6 +25,14 @@ def start_adapter(
     if recipe.start_from is None:
         return None
     folder = (recipe_path.parent / recipe.start_from).resolve()
+    if not folder.is_dir():
+        there = sorted(path.parent.name for path in folder.parent.glob("*/adapter_config.json"))
+        beside = f" Adapters beside it: {', '.join(there[:10])}." if there else ""
+        raise SpecError(
+            f"start_from: no adapter folder {folder}",
+            where=place_of(recipe_path, "start_from"),
+            remedy=f"Paths are relative to the recipe.{beside}",
+        )
     config = read_adapter_config(folder)
     for key in ("rank_pattern", "alpha_pattern", "use_dora", "modules_to_save", "lora_bias"):
         if config.get(key):

@@ -142,6 +142,24 @@ def test_a_set_of_which_no_row_is_left(recipe: Callable[..., Path], more: Path) 
         prepare(recipe(train=[FIRST, SECOND]))
     assert str(caught.value.where) == str(more / "train.jsonl")
     assert "no row of this data set is left" in caught.value.what
+    assert caught.value.remedy == "Give a data set that holds records."
+
+
+def test_preflight_says_how_many_rows_each_set_gives(
+    recipe: Callable[..., Path], more: Path, tmp_path: Path
+) -> None:
+    path = with_both_held(recipe(train=[FIRST, {**SECOND, "limit": 3}]))
+    said = [one.message for one in preflight(prepare(path), tmp_path) if one.code == "several_sets"]
+    assert said == [
+        "train: 12 rows of data/train, 3 rows of more/train",
+        "validation: 4 rows of data/validation, 4 rows of more/validation",
+    ]
+
+
+def test_a_held_file_that_is_learnt_itself_is_said_to_be(recipe: Callable[..., Path], more: Path) -> None:
+    prepared = prepare(recipe(train=[FIRST, {"path": "data", "split": "validation"}]))
+    (found,) = (one for one in leak_findings(prepared) if one.code == "leakage")
+    assert found.remedy.startswith("This very file is learnt")
 
 
 def test_a_fault_of_the_second_set_is_told_with_its_place(

@@ -132,7 +132,7 @@ def empty(adapter: Path, tmp_path: Path) -> dict[str, Any]:
         (other_template, ModelError, "chat template"),
         (patterns, SpecError, "alpha_pattern"),
         (residual, SpecError, "pissa"),
-        (no_folder, ModelError, "no such adapter folder"),
+        (no_folder, SpecError, "start_from: no adapter folder"),
         (run_folder, ModelError, "Did you mean"),
         (empty, SpecError, "start_from"),
     ],

@@ -231,8 +231,13 @@ WORDS: list[tuple[dict[str, Any], str, str]] = [
         "checkpoint-100 is the earliest of 2 checkpoints within one standard error of the best, checkpoint-150 (81.0",
     ),
     ({"rights": (30, 60)}, "SHIP", "checkpoint-50 is the only checkpoint that was scored."),
-    ({"rights": (30, 80, 80)}, "SHIP", "checkpoint-50 is the best of 2 checkpoints"),
-    ({"rights": (80, 80, 80)}, "NOT BETTER THAN BASE", "checkpoint-50 is the best of 2"),
+    ({"rights": (30, 80, 60)}, "SHIP", "checkpoint-50 is the best of 2 checkpoints"),
+    ({"rights": (30, 80, 80)}, "SHIP", "Both checkpoints have 80.0\u00a0%: checkpoint-50 is the earliest."),
+    (
+        {"rights": (80, 80, 80, 80)},
+        "NOT BETTER THAN BASE",
+        "All 3 checkpoints have 80.0\u00a0%: checkpoint-50",
+    ),
     ({"rights": (80, 30)}, "WORSE THAN BASE", "checkpoint-50 is the only"),
 ]
 

@@ -100,7 +100,7 @@ def test_a_start_that_is_no_better_than_the_base_is_not_kept_for_it(went_on: Pat
     said = verdict(found)
     assert said.word == "NOT BETTER THAN BASE"
     assert said.sentence.endswith(
-        "start is the adapter that training began with: no checkpoint improved on it."
+        "start is the adapter that training began with: no checkpoint is shown to improve on it."
     )
 
 

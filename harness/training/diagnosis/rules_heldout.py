@@ -66,7 +66,7 @@ def evaluations(reading: Reading) -> Iterator[Finding]:
 
 def _interval(reading: Reading) -> str | int:
     """Return an interval that gives about ten evaluations."""
-    if reading.curves.axis == "step" and reading.curves.end >= 20:
+    if reading.curves.axis == "step" and reading.curves.end >= 2:
         return max(1, round(reading.curves.end / 10))
     return "epoch"
 
