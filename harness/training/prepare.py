@@ -178,6 +178,10 @@ def _file_of(recipe_path: Path, data: DataSpec, split: str, index: int) -> DataF
             raise
         where = place_of(recipe_path, split, index)
         raise SpecError(error.what, where=where, remedy=error.remedy) from None
+    except OSError as error:  # a name that the system refuses
+        raise SpecError(
+            f"{split}.path cannot be read: {error.strerror}", where=place_of(recipe_path, split, index)
+        ) from None
 
 
 def with_weights(prepared: Prepared) -> Prepared:

@@ -25,7 +25,7 @@ def start_adapter(
     if recipe.start_from is None:
         return None
     folder = (recipe_path.parent / recipe.start_from).resolve()
-    if not folder.is_dir():
+    if not _is_folder(folder):
         there = sorted(path.parent.name for path in folder.parent.glob("*/adapter_config.json"))
         beside = f" Adapters beside it: {', '.join(there[:10])}." if there else ""
         raise SpecError(
@@ -58,6 +58,13 @@ def start_adapter(
         check_origin(folder, model, renderer, dialect)
         check_adapter(folder, model.path)
     return folder
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that the system refuses
+        return False
 
 
 def _shape(config: dict[str, Any], lora: LoraSpec) -> list[tuple[str, Any, Any]]:

@@ -126,6 +126,13 @@ def test_a_data_set_that_is_not_there(recipe: Callable[..., Path]) -> None:
     assert caught.value.where == f"{path}:{line}"
 
 
+def test_a_name_that_the_system_refuses(recipe: Callable[..., Path]) -> None:
+    with pytest.raises(SpecError, match=r"train.path cannot be read: File name too long"):
+        prepare(recipe(train=[FIRST, {"path": "x" * 400, "split": "train"}]))
+    with pytest.raises(HarnessError, match="no adapter folder"):
+        prepare(recipe(start_from="x" * 400))
+
+
 def test_a_bad_record_of_the_second_set(recipe: Callable[..., Path], more: Path) -> None:
     path = recipe(train=[FIRST, SECOND])
     lines = (more / "train.jsonl").read_text("utf-8").splitlines()

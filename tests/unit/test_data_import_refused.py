@@ -32,6 +32,8 @@ ENTRIES: list[tuple[str, dict[str, Any], str]] = [
     ("an unknown formatting", {"file_name": "x.json", "formatting": "sharegtp"}, "Did you mean 'sharegpt'"),
     ("another hub", {"ms_hub_url": "a/b"}, "names only ms_hub_url"),
     ("no file", {"file_name": "gone.json"}, "no file"),
+    ("a name of 400 letters", {"file_name": "x" * 400}, "cannot be read: File name too long"),
+    ("a name with a NUL", {"file_name": "x\0y"}, "no file"),
     ("tags that are no object", {"file_name": "x.json", "formatting": "openai", "tags": 5}, "tags must be"),
 ]
 

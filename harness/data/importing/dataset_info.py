@@ -232,13 +232,17 @@ class _Reader:
             what = f"names only {', '.join(places)}" if places else "names no file"
             raise self.fail(what, "Only file_name and hf_hub_url can be read.")
         path = self.path.parent / file_name
-        if path.is_dir():
-            files = tuple(
-                sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-            )
-            if not files:
-                raise self.fail(f"the folder {path} holds no file")
-            return files, None
-        if not path.is_file():
+        try:
+            if path.is_dir():
+                visible = (file for file in path.iterdir() if not file.name.startswith("."))
+                files = tuple(sorted(file for file in visible if file.is_file()))
+                if not files:
+                    raise self.fail(f"the folder {path} holds no file")
+                return files, None
+            there = path.is_file()
+        except (OSError, ValueError) as error:  # a name that the system refuses: too long, say, or with a NUL
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise self.fail(f"file_name {file_name[:80]!r} cannot be read: {why}") from None
+        if not there:
             raise self.fail(f"no file {path}", "Put it beside dataset_info.json, or correct file_name.")
         return (path,), None
