@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from harness.errors import SpecError, did_you_mean
+
+Positive = Annotated[int, Field(ge=1, le=10**9)]
 
 _MOST_OTHERS = 6
 
@@ -44,6 +46,12 @@ class Spec(BaseModel):
         if wrong:
             raise ValidationError.from_exception_data(cls.__name__, wrong)
         return data
+
+
+class FiniteSpec(Spec):
+    """Keys of which every number is finite, so that they can be hashed and written as JSON."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 @cache
@@ -209,7 +217,7 @@ def _dotted(root: yaml.Node, location: tuple[int | str, ...]) -> str:
     node = root
     parts = []
     for part in location:
-        child = _child(node, part)
+        _, child = _child(node, part)
         if part == 0 and child is None and not isinstance(node, yaml.SequenceNode):
             continue
         parts.append(str(part))
@@ -217,27 +225,21 @@ def _dotted(root: yaml.Node, location: tuple[int | str, ...]) -> str:
     return ".".join(parts)
 
 
-def _child(node: yaml.Node, part: int | str) -> yaml.Node | None:
-    """Return what stands at a key or an index; None where that is not in the file."""
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        children: list[yaml.Node] = node.value
-        return children[part]
+def _child(node: yaml.Node, part: int | str) -> tuple[yaml.Node | None, yaml.Node | None]:
+    """Return the node where a key or an item begins, and the one it holds; None twice where it is not in the file."""
     if isinstance(node, yaml.MappingNode):
         pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
-        return next((value for key, value in pairs if key.value == str(part)), None)
-    return None
+        return next((pair for pair in pairs if pair[0].value == str(part)), (None, None))
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None, None
 
 
 def _line_of(node: yaml.Node, location: tuple[int | str, ...]) -> int:
     """Return the 1-based line of the innermost key of `location` that stands in the file."""
     line = node.start_mark.line + 1
     for part in location:
-        if isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == str(part)), None)
-            if pair is None:
-                continue
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
+        begin, child = _child(node, part)
+        if begin is not None and child is not None:
+            line, node = begin.start_mark.line + 1, child
     return line

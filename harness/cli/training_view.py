@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.report.text import visible
+from harness.spread import spread
 
 if TYPE_CHECKING:
     from harness.training.diagnosis import Diagnosis
@@ -48,10 +49,7 @@ def print_rows(prepared: Prepared, count: int) -> None:
     from harness.training.preflight import shown_spans
 
     console = Console(highlight=False, soft_wrap=True)
-    rows = prepared.train.rows
-    count = min(count, len(rows))
-    for index in range(count):
-        row = rows[index * len(rows) // count]
+    for row in spread(prepared.train.rows, count):
         share = row.supervised / len(row.ids)
         console.print(
             f"--- {visible(row.sample_id)}: {len(row.ids)} tokens, {row.supervised} bear loss ({share:.0%}), "

@@ -14,8 +14,9 @@ from functools import lru_cache
 
 from harness.persona.check import CheckResult, Evidence
 from harness.persona.facts import check_facts, facts_beyond_question
-from harness.persona.quantile import quantile, spread
+from harness.persona.quantile import quantile
 from harness.persona.reply_text import nfc
+from harness.spread import spread
 from harness.types import Facts
 
 FALSE_ALARMS = 0.03

@@ -13,10 +13,10 @@ from harness.persona.forbidden import check_forbidden
 from harness.persona.language import check_language
 from harness.persona.length import LengthBand, check_length, fit_length
 from harness.persona.persona_break import check_break
-from harness.persona.quantile import spread
 from harness.persona.references import Reference, load_references, splits_of
 from harness.persona.refusal import check_refusal
 from harness.persona.speech_level import SpeechLevelAnalyser, check_speech_level, default_analyser
+from harness.spread import spread
 
 MAX_REPLIES = 400
 """Replies that are looked at, evenly spread: more would say the same and take long."""

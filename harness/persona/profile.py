@@ -33,7 +33,6 @@ from harness.persona.format import check_format
 from harness.persona.length import LengthBand, fit_length
 from harness.persona.memorisation import TrainingReplies, index_replies
 from harness.persona.overuse import PhraseCounts
-from harness.persona.quantile import spread
 from harness.persona.references import (
     REPLY_KINDS,
     Probe,
@@ -49,6 +48,7 @@ from harness.persona.style.classifier import FOLDS, StyleModel, fit_style
 from harness.persona.style.examples import PERSONA, SAME, StyleExample, joined_groups
 from harness.persona.style.features import surface_view
 from harness.persona.style.libraries import load_sklearn
+from harness.spread import spread
 
 VERSION = "2"
 """Raised whenever the same card and references could give another number."""

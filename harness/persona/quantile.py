@@ -1,12 +1,9 @@
-"""Quantiles and evenly spread parts of plain lists, without numpy, the same everywhere."""
+"""Quantiles of plain lists, without numpy, the same everywhere."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeVar
-
-Item = TypeVar("Item")
 
 MIN_FITTED = 20
 """A band or a limit is fitted on so many replies at least: the tails of fewer are single replies."""
@@ -21,10 +18,3 @@ def quantile(values: Sequence[float], share: float) -> float:
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
-
-
-def spread(items: Sequence[Item], most: int) -> Sequence[Item]:
-    """Return at most so many of the items, evenly spread over all, in their order."""
-    if len(items) <= most:
-        return items
-    return [items[place * len(items) // most] for place in range(most)]

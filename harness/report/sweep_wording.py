@@ -200,7 +200,9 @@ def reasons(sweep: Sweep) -> tuple[str, ...]:
     """Return why this one: the one-standard-error rule in its numbers, and what validation loss would have cost."""
     choice = _chosen(sweep)
     column = sweep.column(sweep.metric)
-    best = f"{choice.best} ({rate_value(sweep.row(choice.best).rates.get(column.name), column)})"
+    rate = rate_value(sweep.row(choice.best).rates.get(column.name), column)
+    best = f"{choice.best} ({rate})"
+    values = {choice.standings[name].value for name in choice.equals}
     scored = sum(
         standing.place is not None for standing in choice.standings.values() if standing.name != START
     )
@@ -217,12 +219,9 @@ def reasons(sweep: Sweep) -> tuple[str, ...]:
             f"{choice.chosen} is the earliest checkpoint that equals the best, {best}, and improves on {START} by more "
             f"than one standard error{less}."
         )
-    elif (
-        scored > 1
-        and len({_value(sweep, name) for name in choice.equals}) == 1
-        and len(choice.equals) == scored
-    ):
-        why = f"{'Both' if scored == 2 else f'All {scored}'} checkpoints have {best.partition(' (')[2][:-1]}: {choice.chosen} is the earliest."
+    elif scored > 1 and len(choice.equals) == scored and len(values) == 1:
+        every = "Both" if scored == 2 else f"All {scored}"
+        why = f"{every} checkpoints have {rate}: {choice.chosen} is the earliest."
     elif scored == 1:
         why = f"{choice.chosen} is the only checkpoint that was scored."
     elif choice.chosen == choice.best:
@@ -325,11 +324,7 @@ def notes(sweep: Sweep) -> tuple[str, ...]:
         "log": "Train loss is the last one logged at or before the step: a mean over a few batches, with dropout.",
         "none": "No train loss was logged.",
     }[sweep.train_loss]
-    start = [
-        f"{START.capitalize()}: the adapter that training began with, the checkpoint of step 0. Later ones must earn their place."
-    ]
     found = [
-        *(start if sweep.began_with_adapter else []),
         "Chosen: the earliest checkpoint whose metric is within one standard error of the best (Breiman et al. 1984), the "
         "error being that of the paired difference on the same samples, samples of one cluster counted together.",
         "Better and worse are said only where the 95 % interval of the paired difference leaves out 0 and the p-value of "
@@ -337,11 +332,10 @@ def notes(sweep: Sweep) -> tuple[str, ...]:
         f"The {sweep.split} figures of a chosen checkpoint are a little optimistic, because it was chosen by them.",
         f"Perplexity is exp(validation loss). {train}",
     ]
+    if sweep.began_with_adapter:
+        start = "the adapter that training began with, the checkpoint of step 0. Later ones must earn their place."
+        found.insert(0, f"{START.capitalize()}: {start}")
     return tuple(found)
-
-
-def _value(sweep: Sweep, name: str) -> float | None:
-    return sweep.row(name).rates[sweep.metric].value
 
 
 def _held(sweep: Sweep) -> bool | None:

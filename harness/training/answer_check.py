@@ -34,10 +34,7 @@ def answer_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
     """Yield a finding for answers that evaluation would not read as the record's, and one for refused records."""
     from harness.training.preflight import PreflightFinding  # preflight calls this module
 
-    splits = {"train": prepared.train, "validation": prepared.validation}
-    for split, data in splits.items():
-        if data is None:
-            continue
+    for split, data in prepared.splits.items():
         bad = list(bad_answers(prepared, data))
         calls = [answer for answer in bad if answer.calls]
         words = [answer for answer in bad if not answer.calls]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import SpecError
+from harness.training.data_spec import DataSpec, ImportSpec
 from harness.training.import_data import ImportedData, foreign_source, import_data, is_hub_id
-from harness.training.recipe import DataSpec, ImportSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

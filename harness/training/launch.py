@@ -136,7 +136,8 @@ def _check_same(prepared: Prepared, header: dict[str, object], run: Path) -> Non
     differences += _other_model(prepared, header) + _other_machine(prepared, header)
     differences += _other_start(prepared, run)
     data = header.get("data")
-    for split, part in (("train", prepared.train), ("validation", prepared.validation)):
+    for split in ("train", "validation"):
+        part = prepared.splits.get(split)
         recorded_split = data.get(split) if isinstance(data, dict) else None
         before = recorded_split.get("sha256") if isinstance(recorded_split, dict) else None
         if before != (part.sha256 if part else None):

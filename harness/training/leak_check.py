@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from harness.data.leakage import near_duplicates, normalise, user_text
 from harness.errors import HarnessError
+from harness.spread import spread
 from harness.training.eval_suite import SPLIT, load_eval_suite
 from harness.training.preflight_numbers import asked, leaked_of
-from harness.training.prepare import Prepared, read_records, recipe_prompt, spread
+from harness.training.prepare import Prepared, read_records, recipe_prompt
 from harness.types import Sample
 
 if TYPE_CHECKING:

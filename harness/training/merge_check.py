@@ -10,6 +10,7 @@ from harness.errors import EngineError, RecordError
 from harness.prompt.answer import expected_turn
 from harness.prompt.golden import GOLDEN_SAMPLE
 from harness.prompt.render import Renderer
+from harness.spread import spread
 from harness.types import Message, Sample
 
 MOST_SAMPLES = 16
@@ -74,9 +75,7 @@ def held_texts(renderer: Renderer, samples: Sequence[Sample]) -> tuple[HeldText,
     """
     asked = [_question(index, text) for index, text in enumerate(_BUILT_IN)]
     texts = [_rendered(renderer, sample, compared=None) for sample in (*asked, GOLDEN_SAMPLE)]
-    count = min(MOST_SAMPLES, len(samples))
-    for index in range(count):
-        sample = samples[index * len(samples) // count]
+    for sample in spread(samples, MOST_SAMPLES):
         try:
             prompt, answer = renderer.render_answered(sample, expected_turn(sample))
         except RecordError:  # nothing to imitate, or a turn that the template cannot append

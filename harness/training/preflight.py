@@ -90,8 +90,8 @@ def _sizes(prepared: Prepared) -> Iterator[PreflightFinding]:
             message=f"{len(prepared.validation.rows)} validation rows: their loss is mostly noise",
             remedy="Use 50 or more.",
         )
-    for split, data in (("train", prepared.train), ("validation", prepared.validation)):
-        if data is not None and len(data.sets) > 1:
+    for split, data in prepared.splits.items():
+        if len(data.sets) > 1:
             counts = Counter(row.sample_id for row in data.rows)
             rows_of = [(part.name, sum(counts[one.id] for one in part.samples)) for part in data.sets]
             yield PreflightFinding(
@@ -113,9 +113,7 @@ def _sizes(prepared: Prepared) -> Iterator[PreflightFinding]:
 
 
 def _imports(prepared: Prepared) -> Iterator[PreflightFinding]:
-    splits = {"train": prepared.train, "validation": prepared.validation}
-    sets = ((split, part) for split, data in splits.items() if data for part in data.sets)
-    for split, part in sets:
+    for split, part in ((split, part) for split, data in prepared.splits.items() for part in data.sets):
         if part.imported is None:
             continue
         result = part.imported.result

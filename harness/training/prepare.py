@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from harness.data.records import LocatedSample, iter_samples, load_tools
 from harness.errors import RecordError, SpecError
@@ -20,15 +20,15 @@ from harness.persona.card import load_card
 from harness.persona.system_prompt import SystemPrompt, system_prompt_of
 from harness.prompt.render import Renderer, TemplateRefusal
 from harness.registry import Registry
+from harness.spread import spread
 from harness.training.data_file import DataFile, data_file
+from harness.training.data_spec import DataSpec
 from harness.training.import_data import ImportedData
-from harness.training.recipe import DataSpec, Recipe, load_recipe
+from harness.training.recipe import Recipe, load_recipe
 from harness.training.rows import TokenRow, token_rows, truncated
 from harness.training.start_adapter import start_adapter
 from harness.types import Sample
 from harness.yaml_spec import place_of
-
-EntryT = TypeVar("EntryT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +120,12 @@ class Prepared:
     validation: PreparedData | None
     start: Path | None = None
     """The adapter that training begins with."""
+
+    @property
+    def splits(self) -> dict[str, PreparedData]:
+        """Return the splits that there are, by name."""
+        splits = {"train": self.train, "validation": self.validation}
+        return {name: data for name, data in splits.items() if data is not None}
 
     @property
     def base_name(self) -> str:
@@ -220,22 +226,18 @@ def _split(
     prompt: SystemPrompt | None,
 ) -> PreparedData:
     names = set_names([file.path for _, file in entries])
-    sets = []
-    rows: list[TokenRow] = []
-    dropped: list[Dropped] = []
-    cut: list[Dropped] = []
+    sets, made = [], _RowsOf(recipe, renderer, stop_ids)
     for name, (data, file) in zip(names, entries, strict=True):
         part = _records(name if len(entries) > 1 else None, data, file, prompt)
-        made = _RowsOf(recipe, renderer, stop_ids)
+        rows, dropped = len(made.rows), len(made.dropped)
         for sample, where in part.located:
             made.add(sample, where)
-        if not made.rows:
-            raise _no_row(file.path, made.dropped, among=len(entries))
+        if len(made.rows) == rows:
+            raise _no_row(file.path, made.dropped[dropped:], among=len(entries))
         sets.append(part)
-        rows += made.rows
-        dropped += made.dropped
-        cut += made.cut
-    return PreparedData(sets=tuple(sets), rows=tuple(rows), dropped=tuple(dropped), cut=tuple(cut))
+    return PreparedData(
+        sets=tuple(sets), rows=tuple(made.rows), dropped=tuple(made.dropped), cut=tuple(made.cut)
+    )
 
 
 def set_names(paths: Sequence[Path]) -> list[str]:
@@ -333,11 +335,4 @@ def read_records(path: Path, limit: int | None) -> Iterator[LocatedSample]:
     if limit is None:
         yield from iter_samples(path, tools)
         return
-    located = list(iter_samples(path, tools))
-    yield from spread(located, limit)
-
-
-def spread(entries: Sequence[EntryT], most: int) -> list[EntryT]:
-    """Return at most so many entries, spread evenly over all."""
-    number = min(most, len(entries))
-    return [entries[index * len(entries) // number] for index in range(number)]
+    yield from spread(list(iter_samples(path, tools)), limit)

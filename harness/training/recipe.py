@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     field_serializer,
@@ -23,14 +21,12 @@ from pydantic import (
     model_validator,
 )
 
-from harness.data.importing.context import SystemAs
-from harness.data.importing.request import Format
 from harness.errors import SpecError, nearest_hint
 from harness.fingerprint import sha256_of
+from harness.training.data_spec import DataSpecs
 from harness.training.removed_names import library_option, refused_extra, removed_name
-from harness.yaml_spec import Spec, place_of, read_yaml_spec
+from harness.yaml_spec import FiniteSpec, Positive, Spec, place_of, read_yaml_spec
 
-Positive = Annotated[int, Field(ge=1, le=10**9)]
 ReportTo = Literal["wandb", "tensorboard", "trackio"]
 
 _LARGEST = 100_000
@@ -51,64 +47,7 @@ ExtraName = Annotated[str, AfterValidator(_taken)]
 """A field of `training.extra`. The name is checked and not the whole table, so that no message shows its values."""
 
 
-class _Keys(Spec):
-    """Keys of a recipe: every number is finite, so that a recipe can be hashed and written as JSON."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-
-class ImportSpec(_Keys):
-    """How data of another trainer's format becomes records: the options of `harness data import`, by their names.
-
-    `split` divides the source by shares that add up to 1, and the data entry's `split` says which part is read.
-    """
-
-    format: Format = "auto"
-    split: dict[Literal["train", "validation", "test"], Annotated[float, Field(gt=0, le=1)]] = Field(
-        default_factory=dict
-    )
-    seed: int = 0
-    name: str | None = None
-    skip_bad: bool = False
-    system_as: SystemAs = "system"
-    every_turn: bool = False
-    drop_nulls: bool = False
-    subset: str | None = None
-    source_split: str | None = None
-
-
-class DataSpec(_Keys):
-    """One data-set split. `path` is relative to the recipe: a data-set folder (with `split`), one JSONL file, or what
-    `harness data import` reads; a hub id needs `import`."""
-
-    path: str
-    split: str | None = None
-    limit: Positive | None = None
-    """At most so many records, spread evenly over the file."""
-    import_: ImportSpec | None = Field(None, alias="import")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_keys(cls, data: Any) -> Any:
-        if not isinstance(data, dict | DataSpec):
-            raise ValueError(
-                "a data set is written as {path: FOLDER, split: train}, several as a list of these"
-            )
-        return data
-
-
-def _as_several(data: Any) -> Any:
-    """Return the data entries as a list: a recipe may write one alone."""
-    if isinstance(data, list) and not data:
-        raise ValueError("name at least one data set")
-    return data if isinstance(data, list | tuple) else [data]
-
-
-DataSpecs = Annotated[tuple[DataSpec, ...], BeforeValidator(_as_several)]
-"""One data entry, or several that are read one after another and learnt (or held out) as one set."""
-
-
-class LoraSpec(_Keys):
+class LoraSpec(FiniteSpec):
     """The adapter. `target_modules` is `all-linear`, a list of module names, or a regular expression of a whole path."""
 
     r: int = 16
@@ -148,7 +87,7 @@ class LoraSpec(_Keys):
         return alpha
 
 
-class TokensSpec(_Keys):
+class TokensSpec(FiniteSpec):
     """How records become token rows.
 
     `loss_on`: `answer` (the expected answer alone), `assistant` (earlier assistant turns too) or `all` (the prompt as
@@ -172,7 +111,7 @@ class TokensSpec(_Keys):
         return self
 
 
-class TrainingSpec(_Keys):
+class TrainingSpec(FiniteSpec):
     """How long and how fast, under the names of Hugging Face's TrainingArguments.
 
     `max_steps` wins over `num_train_epochs`. `warmup_steps` below 1 is a share of all steps. `dtype` auto is bf16
@@ -230,14 +169,14 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, str | int)
 
 
-class EarlyStoppingSpec(_Keys):
+class EarlyStoppingSpec(FiniteSpec):
     """Stop after `patience` evaluations in a row without an improvement of more than `min_delta`."""
 
     patience: Positive = 3
     min_delta: Annotated[float, Field(ge=0, le=10**9)] = 0.0
 
 
-class EvaluationSpec(_Keys):
+class EvaluationSpec(FiniteSpec):
     """When to evaluate and save, what to look at, and how many checkpoints to keep.
 
     `every` is a number of steps, or `epoch`. `metric` is what early stopping and the best checkpoint go by:
@@ -253,14 +192,14 @@ class EvaluationSpec(_Keys):
     at_start: bool = True
 
 
-class EvalSuiteSpec(_Keys):
+class EvalSuiteSpec(FiniteSpec):
     """A suite (relative to the recipe) scored at each evaluation, on `limit` samples of its validation split."""
 
     path: str
     limit: Positive = 50
 
 
-class Recipe(_Keys):
+class Recipe(FiniteSpec):
     """Base, data, method and budget of one adapter."""
 
     schema_version: Literal[1] = Field(1, alias="schema")

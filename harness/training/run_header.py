@@ -20,7 +20,6 @@ from harness.training.task_metrics import metric_directions
 
 def run_origin(prepared: Prepared) -> AdapterOrigin:
     """Return what every checkpoint of a run says about where it comes from; `step` and `epoch` are filled in later."""
-    data = {"train": prepared.train, "validation": prepared.validation}
     return AdapterOrigin(
         base=prepared.base_name,
         base_fingerprint=model_fingerprint(prepared.model.path),
@@ -28,7 +27,7 @@ def run_origin(prepared: Prepared) -> AdapterOrigin:
         template_sha256=prepared.renderer.template_sha256,
         tools_by=prepared.renderer.tools_by,
         golden=golden_prompt(prepared.renderer),
-        data={name: _data_record(part) for name, part in data.items() if part is not None},
+        data={name: _data_record(part) for name, part in prepared.splits.items()},
         recipe=prepared.recipe.model_dump(mode="json", by_alias=True),
         recipe_sha256=prepared.recipe.sha256(),
         versions=environment()["packages"],

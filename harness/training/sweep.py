@@ -94,10 +94,9 @@ def last_request(run: Path, **changes: Any) -> SweepRequest:
             remedy=f"Begin one: harness sweep {run} --suite SUITE",
         )
     known = SweepRequest.__dataclass_fields__
-    recorded = {name: value for name, value in read_json(path).items() if name in known}
-    recorded.setdefault("start", True)
-    kinds = {"suite": str, "split": str, "engine": str, "dtype": str, "test": bool, "options": dict}
-    kinds["start"] = bool
+    recorded = {"start": True} | {name: value for name, value in read_json(path).items() if name in known}
+    kinds: dict[str, type] = {"suite": str, "split": str, "engine": str, "dtype": str, "options": dict}
+    kinds |= {"test": bool, "start": bool}
     damaged = [name for name, kind in kinds.items() if not isinstance(recorded.get(name), kind)]
     limit = recorded.get("limit")
     damaged += ["limit"] if limit is not None and (not isinstance(limit, int) or limit < 1) else []

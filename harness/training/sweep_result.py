@@ -172,6 +172,7 @@ def sweep_of(
     diagnosis = _diagnosis(trained.path)
     kind, train, validation = _losses(diagnosis)
     rows = [_row(BASE, 0, 0.0, None, found.get(BASE), columns)]
+    began = any(one.began for one in trained.checkpoints)
     rows += [
         _row(one.name, one.step, one.epoch, one.refused, found.get(one.name), columns)
         for one in trained.checkpoints
@@ -192,7 +193,7 @@ def sweep_of(
         rows=tuple(
             # The losses of step 0 are those of what training began with.
             row
-            if row.name == BASE and any(one.began for one in trained.checkpoints)
+            if row.name == BASE and began
             else _with_losses(row, kind, train, validation, _curve(diagnosis, row.step))
             for row in rows
         ),

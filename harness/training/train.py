@@ -24,6 +24,7 @@ from harness.errors import EngineError, HarnessError, Interrupted, StorageError,
 from harness.log.files import read_json, write_json_atomically
 from harness.log.writer import utc_now
 from harness.models.adapter_origin import ORIGIN_FILE, AdapterOrigin, origin_record
+from harness.spread import spread
 from harness.training.adapter_precision import weights_are_finite, widen_adapter
 from harness.training.early_stopping import early_stop_reason, higher_is_better, stopping_callbacks
 from harness.training.failures import says_torn, training_failure
@@ -352,11 +353,10 @@ class _Run:
 
 def _rows(prepared: Prepared) -> Rows:
     train = prepared.train.rows
-    probe = min(prepared.recipe.evaluation.train_probe, len(train))
     return Rows(
         train=train,
         validation=prepared.validation.rows if prepared.validation else (),
-        probe=[train[index * len(train) // probe] for index in range(probe)],
+        probe=spread(train, prepared.recipe.evaluation.train_probe),
     )
 
 

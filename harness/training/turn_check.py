@@ -48,9 +48,8 @@ def turn_findings(prepared: Prepared) -> Iterator[PreflightFinding]:
     """
     from harness.training.preflight import PreflightFinding  # preflight calls this module
 
-    splits = {"train": prepared.train, "validation": prepared.validation}
-    for split, data in splits.items():
-        for (fault, critical), found in _faults(prepared, data).items() if data else ():
+    for split, data in prepared.splits.items():
+        for (fault, critical), found in _faults(prepared, data).items():
             number = len(found.records)
             holds = "record holds" if number == 1 else "records hold"
             remedy = f"{found.first.remedy} {_TO_BE_READ}" if found.earlier else found.first.remedy

@@ -18,6 +18,7 @@ import torch
 
 from harness.errors import EngineError, ModelError
 from harness.models.resolve import declared_quantization
+from harness.spread import spread
 
 if TYPE_CHECKING:
     from harness.training.rows import TokenRow
@@ -49,14 +50,13 @@ def losses_by_base(trainer: RowTrainer, validation: Sequence[TokenRow], base: Pa
     Raises ModelError for a base whose files hold quantised weights alone, EngineError for a loss that is no number, and
     what loading the base raises.
     """
-    count = min(MOST_ROWS, MOST_BATCHES * trainer.args.per_device_eval_batch_size, len(validation))
-    rows = [validation[index * len(validation) // count] for index in range(count)]
+    rows = spread(validation, min(MOST_ROWS, MOST_BATCHES * trainer.args.per_device_eval_batch_size))
     quantised = trainer.loss_of(rows)
     with stored_weights(trainer.model, base):
         unquantised = trainer.loss_of(rows)
     if not (math.isfinite(quantised) and math.isfinite(unquantised)):
         raise EngineError(f"the loss is {quantised} over the 4-bit base and {unquantised} over the other")
-    return LossesByBase(rows=count, quantised=quantised, unquantised=unquantised)
+    return LossesByBase(rows=len(rows), quantised=quantised, unquantised=unquantised)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from harness.engine.openai_adapters import names_of
+from harness.engine.openai_server import ServedModel
 from harness.errors import IncompleteRun, UsageError
 from harness.models.fingerprint import adapter_fingerprint
 from harness.report.sweep_html import render_sweep_html
@@ -126,7 +128,7 @@ def test_a_clear_gain_over_it_is_told_in_the_rules(went_on: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["gone", "changed", "other", "origin"])
-def test_one_that_is_not_there_any_more_takes_no_part(went_on: Path, tiny_model: Path, wrong: str) -> None:
+def test_one_that_is_not_there_any_more_takes_no_part(went_on: Path, wrong: str) -> None:
     if wrong == "changed":
         recorded(went_on, "0" * 64)
     elif wrong == "gone":
@@ -154,7 +156,7 @@ def test_a_header_that_does_not_say_it_well_names_no_start(went_on: Path, damage
     assert not swept(went_on, test=False).began_with_adapter
 
 
-def test_the_page_draws_it_at_step_0_and_the_base_across(went_on: Path, place: Path) -> None:
+def test_the_page_draws_it_at_step_0_and_the_base_across(went_on: Path) -> None:
     planted(30, 40, 56, 57, 30)
     found = swept(went_on, test=False)
     page, picture = render_sweep_html(found), str(sweep_svg(found))
@@ -192,17 +194,41 @@ def test_it_can_be_left_out(went_on: Path) -> None:
     assert last_request(went_on / "run").start, "as in a sweep of an earlier version"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "no model 'before' for the adapter before"),
+        ({BEFORE: "checkpoint-10"}, "would be the same model"),
+    ],
+    ids=["not served", "served as another"],
+)
 def test_one_that_a_server_does_not_have_is_named_with_the_way_out(
-    went_on: Path, monkeypatch: pytest.MonkeyPatch
+    went_on: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
 ) -> None:
+    options = dict(given)
+    adapters = [(went_on / "run" / f"checkpoint-{step}").resolve() for step in LOSSES]
+    served = ServedModel(
+        name="base",
+        names=("base", *(path.name for path in adapters)),
+        kind="vllm",
+        version="",
+        context_length=None,
+        declared={},
+        root="http://host",
+    )
+
     def refuse(*_: Any) -> Any:
-        raise UsageError(f"the server has no model 'x' for the adapter {BEFORE}", remedy="It serves: y.")
+        return names_of([(went_on / BEFORE).resolve(), *adapters], served, options, "http://host")
 
     monkeypatch.setattr("harness.training.sweep.open_session", refuse)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError, match=said) as caught:
         swept(went_on)
-    assert str(caught.value.remedy).startswith("It serves: y. start is the adapter that training began with")
+    assert "start is the adapter that training began with" in str(caught.value.remedy)
     assert "--no-start" in str(caught.value.remedy)
+    options["x"] = "y"
+    with pytest.raises(UsageError, match="option adapter:x") as other:
+        swept(went_on)
+    assert "--no-start" not in str(other.value.remedy), "what has nothing to do with it"
 
 
 def test_talking_more_than_what_it_began_with_is_said(went_on: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from harness.data.records import iter_samples, load_tools
 from harness.errors import RecordError, SpecError, StorageError
 from harness.training.data_file import DataFile, data_file
+from harness.training.data_spec import DataSpec
 from harness.training.import_data import foreign_source
-from harness.training.recipe import DataSpec
 from tests.cli.test_importing_docs import EXAMPLES, MAPPED
 
 

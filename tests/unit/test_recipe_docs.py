@@ -11,11 +11,12 @@ import yaml
 from pydantic import BaseModel
 
 from harness.cli.main import COMMANDS
+from harness.training import data_spec
 from harness.training import recipe as recipes
 from harness.training.foreign_names import BY_TRAINER, REPLACEMENTS
 from harness.training.recipe import Recipe
 from harness.training.removed_names import removed_name
-from harness.yaml_spec import Spec
+from harness.yaml_spec import FiniteSpec, Spec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
 PLACES = {
@@ -31,8 +32,8 @@ PLACES = {
 }
 SPECS = {
     name: spec
-    for name, spec in vars(recipes).items()
-    if isinstance(spec, type) and issubclass(spec, Spec) and spec is not Spec and not name.startswith("_")
+    for name, spec in (vars(data_spec) | vars(recipes)).items()
+    if isinstance(spec, type) and issubclass(spec, Spec) and spec not in (Spec, FiniteSpec)
 }
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 

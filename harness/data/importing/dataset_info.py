@@ -240,9 +240,8 @@ class _Reader:
                     raise self.fail(f"the folder {path} holds no file")
                 return files, None
             there = path.is_file()
-        except (OSError, ValueError) as error:  # a name that the system refuses: too long, say, or with a NUL
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise self.fail(f"file_name {file_name[:80]!r} cannot be read: {why}") from None
+        except OSError as error:  # a name that the system refuses, say
+            raise self.fail(f"file_name {file_name[:80]!r} cannot be read: {error.strerror}") from None
         if not there:
             raise self.fail(f"no file {path}", "Put it beside dataset_info.json, or correct file_name.")
         return (path,), None
